@@ -1,0 +1,32 @@
+# Every library from Debian; the static archive where Debian ships one, so that podlab is one file.
+find_package(Threads REQUIRED)
+set(Protobuf_USE_STATIC_LIBS ON)
+find_package(Protobuf 3.21 REQUIRED)
+find_path(SPDLOG_INCLUDE spdlog/spdlog.h REQUIRED)
+find_package(nlohmann_json REQUIRED)
+set(OPENSSL_USE_STATIC_LIBS ON)
+find_package(OpenSSL 3 REQUIRED)
+
+# podlab_find_library(<target> <name> <header>): an imported target for a library without a CMake package.
+function(podlab_find_library target name header)
+  find_library(${target}_LIBRARY NAMES lib${name}.a ${name} REQUIRED)
+  find_path(${target}_INCLUDE ${header} REQUIRED)
+  add_library(${target} UNKNOWN IMPORTED GLOBAL)
+  set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${${target}_LIBRARY}
+                        INTERFACE_INCLUDE_DIRECTORIES ${${target}_INCLUDE})
+endfunction()
+
+podlab_find_library(sqlite3 sqlite3 sqlite3.h)
+podlab_find_library(yaml yaml yaml.h)
+find_path(ASIO_INCLUDE asio.hpp REQUIRED)
+
+# Asio 1.22 does not recognise clang's coroutines by itself.
+add_library(asio INTERFACE)
+target_include_directories(asio SYSTEM INTERFACE ${ASIO_INCLUDE})
+target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE)
+target_link_libraries(asio INTERFACE Threads::Threads)
+
+# Debian has spdlog and fmt as shared libraries only: header-only, in src/common/log.cpp alone.
+add_library(spdlog_headers INTERFACE)
+target_include_directories(spdlog_headers SYSTEM INTERFACE ${SPDLOG_INCLUDE})
+target_compile_definitions(spdlog_headers INTERFACE SPDLOG_FMT_EXTERNAL FMT_HEADER_ONLY SPDLOG_HEADER_ONLY)

@@ -1,0 +1,87 @@
+#pragma once
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <google/protobuf/descriptor.h>
+
+#include "api/object.hpp"
+#include "common/status.hpp"
+#include "common/time.hpp"
+
+namespace podlab::api {
+
+enum class Scope { kCluster, kNamespaced };
+
+/// A column of `kubectl get` (and of the server's Table).
+struct Column {
+  std::string_view name;  ///< "Name", "Ready", ...
+  int priority = 0;       ///< above 0: only with -o wide
+  /// The cell's text at `now` (ages are relative).
+  std::function<std::string(const google::protobuf::Message&, WallTime now)> cell;
+};
+
+/// What a kind does beyond being stored. Unset functions do nothing.
+struct Strategy {
+  bool hasStatus = false;  ///< status is written only through the status subresource
+  /// Upstream's generation rule: metadata.generation starts at 1 and counts spec changes.
+  bool hasGeneration = false;
+  std::function<void(google::protobuf::Message&)> applyDefaults;
+  /// For create: server-set initial state (a Pod's phase Pending, qosClass, a Namespace's phase).
+  std::function<void(google::protobuf::Message&)> prepareForCreate;
+  /// Field errors of a new object, metadata excluded (that is common to all kinds).
+  std::function<std::vector<Cause>(const google::protobuf::Message&)> validate;
+  /// Field errors of a change (immutable fields), after `validate` of the new object.
+  std::function<std::vector<Cause>(const google::protobuf::Message& now, const google::protobuf::Message& before)> validateUpdate;
+  /// Field errors of a status change.
+  std::function<std::vector<Cause>(const google::protobuf::Message& now, const google::protobuf::Message& before)> validateStatusUpdate;
+  /// Warnings for people, e.g. set fields on which podlab does not act.
+  std::function<std::vector<std::string>(const google::protobuf::Message&)> warnings;
+  /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how to read it.
+  std::vector<std::pair<std::string_view, std::function<std::string(const google::protobuf::Message&)>>> fieldLabels;
+  /// The default grace period of a delete in seconds (a Pod's terminationGracePeriodSeconds); unset: removed at once.
+  std::function<std::int64_t(const google::protobuf::Message&)> deletionGraceSeconds;
+};
+
+/// One row of the table that makes a kind: adding a kind adds a row and its functions, and touches no front end.
+struct Kind {
+  std::string_view group;  ///< "" for core
+  std::string_view version;
+  std::string_view kind;      ///< "Pod"
+  std::string_view plural;    ///< "pods"
+  std::string_view singular;  ///< "pod"
+  std::vector<std::string_view> shortNames;
+  std::vector<std::string_view> categories;
+  Scope scope = Scope::kNamespaced;
+  const google::protobuf::Message* prototype = nullptr;  ///< prototype->New() makes an empty object
+  std::vector<Column> columns;
+  Strategy strategy;
+
+  /// "v1" or "coordination.k8s.io/v1".
+  std::string apiVersion() const;
+  /// "pods" or "leases.coordination.k8s.io": the resource as error messages name it.
+  std::string resource() const;
+  bool namespaced() const { return scope == Scope::kNamespaced; }
+  MutableObjectPtr make() const { return MutableObjectPtr(prototype->New()); }
+};
+
+/// All kinds, in a fixed order.
+std::span<const Kind> kinds();
+
+/// By apiVersion and kind ("v1", "Pod"); by group and plural ("", "pods"); by message type. nullptr when there is none.
+const Kind* findKind(std::string_view apiVersion, std::string_view kind);
+const Kind* findResource(std::string_view group, std::string_view plural);
+const Kind* kindOf(const google::protobuf::Message& object);
+/// As kubectl names resources: plural, singular, short name, Kind (any case), optionally with ".group" or ".version.group".
+const Kind* findByUserName(std::string_view name);
+
+/// The kind of a message type: kindFor<corev1::Pod>().
+template <typename T>
+const Kind& kindFor() {
+  static const Kind& kind = *kindOf(T::default_instance());
+  return kind;
+}
+
+}  // namespace podlab::api

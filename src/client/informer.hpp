@@ -1,0 +1,51 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "api/api.hpp"
+#include "api/kinds.hpp"
+#include "common/clock.hpp"
+#include "common/rng.hpp"
+#include "common/sync.hpp"
+
+namespace podlab::client {
+
+/// A cache of one collection, kept by list and watch, that never stops trying: lost watches are resumed from the last revision,
+/// expired ones start again with a list and deliver the difference. Handlers run on the executor, in the order of revisions
+/// by object. All use is from one thread.
+class Informer {
+ public:
+  struct Handlers {
+    std::function<void(const api::ObjectPtr& object)> added;
+    std::function<void(const api::ObjectPtr& before, const api::ObjectPtr& now)> updated;
+    std::function<void(const api::ObjectPtr& last)> deleted;
+  };
+
+  /// `collection.ns` empty: all namespaces. The selectors narrow the cache.
+  Informer(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor, api::ResourceId collection,
+           std::string labelSelector = "", std::string fieldSelector = "");
+  ~Informer();
+
+  /// Before start().
+  void addHandlers(Handlers handlers);
+  void start();
+  Co<void> stop();
+  /// Until the first list has been delivered.
+  Co<void> waitForSync();
+  bool synced() const;
+
+  /// By key "namespace/name" or "name"; nullptr when absent.
+  api::ObjectPtr get(std::string_view key) const;
+  std::vector<api::ObjectPtr> list() const;
+  std::size_t size() const;
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace podlab::client
