@@ -10,8 +10,9 @@
 
 namespace podlab {
 
-/// Threads for work that blocks (fsync, namespace entry, big dumps); results come back to the caller's executor. A job
-/// that has begun runs to its end, also when the waiting coroutine is cancelled: it must own what it touches.
+/// Threads for work that blocks (fsync, namespace entry, big dumps); results come back to the
+/// caller's executor. A job that has begun runs to its end, also when the waiting coroutine is
+/// cancelled: it must own what it touches.
 class BlockingPool {
  public:
   virtual ~BlockingPool() = default;

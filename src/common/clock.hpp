@@ -8,7 +8,8 @@
 namespace podlab {
 
 /// Where all time comes from: the machine's clocks, or a simulated one (src/sim/sim_clock.hpp).
-/// Timers run on the owner's executor, never inside schedule(); equal deadlines run in the order of their schedule() calls.
+/// Timers run on the owner's executor, never inside schedule(); equal deadlines run in the order of
+/// their schedule() calls.
 class Clock {
  public:
   using TimerId = std::uint64_t;

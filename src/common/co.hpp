@@ -4,7 +4,8 @@
 namespace podlab {
 
 /// A coroutine on the process's one io_context. A cancelled coroutine unwinds by asio::system_error
-/// (operation_aborted) from the co_await where it waits; TaskGroup swallows that at the task's edge.
+/// (operation_aborted) from the co_await where it waits; TaskGroup swallows that at the task's
+/// edge.
 template <typename T = void>
 using Co = asio::awaitable<T>;
 

@@ -9,18 +9,19 @@
 
 namespace podlab {
 
-/// The file operations that must be testable with a full disk, a torn write or a lost file. Blocking and short; paths are
-/// absolute. Errors name the path.
+/// The file operations that must be testable with a full disk, a torn write or a lost file.
+/// Blocking and short; paths are absolute. Errors name the path.
 class Filesystem {
  public:
   virtual ~Filesystem() = default;
   virtual Result<std::string> readFile(const std::string& path) = 0;
-  /// Replaces `path` whole: temporary file beside it, fsync (when `durable`), rename, fsync of the folder. A reader or a crash
-  /// sees the old or the new content, never a mixture.
-  virtual Status writeFileAtomic(const std::string& path, std::string_view content, std::uint32_t mode = 0644,
-                                 bool durable = true) = 0;
+  /// Replaces `path` whole: temporary file beside it, fsync (when `durable`), rename, fsync of the
+  /// folder. A reader or a crash sees the old or the new content, never a mixture.
+  virtual Status writeFileAtomic(const std::string& path, std::string_view content,
+                                 std::uint32_t mode = 0644, bool durable = true) = 0;
   virtual Status createDirectories(const std::string& path, std::uint32_t mode = 0755) = 0;
-  /// Removes the file or the tree, never following symbolic links nor crossing mounts; absent is OK.
+  /// Removes the file or the tree, never following symbolic links nor crossing mounts; absent is
+  /// OK.
   virtual Status removeTree(const std::string& path) = 0;
   virtual Status removeFile(const std::string& path) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;

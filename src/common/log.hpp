@@ -8,8 +8,8 @@
 
 namespace podlab {
 
-/// Logs are one line an event, key=value, on stderr ("2026-01-02T03:04:05.678Z INFO pod_started pod=default/web ip=10.244.1.2"),
-/// or JSON. stdout is for data.
+/// Logs are one line an event, key=value, on stderr ("2026-01-02T03:04:05.678Z INFO pod_started
+/// pod=default/web ip=10.244.1.2"), or JSON. stdout is for data.
 enum class LogLevel { kDebug, kInfo, kWarning, kError, kOff };
 enum class LogFormat { kText, kJson };
 

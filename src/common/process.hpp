@@ -17,11 +17,12 @@ namespace podlab {
 
 /// A program to run to its end.
 struct ProcessSpec {
-  std::vector<std::string> argv;               ///< argv[0] is looked up in PATH
+  std::vector<std::string> argv;                ///< argv[0] is looked up in PATH
   std::optional<std::vector<std::string>> env;  ///< "K=V"; unset: this process's
-  std::string input;                           ///< for its stdin
-  std::size_t maxOutput = 1 << 20;             ///< bytes kept of stdout and of stderr; the rest is read and dropped
-  std::optional<Duration> timeout;             ///< SIGKILL then
+  std::string input;                            ///< for its stdin
+  std::size_t maxOutput =
+      1 << 20;  ///< bytes kept of stdout and of stderr; the rest is read and dropped
+  std::optional<Duration> timeout;  ///< SIGKILL then
 };
 
 struct ProcessOutput {

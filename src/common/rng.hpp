@@ -7,7 +7,8 @@
 
 namespace podlab {
 
-/// Where all chance comes from. std::*_distribution and std::shuffle differ by library, so the helpers here are used instead.
+/// Where all chance comes from. std::*_distribution and std::shuffle differ by library, so the
+/// helpers here are used instead.
 class Rng {
  public:
   virtual ~Rng() = default;
@@ -21,13 +22,15 @@ class Rng {
   void fill(std::span<std::byte> out);
   /// `length` characters of `alphabet`.
   std::string text(std::size_t length, std::string_view alphabet);
-  /// Five-character name suffix of upstream's alphabet (apimachinery util/rand: no vowels, no 0, 1, 3).
+  /// Five-character name suffix of upstream's alphabet (apimachinery util/rand: no vowels, no 0, 1,
+  /// 3).
   std::string suffix(std::size_t length = 5) { return text(length, "bcdfghjklmnpqrstvwxz2456789"); }
   /// RFC 4122 version 4.
   std::string uuid();
 };
 
-/// xoshiro256** seeded by splitmix64 (Blackman and Vigna): the same seed gives the same numbers everywhere.
+/// xoshiro256** seeded by splitmix64 (Blackman and Vigna): the same seed gives the same numbers
+/// everywhere.
 class SeededRng final : public Rng {
  public:
   explicit SeededRng(std::uint64_t seed);

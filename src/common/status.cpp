@@ -1,9 +1,8 @@
 #include "common/status.hpp"
 
+#include <array>
 #include <cerrno>
 #include <cstring>
-
-#include <array>
 
 namespace podlab {
 namespace {

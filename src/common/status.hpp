@@ -9,7 +9,8 @@
 namespace podlab {
 
 /// Why an operation failed. Maps one to one to the reasons of Kubernetes' metav1.Status
-/// (apimachinery/pkg/apis/meta/v1/types.go); an own code exists only where a caller can react to it.
+/// (apimachinery/pkg/apis/meta/v1/types.go); an own code exists only where a caller can react to
+/// it.
 enum class Code {
   kOk,
   kBadRequest,
@@ -71,8 +72,9 @@ class [[nodiscard]] Status {
   std::vector<Cause> causes_;
 };
 
-/// A failure from an errno value: "what: strerror (errno NAME)". ENOSPC and EMFILE become kExhausted, ENOENT kNotFound,
-/// EEXIST kAlreadyExists, EPERM and EACCES kForbidden, EOPNOTSUPP and ENOSYS kHostUnsupported, others kInternal.
+/// A failure from an errno value: "what: strerror (errno NAME)". ENOSPC and EMFILE become
+/// kExhausted, ENOENT kNotFound, EEXIST kAlreadyExists, EPERM and EACCES kForbidden, EOPNOTSUPP and
+/// ENOSYS kHostUnsupported, others kInternal.
 Status errnoStatus(int error, std::string_view what);
 
 /// A value, or the Status that says why there is none.

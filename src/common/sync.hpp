@@ -15,8 +15,8 @@
 
 namespace podlab {
 
-/// A condition variable for coroutines of one thread. Waiters wake in the order in which they came. Destroying it, like
-/// cancelling a waiter, makes wait() throw operation_aborted.
+/// A condition variable for coroutines of one thread. Waiters wake in the order in which they came.
+/// Destroying it, like cancelling a waiter, makes wait() throw operation_aborted.
 class WaitQueue {
  public:
   WaitQueue();
@@ -35,7 +35,8 @@ class WaitQueue {
   std::shared_ptr<State> state_;
 };
 
-/// An unbounded queue between coroutines of one thread; close() lets the reader drain and then see nullopt.
+/// An unbounded queue between coroutines of one thread; close() lets the reader drain and then see
+/// nullopt.
 template <typename T>
 class AsyncQueue {
  public:
@@ -69,9 +70,10 @@ class AsyncQueue {
   WaitQueue ready_;
 };
 
-/// Owns running coroutines: none outlives join(). An exception that leaves a task is logged with the task's name, except
-/// operation_aborted. The group must be joined (or never have been used) before its destruction; the destructor cancels
-/// and lets the tasks unwind on the executor, which is safe only when they do not use what dies with the owner.
+/// Owns running coroutines: none outlives join(). An exception that leaves a task is logged with
+/// the task's name, except operation_aborted. The group must be joined (or never have been used)
+/// before its destruction; the destructor cancels and lets the tasks unwind on the executor, which
+/// is safe only when they do not use what dies with the owner.
 class TaskGroup {
  public:
   explicit TaskGroup(asio::any_io_executor executor);
@@ -94,7 +96,8 @@ class TaskGroup {
   std::shared_ptr<State> state_;
 };
 
-/// Runs `task` to its end, or cancels it at `deadline`: false then. The task's exceptions pass through.
+/// Runs `task` to its end, or cancels it at `deadline`: false then. The task's exceptions pass
+/// through.
 Co<bool> withDeadline(Clock& clock, MonoTime deadline, Co<void> task);
 
 }  // namespace podlab

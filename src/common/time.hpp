@@ -24,7 +24,8 @@ using WallTime = std::chrono::sys_time<Duration>;
 /// RFC 3339 in UTC, whole seconds ("2026-01-02T03:04:05Z") or with exactly six fractional digits.
 std::string formatTime(WallTime time);
 std::string formatMicroTime(WallTime time);
-/// Parses RFC 3339 with any offset and 0 to 9 fractional digits; nullopt when malformed or out of range.
+/// Parses RFC 3339 with any offset and 0 to 9 fractional digits; nullopt when malformed or out of
+/// range.
 std::optional<WallTime> parseTime(std::string_view text);
 
 /// Go's duration syntax ("1h2m3.5s", "300ms"), as kubectl's flags take it; nullopt when malformed.
