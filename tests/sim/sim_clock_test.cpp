@@ -1,0 +1,101 @@
+#include "sim/sim_clock.hpp"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <asio.hpp>
+
+#include "common/sync.hpp"
+
+namespace podlab::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class SimClockTest : public testing::Test {
+ protected:
+  std::function<void()> note(std::string text) {
+    return [this, text] { log_.push_back(text); };
+  }
+
+  asio::io_context io_;
+  SimClock clock_{io_};
+  std::vector<std::string> log_;
+};
+
+TEST_F(SimClockTest, RunsTimersInOrderOfDeadlineThenOfScheduling) {
+  clock_.scheduleIn(seconds(2), note("c"));
+  clock_.scheduleIn(seconds(1), note("a"));
+  clock_.scheduleIn(seconds(1), note("b"));
+  clock_.scheduleIn(seconds(3), note("later"));
+  clock_.advance(seconds(2));
+  EXPECT_EQ(log_, (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(clock_.wallNow(), SimClock::kStart + seconds(2));
+  EXPECT_EQ(clock_.pendingTimers(), 1u);
+}
+
+TEST_F(SimClockTest, NeverRunsInsideScheduleAndRunsPastDeadlinesAtOnce) {
+  clock_.schedule(clock_.now() - seconds(5), note("past"));
+  EXPECT_TRUE(log_.empty());
+  MonoTime before = clock_.now();
+  clock_.runUntilIdle();
+  EXPECT_EQ(log_, (std::vector<std::string>{"past"}));
+  EXPECT_EQ(clock_.now(), before);
+}
+
+TEST_F(SimClockTest, CancelledTimersDoNotRunAlsoWhenCancelledByAnEqualDeadline) {
+  Clock::TimerId victim = 0;
+  clock_.scheduleIn(seconds(1), [&] { clock_.cancel(victim); });
+  victim = clock_.scheduleIn(seconds(1), note("victim"));
+  auto gone = clock_.scheduleIn(seconds(1), note("gone"));
+  clock_.cancel(gone);
+  clock_.cancel(gone);
+  clock_.advance(seconds(1));
+  EXPECT_TRUE(log_.empty());
+  EXPECT_NE(victim, 0u);
+}
+
+TEST_F(SimClockTest, HandlersThatATimerMadeReadyRunBeforeTheNextTimer) {
+  clock_.scheduleIn(seconds(1), [&] { asio::post(io_, note("handler")); });
+  clock_.scheduleIn(seconds(1), note("second"));
+  clock_.advance(seconds(1));
+  EXPECT_EQ(log_, (std::vector<std::string>{"handler", "second"}));
+}
+
+TEST_F(SimClockTest, TimersScheduledOnTheWayAreInTime) {
+  std::function<void()> tick = [&] {
+    log_.push_back("tick");
+    clock_.scheduleIn(seconds(1), tick);
+  };
+  tick();
+  clock_.advance(milliseconds(3500));
+  EXPECT_EQ(log_.size(), 4u);
+}
+
+TEST_F(SimClockTest, RunInSimReturnsTheValueAndMovesOnlyAsFarAsNeeded) {
+  clock_.scheduleIn(seconds(60), note("later"));
+  auto body = [](SimClock& clock) -> Co<int> {
+    co_await clock.sleepFor(seconds(5));
+    co_return 7;
+  };
+  EXPECT_EQ(runInSim(clock_, body(clock_)), 7);
+  EXPECT_EQ(clock_.wallNow(), SimClock::kStart + seconds(5));
+  EXPECT_TRUE(log_.empty());
+}
+
+TEST_F(SimClockTest, RunInSimPassesExceptionsAndNamesADeadlock) {
+  auto thrower = []() -> Co<void> {
+    throw std::runtime_error("boom");
+    co_return;
+  };
+  EXPECT_THROW(runInSim(clock_, thrower()), std::runtime_error);
+  WaitQueue never;
+  EXPECT_THROW(runInSim(clock_, never.wait()), std::logic_error);
+}
+
+}  // namespace
+}  // namespace podlab::sim
