@@ -14,7 +14,8 @@ namespace podlab::api {
 
 struct Kind;
 
-/// Which object, or which collection when `name` is empty. `ns` is empty for cluster-scoped kinds, and for "all namespaces".
+/// Which object, or which collection when `name` is empty. `ns` is empty for cluster-scoped kinds,
+/// and for "all namespaces".
 struct ResourceId {
   const Kind* kind = nullptr;
   std::string ns;
@@ -40,9 +41,11 @@ struct ListResult {
 struct WatchOptions {
   std::string labelSelector;
   std::string fieldSelector;
-  std::string resourceVersion;  ///< events after it; "" or "0": first an Added for each present object
+  std::string
+      resourceVersion;  ///< events after it; "" or "0": first an Added for each present object
   bool bookmarks = false;
-  bool sendInitialEvents = false;  ///< Added for each present object, then a bookmark with k8s.io/initial-events-end
+  bool sendInitialEvents =
+      false;  ///< Added for each present object, then a bookmark with k8s.io/initial-events-end
   std::optional<Duration> timeout;
 };
 
@@ -50,14 +53,16 @@ enum class EventType { kAdded, kModified, kDeleted, kBookmark };
 
 struct WatchEvent {
   EventType type = EventType::kAdded;
-  ObjectPtr object;  ///< a bookmark's object carries metadata.resourceVersion only; Deleted carries the last state
+  ObjectPtr object;  ///< a bookmark's object carries metadata.resourceVersion only; Deleted carries
+                     ///< the last state
 };
 
 /// A stream of changes. Destroying it ends it.
 class Watch {
  public:
   virtual ~Watch() = default;
-  /// The next event; kEndOfStream after a clean end (time-out), kExpired when the revision is too old.
+  /// The next event; kEndOfStream after a clean end (time-out), kExpired when the revision is too
+  /// old.
   virtual Co<Result<WatchEvent>> next() = 0;
 };
 
@@ -72,28 +77,33 @@ struct WriteOptions {
 
 struct WriteResult {
   ObjectPtr object;
-  std::vector<std::string> warnings;  ///< for people, e.g. a field that podlab accepts but does not act on
+  std::vector<std::string>
+      warnings;  ///< for people, e.g. a field that podlab accepts but does not act on
 };
 
 enum class PatchType { kJson, kMerge, kStrategicMerge, kApply };
 
-/// How a delete is done: metav1.DeleteOptions (gracePeriodSeconds, preconditions, propagationPolicy, dryRun).
+/// How a delete is done: metav1.DeleteOptions (gracePeriodSeconds, preconditions,
+/// propagationPolicy, dryRun).
 using DeleteOptions = metav1::DeleteOptions;
 
-/// The verbs of the Kubernetes API, as one identity sees them. Implemented by the server (apiserver/api_service.hpp, bound to a
-/// user) and by the remote client (client/remote_api.hpp); controllers, agents and the CLI know only this. Errors are those
-/// of the Kubernetes API (NotFound, AlreadyExists, Conflict, Invalid with causes, Forbidden, Expired, ...).
+/// The verbs of the Kubernetes API, as one identity sees them. Implemented by the server
+/// (apiserver/api_service.hpp, bound to a user) and by the remote client (client/remote_api.hpp);
+/// controllers, agents and the CLI know only this. Errors are those of the Kubernetes API
+/// (NotFound, AlreadyExists, Conflict, Invalid with causes, Forbidden, Expired, ...).
 class Api {
  public:
   virtual ~Api() = default;
   virtual Co<Result<ObjectPtr>> get(ResourceId id) = 0;
   virtual Co<Result<ListResult>> list(ResourceId collection, ListOptions options) = 0;
   virtual Co<Result<std::unique_ptr<Watch>>> watch(ResourceId collection, WatchOptions options) = 0;
-  /// `id.name` is empty except for subresources (binding). The object's metadata.namespace may be empty.
+  /// `id.name` is empty except for subresources (binding). The object's metadata.namespace may be
+  /// empty.
   virtual Co<Result<WriteResult>> create(ResourceId id, ObjectPtr object, WriteOptions options) = 0;
   /// Replaces the object; a metadata.resourceVersion in it must equal the stored one.
   virtual Co<Result<WriteResult>> update(ResourceId id, ObjectPtr object, WriteOptions options) = 0;
-  virtual Co<Result<WriteResult>> patch(ResourceId id, PatchType type, std::string body, WriteOptions options) = 0;
+  virtual Co<Result<WriteResult>> patch(ResourceId id, PatchType type, std::string body,
+                                        WriteOptions options) = 0;
   /// The deleted (or terminating) object.
   virtual Co<Result<ObjectPtr>> remove(ResourceId id, DeleteOptions options) = 0;
 };

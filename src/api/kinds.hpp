@@ -1,11 +1,11 @@
 #pragma once
+#include <google/protobuf/descriptor.h>
+
 #include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <google/protobuf/descriptor.h>
 
 #include "api/object.hpp"
 #include "common/status.hpp"
@@ -34,18 +34,27 @@ struct Strategy {
   /// Field errors of a new object, metadata excluded (that is common to all kinds).
   std::function<std::vector<Cause>(const google::protobuf::Message&)> validate;
   /// Field errors of a change (immutable fields), after `validate` of the new object.
-  std::function<std::vector<Cause>(const google::protobuf::Message& now, const google::protobuf::Message& before)> validateUpdate;
+  std::function<std::vector<Cause>(const google::protobuf::Message& now,
+                                   const google::protobuf::Message& before)>
+      validateUpdate;
   /// Field errors of a status change.
-  std::function<std::vector<Cause>(const google::protobuf::Message& now, const google::protobuf::Message& before)> validateStatusUpdate;
+  std::function<std::vector<Cause>(const google::protobuf::Message& now,
+                                   const google::protobuf::Message& before)>
+      validateStatusUpdate;
   /// Warnings for people, e.g. set fields on which podlab does not act.
   std::function<std::vector<std::string>(const google::protobuf::Message&)> warnings;
-  /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how to read it.
-  std::vector<std::pair<std::string_view, std::function<std::string(const google::protobuf::Message&)>>> fieldLabels;
-  /// The default grace period of a delete in seconds (a Pod's terminationGracePeriodSeconds); unset: removed at once.
+  /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how
+  /// to read it.
+  std::vector<
+      std::pair<std::string_view, std::function<std::string(const google::protobuf::Message&)>>>
+      fieldLabels;
+  /// The default grace period of a delete in seconds (a Pod's terminationGracePeriodSeconds);
+  /// unset: removed at once.
   std::function<std::int64_t(const google::protobuf::Message&)> deletionGraceSeconds;
 };
 
-/// One row of the table that makes a kind: adding a kind adds a row and its functions, and touches no front end.
+/// One row of the table that makes a kind: adding a kind adds a row and its functions, and touches
+/// no front end.
 struct Kind {
   std::string_view group;  ///< "" for core
   std::string_view version;
@@ -70,11 +79,13 @@ struct Kind {
 /// All kinds, in a fixed order.
 std::span<const Kind> kinds();
 
-/// By apiVersion and kind ("v1", "Pod"); by group and plural ("", "pods"); by message type. nullptr when there is none.
+/// By apiVersion and kind ("v1", "Pod"); by group and plural ("", "pods"); by message type. nullptr
+/// when there is none.
 const Kind* findKind(std::string_view apiVersion, std::string_view kind);
 const Kind* findResource(std::string_view group, std::string_view plural);
 const Kind* kindOf(const google::protobuf::Message& object);
-/// As kubectl names resources: plural, singular, short name, Kind (any case), optionally with ".group" or ".version.group".
+/// As kubectl names resources: plural, singular, short name, Kind (any case), optionally with
+/// ".group" or ".version.group".
 const Kind* findByUserName(std::string_view name);
 
 /// The kind of a message type: kindFor<corev1::Pod>().

@@ -18,7 +18,8 @@ namespace api {
 using ObjectPtr = std::shared_ptr<const google::protobuf::Message>;
 using MutableObjectPtr = std::shared_ptr<google::protobuf::Message>;
 
-/// The object's metadata (field "metadata" of type ObjectMeta, which every kind has). Aborts on a message that has none.
+/// The object's metadata (field "metadata" of type ObjectMeta, which every kind has). Aborts on a
+/// message that has none.
 const metav1::ObjectMeta& meta(const google::protobuf::Message& object);
 metav1::ObjectMeta& mutableMeta(google::protobuf::Message& object);
 

@@ -1,0 +1,91 @@
+#include "api/kinds.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "api/kinds/rows.hpp"
+
+namespace podlab::api {
+namespace {
+
+struct Table {
+  std::vector<Kind> rows;
+  std::size_t stored = 0;
+};
+
+/// The stored kinds, then those that exist only in requests.
+const Table& table() {
+  static const Table kTable = [] {
+    Table made;
+    made.rows = {podKind(),    nodeKind(),  namespaceKind(), configMapKind(),
+                 secretKind(), eventKind(), leaseKind()};
+    made.stored = made.rows.size();
+    made.rows.push_back(bindingKind());
+    return made;
+  }();
+  return kTable;
+}
+
+bool equalsIgnoringCase(std::string_view a, std::string_view b) {
+  return std::ranges::equal(
+      a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+bool hasUserName(const Kind& kind, std::string_view name) {
+  return equalsIgnoringCase(name, kind.plural) || equalsIgnoringCase(name, kind.singular) ||
+         std::ranges::any_of(kind.shortNames, [&](std::string_view shortName) {
+           return equalsIgnoringCase(name, shortName);
+         });
+}
+
+template <typename Rows, typename Predicate>
+const Kind* firstOf(const Rows& rows, Predicate predicate) {
+  const auto found = std::ranges::find_if(rows, predicate);
+  return found == rows.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+std::string Kind::apiVersion() const {
+  return group.empty() ? std::string(version) : std::string(group) + "/" + std::string(version);
+}
+
+std::string Kind::resource() const {
+  return group.empty() ? std::string(plural) : std::string(plural) + "." + std::string(group);
+}
+
+std::span<const Kind> kinds() {
+  return std::span(table().rows).first(table().stored);
+}
+
+const Kind* findKind(std::string_view apiVersion, std::string_view kind) {
+  return firstOf(table().rows, [&](const Kind& row) {
+    return row.kind == kind && row.apiVersion() == apiVersion;
+  });
+}
+
+const Kind* findResource(std::string_view group, std::string_view plural) {
+  return firstOf(kinds(),
+                 [&](const Kind& row) { return row.plural == plural && row.group == group; });
+}
+
+const Kind* kindOf(const google::protobuf::Message& object) {
+  return firstOf(table().rows, [&](const Kind& row) {
+    return row.prototype->GetDescriptor() == object.GetDescriptor();
+  });
+}
+
+const Kind* findByUserName(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  const std::string_view resource = name.substr(0, dot);
+  if (dot == std::string_view::npos) {
+    return firstOf(kinds(), [&](const Kind& row) { return hasUserName(row, resource); });
+  }
+  const std::string_view rest = name.substr(dot + 1);
+  return firstOf(kinds(), [&](const Kind& row) {
+    const std::string versioned = std::string(row.version) + "." + std::string(row.group);
+    return hasUserName(row, resource) && (rest == row.group || rest == versioned);
+  });
+}
+
+}  // namespace podlab::api

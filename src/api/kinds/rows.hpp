@@ -1,0 +1,52 @@
+#pragma once
+#include <utility>
+
+#include "api/kinds.hpp"
+
+namespace podlab::api {
+
+/// The rows of the kinds table, each in the file of its name.
+Kind podKind();
+Kind nodeKind();
+Kind namespaceKind();
+Kind configMapKind();
+Kind secretKind();
+Kind eventKind();
+Kind leaseKind();
+Kind bindingKind();
+
+/// The columns that every kind has.
+Column nameColumn();
+Column ageColumn();
+
+/// Turn a function of the concrete message into one of any message.
+template <typename T, typename F>
+auto reads(F function) {
+  return [function = std::move(function)](const google::protobuf::Message& object) {
+    return function(static_cast<const T&>(object));
+  };
+}
+template <typename T, typename F>
+auto writes(F function) {
+  return [function = std::move(function)](google::protobuf::Message& object) {
+    function(static_cast<T&>(object));
+  };
+}
+template <typename T, typename F>
+auto compares(F function) {
+  return [function = std::move(function)](const google::protobuf::Message& now,
+                                          const google::protobuf::Message& before) {
+    return function(static_cast<const T&>(now), static_cast<const T&>(before));
+  };
+}
+
+/// A column that does not depend on the time.
+template <typename T, typename F>
+Column column(std::string_view name, int priority, F function) {
+  return {name, priority,
+          [function = std::move(function)](const google::protobuf::Message& object, WallTime) {
+            return std::string(function(static_cast<const T&>(object)));
+          }};
+}
+
+}  // namespace podlab::api
