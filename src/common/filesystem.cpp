@@ -1,0 +1,165 @@
+#include "common/filesystem.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include <linux/openat2.h>
+
+#include "common/unique_fd.hpp"
+
+namespace podlab {
+namespace {
+
+std::string parentOf(const std::string& path) {
+  const auto slash = path.find_last_of('/');
+  return slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
+}
+
+Result<std::vector<std::string>> namesIn(UniqueFd folder, const std::string& path) {
+  DIR* stream = ::fdopendir(folder.get());
+  if (stream == nullptr) return errnoStatus(errno, "cannot list " + path);
+  folder.release();
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream)) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+    errno = 0;
+  }
+  const int error = errno;
+  ::closedir(stream);
+  if (error != 0) return errnoStatus(error, "cannot list " + path);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// Removes `name` in the folder `parent`; `path` is for messages.
+Status removeAt(int parent, const char* name, const std::string& path) {
+  if (::unlinkat(parent, name, 0) == 0 || errno == ENOENT) return {};
+  if (errno != EISDIR && errno != EPERM) return errnoStatus(errno, "cannot remove " + path);
+  open_how how{};
+  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+  UniqueFd folder(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how)));
+  if (!folder) {
+    if (errno == EXDEV)
+      return Status(Code::kConflict, "cannot remove " + path + ": a file system is mounted there");
+    return errnoStatus(errno, "cannot remove " + path);
+  }
+  UniqueFd listing(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0));
+  auto names = namesIn(std::move(listing), path);
+  if (!names) return names.status();
+  for (const auto& child : *names) {
+    Status removed = removeAt(folder.get(), child.c_str(), path + "/" + child);
+    if (!removed) return removed;
+  }
+  if (::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+  return errnoStatus(errno, "cannot remove " + path);
+}
+
+class RealFilesystem final : public Filesystem {
+ public:
+  Result<std::string> readFile(const std::string& path) override {
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) return errnoStatus(errno, "cannot read " + path);
+    std::string content;
+    std::array<char, 65536> buffer;
+    for (;;) {
+      const ssize_t n = ::read(file.get(), buffer.data(), buffer.size());
+      if (n == 0) return content;
+      if (n > 0) {
+        content.append(buffer.data(), n);
+      } else if (errno != EINTR) {
+        return errnoStatus(errno, "cannot read " + path);
+      }
+    }
+  }
+
+  Status writeFileAtomic(const std::string& path, std::string_view content, std::uint32_t mode,
+                         bool durable) override {
+    const std::string temporary = path + ".tmp";
+    Status written = writeFile(temporary, content, mode, durable);
+    if (written && ::rename(temporary.c_str(), path.c_str()) < 0) {
+      written = errnoStatus(errno, "cannot replace " + path);
+    }
+    if (!written) {
+      ::unlink(temporary.c_str());
+      return written;
+    }
+    if (!durable) return {};
+    UniqueFd folder(::open(parentOf(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder || ::fsync(folder.get()) < 0) return errnoStatus(errno, "cannot sync " + path);
+    return {};
+  }
+
+  Status createDirectories(const std::string& path, std::uint32_t mode) override {
+    if (::mkdir(path.c_str(), mode) == 0) return {};
+    if (errno == ENOENT && path.size() > 1) {
+      Status parent = createDirectories(parentOf(path), mode);
+      if (!parent) return parent;
+      if (::mkdir(path.c_str(), mode) == 0) return {};
+    }
+    const int error = errno;
+    struct stat info{};
+    if (error == EEXIST && ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) return {};
+    return errnoStatus(error == EEXIST ? ENOTDIR : error, "cannot create " + path);
+  }
+
+  Status removeTree(const std::string& path) override {
+    UniqueFd parent(::open(parentOf(path).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!parent) return errno == ENOENT ? Status() : errnoStatus(errno, "cannot remove " + path);
+    return removeAt(parent.get(), path.c_str() + path.find_last_of('/') + 1, path);
+  }
+
+  Status removeFile(const std::string& path) override {
+    if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
+    return errnoStatus(errno, "cannot remove " + path);
+  }
+
+  Status rename(const std::string& from, const std::string& to) override {
+    if (::rename(from.c_str(), to.c_str()) == 0) return {};
+    return errnoStatus(errno, "cannot rename " + from + " to " + to);
+  }
+
+  bool exists(const std::string& path) override {
+    struct stat info{};
+    return ::lstat(path.c_str(), &info) == 0;
+  }
+
+  Result<std::vector<std::string>> listDirectory(const std::string& path) override {
+    UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder) return errnoStatus(errno, "cannot list " + path);
+    return namesIn(std::move(folder), path);
+  }
+
+ private:
+  static Status writeFile(const std::string& path, std::string_view content, std::uint32_t mode,
+                          bool durable) {
+    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    if (!file) return errnoStatus(errno, "cannot write " + path);
+    while (!content.empty()) {
+      const ssize_t n = ::write(file.get(), content.data(), content.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return errnoStatus(errno, "cannot write " + path);
+      content.remove_prefix(n);
+    }
+    if (durable && ::fsync(file.get()) < 0) return errnoStatus(errno, "cannot sync " + path);
+    return {};
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Filesystem> makeRealFilesystem() {
+  return std::make_unique<RealFilesystem>();
+}
+
+}  // namespace podlab
