@@ -45,6 +45,11 @@ class RealClock final : public Clock {
     if (it == deadlines_.end()) return;
     timers_.erase({it->second, id});
     deadlines_.erase(it);
+    // An idle clock must not keep its io_context running.
+    if (timers_.empty() && waiting_) {
+      waiting_ = false;
+      timer_.cancel();
+    }
   }
 
  private:
