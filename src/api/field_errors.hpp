@@ -1,0 +1,64 @@
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/status.hpp"
+
+namespace podlab::api {
+
+/// Where a field is, as error messages write it: "spec.containers[0].ports[1].name",
+/// "metadata.labels[a/b]".
+class FieldPath {
+ public:
+  FieldPath() = default;
+  explicit FieldPath(std::string text) : text_(std::move(text)) {}
+
+  FieldPath child(std::string_view name) const;
+  FieldPath index(std::size_t i) const;
+  FieldPath key(std::string_view key) const;
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+/// Collects the faults of an object in the wording of Kubernetes (apimachinery's field.Error), one
+/// Cause each.
+class FieldErrors {
+ public:
+  void required(const FieldPath& path, std::string_view detail = {});
+  /// `value` is shown quoted, a number or a bool as it is.
+  void invalid(const FieldPath& path, std::string_view value, std::string_view why);
+  void invalid(const FieldPath& path, const char* value, std::string_view why);
+  void invalid(const FieldPath& path, std::int64_t value, std::string_view why);
+  void invalid(const FieldPath& path, bool value, std::string_view why);
+  void duplicate(const FieldPath& path, std::string_view value);
+  void notSupported(const FieldPath& path, std::string_view value,
+                    std::span<const std::string_view> supported);
+  void notFound(const FieldPath& path, std::string_view value);
+  void forbidden(const FieldPath& path, std::string_view detail);
+  void tooLong(const FieldPath& path, std::int64_t maxBytes);
+
+  /// One `invalid` for each message.
+  void invalidEach(const FieldPath& path, std::string_view value,
+                   const std::vector<std::string>& messages);
+  /// `value` must be one of `supported`; empty is `required`.
+  void oneOf(const FieldPath& path, std::string_view value,
+             std::span<const std::string_view> supported);
+  void notNegative(const FieldPath& path, std::int64_t value);
+
+  void add(std::vector<Cause> causes);
+  std::vector<Cause> take() { return std::move(causes_); }
+
+ private:
+  void add(std::string_view reason, const FieldPath& path, std::string message);
+  std::vector<Cause> causes_;
+};
+
+/// `text` in double quotes, with Go's escapes.
+std::string quoted(std::string_view text);
+
+}  // namespace podlab::api
