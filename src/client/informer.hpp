@@ -14,9 +14,9 @@
 
 namespace podlab::client {
 
-/// A cache of one collection, kept by list and watch, that never stops trying: lost watches are resumed from the last revision,
-/// expired ones start again with a list and deliver the difference. Handlers run on the executor, in the order of revisions
-/// by object. All use is from one thread.
+/// A cache of one collection, kept by list and watch, that never stops trying: lost watches are
+/// resumed from the last revision, expired ones start again with a list and deliver the difference.
+/// Handlers run on the executor, in the order of revisions by object. All use is from one thread.
 class Informer {
  public:
   struct Handlers {
@@ -26,8 +26,9 @@ class Informer {
   };
 
   /// `collection.ns` empty: all namespaces. The selectors narrow the cache.
-  Informer(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor, api::ResourceId collection,
-           std::string labelSelector = "", std::string fieldSelector = "");
+  Informer(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor,
+           api::ResourceId collection, std::string labelSelector = "",
+           std::string fieldSelector = "");
   ~Informer();
 
   /// Before start().

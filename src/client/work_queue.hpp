@@ -12,8 +12,9 @@
 
 namespace podlab::client {
 
-/// Keys to reconcile, as client-go's rate-limiting work queue: a key waits once, is never handed out twice at a time, and one
-/// added while it is worked on comes again afterwards. Failures back off by key, exponentially with jitter.
+/// Keys to reconcile, as client-go's rate-limiting work queue: a key waits once, is never handed
+/// out twice at a time, and one added while it is worked on comes again afterwards. Failures back
+/// off by key, exponentially with jitter.
 class WorkQueue {
  public:
   WorkQueue(Clock& clock, Rng& rng, Duration baseDelay = std::chrono::milliseconds(5),

@@ -75,16 +75,18 @@ struct ExecSpec {
   bool tty = false;
 };
 
-/// Runs containers: an OCI runtime or a simulated one. Containers, their logs and exit codes outlive the agent.
+/// Runs containers: an OCI runtime or a simulated one. Containers, their logs and exit codes
+/// outlive the agent.
 class ContainerRuntime {
  public:
   virtual ~ContainerRuntime() = default;
-  /// Starts the container; OK once its program runs. A program that cannot be executed is kNotFound or kForbidden with the
-  /// runtime's reason.
+  /// Starts the container; OK once its program runs. A program that cannot be executed is kNotFound
+  /// or kForbidden with the runtime's reason.
   virtual Co<Status> start(ContainerSpec spec) = 0;
   /// Sends a signal to the container's init; kNotFound when it does not run.
   virtual Co<Status> kill(std::string id, int signal) = 0;
-  /// Removes what is left of an exited container (not its log); absent is OK; a running one is killed first.
+  /// Removes what is left of an exited container (not its log); absent is OK; a running one is
+  /// killed first.
   virtual Co<Status> remove(std::string id) = 0;
   /// All containers known on this node, found again after a restart of the agent.
   virtual Co<Result<std::vector<ContainerStatus>>> list() = 0;
@@ -92,7 +94,8 @@ class ContainerRuntime {
   /// Calls `listener` whenever a container's state may have changed (with its id). One listener.
   virtual void onChange(std::function<void(std::string id)> listener) = 0;
   virtual Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) = 0;
-  /// A pod's shared PID namespace (shareProcessNamespace): held by a process of ours, pinned below the pod's folder.
+  /// A pod's shared PID namespace (shareProcessNamespace): held by a process of ours, pinned below
+  /// the pod's folder.
   virtual Co<Result<std::string>> createPidNamespace(std::string podUid) = 0;
   virtual Co<Status> removePidNamespace(std::string podUid) = 0;
   /// Name and version, for the Node's status: "crun://1.8.1".

@@ -8,7 +8,8 @@
 
 namespace podlab::node {
 
-/// The namespaces of a pod, pinned as files (bind mounts of nsfs) below one folder. An empty path is the host's (hostNetwork).
+/// The namespaces of a pod, pinned as files (bind mounts of nsfs) below one folder. An empty path
+/// is the host's (hostNetwork).
 struct SandboxNamespaces {
   std::string network;
   std::string ipc;
@@ -33,9 +34,9 @@ struct Peer {
 
 /// What the dataplane must be told once the node knows its ranges.
 struct NodeNetwork {
-  std::vector<net::Cidr> podRanges;       ///< this node's, at most one a family
+  std::vector<net::Cidr> podRanges;  ///< this node's, at most one a family
   std::vector<net::Cidr> clusterRanges;
-  std::string backend = "vxlan";          ///< or "host-gw"
+  std::string backend = "vxlan";  ///< or "host-gw"
 };
 
 /// What the node publishes about itself, in its Node object.
@@ -45,8 +46,8 @@ struct NodeNetworkInfo {
   int mtu = 0;  ///< of pods
 };
 
-/// The node's network: kernel or simulated. Everything it makes carries its mark; calls are idempotent and may be repeated after
-/// a crash. Errors name the link, route or entry.
+/// The node's network: kernel or simulated. Everything it makes carries its mark; calls are
+/// idempotent and may be repeated after a crash. Errors name the link, route or entry.
 class Dataplane {
  public:
   virtual ~Dataplane() = default;
@@ -56,8 +57,8 @@ class Dataplane {
   virtual Co<Status> configureNode(NodeNetwork network) = 0;
   /// Makes the kernel's entries for peers exactly those given.
   virtual Co<Status> setPeers(std::vector<Peer> peers) = 0;
-  /// New namespaces for a pod, pinned, with hostname, loopback, address and routes. When they exist with the same addresses,
-  /// they are kept and repaired.
+  /// New namespaces for a pod, pinned, with hostname, loopback, address and routes. When they exist
+  /// with the same addresses, they are kept and repaired.
   virtual Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) = 0;
   /// Unpins and removes; absent is OK.
   virtual Co<Status> removeSandbox(std::string podUid) = 0;

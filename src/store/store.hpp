@@ -11,7 +11,8 @@
 
 namespace podlab::store {
 
-/// One counter for all keys: each committed transaction takes the next value. 0 is "before everything".
+/// One counter for all keys: each committed transaction takes the next value. 0 is "before
+/// everything".
 using Revision = std::int64_t;
 
 struct KeyValue {
@@ -32,8 +33,9 @@ struct Put {
   std::string value;
 };
 
-/// All or nothing: when every compare holds, all puts and deletes are applied under one new revision. A key may occur once
-/// among puts and deletes. Deleting an absent key is no error and makes no event.
+/// All or nothing: when every compare holds, all puts and deletes are applied under one new
+/// revision. A key may occur once among puts and deletes. Deleting an absent key is no error and
+/// makes no event.
 struct Txn {
   std::vector<Compare> compares;
   std::vector<Put> puts;
@@ -42,15 +44,17 @@ struct Txn {
 
 struct TxnResult {
   bool succeeded = false;
-  Revision revision = 0;         ///< of this transaction; the current one when it did not succeed or changed nothing
-  std::vector<KeyValue> current;  ///< when it did not succeed: the present values of the compared keys that are there
+  Revision revision =
+      0;  ///< of this transaction; the current one when it did not succeed or changed nothing
+  std::vector<KeyValue>
+      current;  ///< when it did not succeed: the present values of the compared keys that are there
 };
 
 struct RangeRequest {
-  std::string start;     ///< first key
-  std::string end;       ///< first key after the range; empty: only `start` itself
+  std::string start;       ///< first key
+  std::string end;         ///< first key after the range; empty: only `start` itself
   std::int64_t limit = 0;  ///< 0: all
-  Revision revision = 0;  ///< as of; 0: now
+  Revision revision = 0;   ///< as of; 0: now
 };
 
 struct RangeResult {
@@ -71,15 +75,18 @@ class Watcher {
  public:
   virtual ~Watcher() = default;
   struct Batch {
-    std::vector<Event> events;  ///< all events of each revision it contains, possibly none (progress)
-    Revision revision = 0;      ///< every event up to here has been delivered
+    std::vector<Event>
+        events;             ///< all events of each revision it contains, possibly none (progress)
+    Revision revision = 0;  ///< every event up to here has been delivered
   };
-  /// Waits for the next events; kExpired when `from` was compacted away, or the watcher fell too far behind.
+  /// Waits for the next events; kExpired when `from` was compacted away, or the watcher fell too
+  /// far behind.
   virtual Co<Result<Batch>> next() = 0;
 };
 
-/// A revisioned key-value store with compare-and-swap, snapshots and watches (the semantics of etcd's MVCC, in one process).
-/// Used from one thread. A write is acknowledged only when it is durable; writes that wait at the same time share a commit.
+/// A revisioned key-value store with compare-and-swap, snapshots and watches (the semantics of
+/// etcd's MVCC, in one process). Used from one thread. A write is acknowledged only when it is
+/// durable; writes that wait at the same time share a commit.
 class Store {
  public:
   virtual ~Store() = default;
@@ -87,7 +94,8 @@ class Store {
   /// kExpired when the revision was compacted, kInvalid when it lies in the future.
   virtual Co<Result<RangeResult>> range(RangeRequest request) = 0;
   /// Events with revision > `after` of keys in [start, end). kExpired when they were compacted.
-  virtual Co<Result<std::unique_ptr<Watcher>>> watch(std::string start, std::string end, Revision after) = 0;
+  virtual Co<Result<std::unique_ptr<Watcher>>> watch(std::string start, std::string end,
+                                                     Revision after) = 0;
   /// Forgets history at and before `revision`, except the present values.
   virtual Co<Status> compact(Revision revision) = 0;
   virtual Revision currentRevision() const = 0;

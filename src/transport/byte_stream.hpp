@@ -13,8 +13,8 @@ namespace podlab {
 using Bytes = std::span<const std::byte>;
 using MutableBytes = std::span<std::byte>;
 
-/// A connected, ordered stream of bytes: TCP, TLS or an in-memory pipe. At most one read and one write at a time, which may
-/// overlap. After close(), pending and later calls fail with kCanceled.
+/// A connected, ordered stream of bytes: TCP, TLS or an in-memory pipe. At most one read and one
+/// write at a time, which may overlap. After close(), pending and later calls fail with kCanceled.
 class ByteStream {
  public:
   virtual ~ByteStream() = default;
@@ -33,7 +33,8 @@ class ByteStream {
   virtual PeerIdentity peerIdentity() const { return {}; }
 };
 
-/// Opens streams to addresses: "host:port" or "[v6]:port" for sockets, any name for memory networks.
+/// Opens streams to addresses: "host:port" or "[v6]:port" for sockets, any name for memory
+/// networks.
 class Dialer {
  public:
   virtual ~Dialer() = default;
