@@ -1,0 +1,45 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/status.hpp"
+#include "common/unique_fd.hpp"
+
+namespace podlab::lab {
+
+/// Where a lab keeps what outlives it: everything of a lab is below one folder, and nothing is outside it.
+///   cluster.yaml        the defaulted cluster file
+///   api                 host:port of the API on the host's loopback, while it runs and for the next start
+///   lock                a POSIX record lock held by the running lab
+///   control.sock        what `podlab node` and `podlab down` talk to
+///   pki/                ca, server and admin certificates and keys
+///   server/             the store
+///   nodes/NAME/         one node: its certificate, pods, logs, checkpoints
+///   log/                one log a process
+struct LabPaths {
+  std::string root;
+
+  std::string clusterFile() const { return root + "/cluster.yaml"; }
+  std::string apiAddress() const { return root + "/api"; }
+  std::string lock() const { return root + "/lock"; }
+  std::string controlSocket() const { return root + "/control.sock"; }
+  std::string pki(std::string_view file) const { return root + "/pki/" + std::string(file); }
+  std::string server() const { return root + "/server"; }
+  std::string node(std::string_view name) const { return root + "/nodes/" + std::string(name); }
+  std::string log(std::string_view process) const { return root + "/log/" + std::string(process) + ".log"; }
+};
+
+/// The folder of all labs: $PODLAB_STATE_DIR, else /var/lib/podlab as root, else $XDG_STATE_HOME/podlab (~/.local/state/podlab).
+Result<std::string> labsRoot();
+Result<LabPaths> labPaths(std::string_view name);
+/// Names of the labs that have a state folder, sorted.
+Result<std::vector<std::string>> listLabs();
+
+/// The pid of the running lab, or nullopt when it does not run.
+std::optional<int> runningLab(const LabPaths& paths);
+/// Takes the lab's lock for the life of the returned descriptor; kAlreadyExists when a lab holds it.
+Result<UniqueFd> lockLab(const LabPaths& paths);
+
+}  // namespace podlab::lab
