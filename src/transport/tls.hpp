@@ -1,0 +1,52 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include <asio/any_io_executor.hpp>
+
+#include "common/clock.hpp"
+#include "common/co.hpp"
+#include "common/status.hpp"
+#include "transport/byte_stream.hpp"
+#include "transport/certificates.hpp"
+
+namespace podlab::transport {
+
+/// The settings shared by all TLS streams of one side. TLS 1.3 only, no session resumption, no
+/// ALPN. A server asks for the client's certificate and accepts clients that have none (their
+/// peerIdentity() is empty), but refuses one that the cluster's CA did not issue.
+class TlsContext;
+
+/// `credentials` may be empty for a client that has no certificate.
+Result<std::shared_ptr<TlsContext>> makeServerTls(std::string_view caPem,
+                                                  const Credentials& credentials);
+Result<std::shared_ptr<TlsContext>> makeClientTls(std::string_view caPem,
+                                                  const Credentials& credentials = {});
+
+inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);
+
+/// Shakes hands over `stream`; certificates are judged at clock.wallNow(). kUnauthorized when a
+/// certificate is refused, kTimeout after `timeout`, kUnavailable for all else.
+Co<Result<std::unique_ptr<ByteStream>>> tlsAccept(std::shared_ptr<TlsContext> context, Clock& clock,
+                                                  std::unique_ptr<ByteStream> stream,
+                                                  Duration timeout = kHandshakeTimeout);
+/// `serverName` (DNS name or IP address) must be among the names of the server's certificate.
+Co<Result<std::unique_ptr<ByteStream>>> tlsConnect(std::shared_ptr<TlsContext> context,
+                                                   Clock& clock, std::unique_ptr<ByteStream> stream,
+                                                   std::string serverName,
+                                                   Duration timeout = kHandshakeTimeout);
+
+/// Dials through `inner`, which must outlive the dialer. The server's certificate must be for
+/// `serverName`, or, when that is empty, for the host of the dialled address.
+std::unique_ptr<Dialer> makeTlsDialer(Dialer& inner, Clock& clock,
+                                      std::shared_ptr<TlsContext> context,
+                                      std::string serverName = {});
+
+/// Accepts from `inner` and hands out streams that have shaken hands; a slow or failing client
+/// holds up nobody, at most 1,024 shake hands at a time. Failed handshakes are logged.
+std::unique_ptr<Listener> makeTlsListener(asio::any_io_executor executor, Clock& clock,
+                                          std::unique_ptr<Listener> inner,
+                                          std::shared_ptr<TlsContext> context,
+                                          Duration timeout = kHandshakeTimeout);
+
+}  // namespace podlab::transport
