@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "cluster_config.pb.h"
+
 #include "common/status.hpp"
 #include "net/address.hpp"
 
@@ -13,18 +14,20 @@ using Cluster = config::v1alpha1::Cluster;
 
 inline constexpr std::string_view kClusterApiVersion = "podlab.io/v1alpha1";
 
-/// A cluster file (YAML or JSON), strictly: unknown and duplicate fields are errors. Not yet defaulted.
+/// A cluster file (YAML or JSON), strictly: unknown and duplicate fields are errors. Not yet
+/// defaulted.
 Result<Cluster> parseCluster(std::string_view text);
-/// Fills in what is absent: name "default", three nodes node1 to node3, IPv4, 10.244.0.0/16 with a /24 a node, VXLAN on
-/// port 8472. Nodes with a count become single nodes with names.
+/// Fills in what is absent: name "default", three nodes node1 to node3, IPv4, 10.244.0.0/16 with a
+/// /24 a node, VXLAN on port 8472. Nodes with a count become single nodes with names.
 void applyClusterDefaults(Cluster& cluster);
-/// Field errors of a defaulted cluster, e.g. overlapping ranges, a name twice. `hostNetworks` are the host's own ranges,
-/// with the link that has them, which pods must not shadow.
+/// Field errors of a defaulted cluster, e.g. overlapping ranges, a name twice. `hostNetworks` are
+/// the host's own ranges, with the link that has them, which pods must not shadow.
 struct HostNetwork {
   net::Cidr range;
   std::string origin;  ///< "link eth0", "route via eth0"
 };
-std::vector<Cause> validateCluster(const Cluster& cluster, const std::vector<HostNetwork>& hostNetworks);
+std::vector<Cause> validateCluster(const Cluster& cluster,
+                                   const std::vector<HostNetwork>& hostNetworks);
 /// The file as stored and printed, with apiVersion and kind.
 std::string formatCluster(const Cluster& cluster);
 

@@ -30,8 +30,8 @@ bool writeAll(const char* path, const std::string& text) {
 }
 
 /// Between fork and exec: only system calls, for the parent may have threads.
-[[noreturn]] void runChild(const IsolatedSpec& spec, char* const* argv, int report, const std::string& uidMap,
-                           const std::string& gidMap, pid_t parent) {
+[[noreturn]] void runChild(const IsolatedSpec& spec, char* const* argv, int report,
+                           const std::string& uidMap, const std::string& gidMap, pid_t parent) {
   const auto fail = [report](const char* step) {
     Failure failure{errno, {}};
     std::strncpy(failure.step, step, sizeof failure.step - 1);
@@ -39,8 +39,10 @@ bool writeAll(const char* path, const std::string& text) {
     ::_exit(127);
   };
   if (spec.mapRoot) {
-    // setgroups must be given up before an unprivileged process may map a group (user_namespaces(7)).
-    if (!writeAll("/proc/self/setgroups", "deny") && errno != ENOENT) fail("write /proc/self/setgroups");
+    // setgroups must be given up before an unprivileged process may map a group
+    // (user_namespaces(7)).
+    if (!writeAll("/proc/self/setgroups", "deny") && errno != ENOENT)
+      fail("write /proc/self/setgroups");
     if (!writeAll("/proc/self/uid_map", uidMap)) fail("write /proc/self/uid_map");
     if (!writeAll("/proc/self/gid_map", gidMap)) fail("write /proc/self/gid_map");
   }
@@ -78,12 +80,15 @@ Status cloneFailure(int error, int namespaces) {
   const bool user = namespaces & CLONE_NEWUSER;
   if (user && (error == EPERM || error == ENOSPC || error == EUSERS || error == EINVAL)) {
     return Status(Code::kHostUnsupported,
-                  std::string("this kernel refuses user namespaces to ordinary users (") + std::strerror(error) +
+                  std::string("this kernel refuses user namespaces to ordinary users (") +
+                      std::strerror(error) +
                       "); remedy: as root, sysctl -w user.max_user_namespaces=15000 "
-                      "kernel.unprivileged_userns_clone=1 kernel.apparmor_restrict_unprivileged_userns=0 (those "
+                      "kernel.unprivileged_userns_clone=1 "
+                      "kernel.apparmor_restrict_unprivileged_userns=0 (those "
                       "that exist), or run podlab as root");
   }
-  if (error == EPERM) return Status(Code::kForbidden, "cannot make namespaces: Operation not permitted (EPERM)");
+  if (error == EPERM)
+    return Status(Code::kForbidden, "cannot make namespaces: Operation not permitted (EPERM)");
   return errnoStatus(error, "cannot make namespaces");
 }
 
@@ -102,7 +107,8 @@ Result<pid_t> startIsolated(const IsolatedSpec& spec) {
   std::sort(ordered.keepFds.begin(), ordered.keepFds.end());
   const pid_t parent = ::getpid();
 
-  const long child = ::syscall(SYS_clone, spec.namespaces | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  const long child =
+      ::syscall(SYS_clone, spec.namespaces | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (child < 0) return cloneFailure(errno, spec.namespaces);
   if (child == 0) {
     // The report pipe closes by exec: that is how success is seen.
@@ -116,7 +122,8 @@ Result<pid_t> startIsolated(const IsolatedSpec& spec) {
   } while (n < 0 && errno == EINTR);
   if (n == static_cast<ssize_t>(sizeof failure)) {
     ::waitpid(static_cast<pid_t>(child), nullptr, 0);
-    return errnoStatus(failure.error, std::string("cannot start ") + spec.argv[0] + ": " + failure.step);
+    return errnoStatus(failure.error,
+                       std::string("cannot start ") + spec.argv[0] + ": " + failure.step);
   }
   return static_cast<pid_t>(child);
 }

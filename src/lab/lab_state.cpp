@@ -12,11 +12,12 @@
 namespace podlab::lab {
 namespace {
 
-/// The kernel's lock table has the holder's pid as seen from here, which the lab itself, PID 1 of a namespace, does not know.
+/// The kernel's lock table has the holder's pid as seen from here, which the lab itself, PID 1 of a
+/// namespace, does not know.
 std::optional<int> lockHolder(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return std::nullopt;
-  struct flock query {};
+  struct flock query{};
   query.l_type = F_WRLCK;
   query.l_whence = SEEK_SET;
   if (::fcntl(fd.get(), F_GETLK, &query) < 0 || query.l_type == F_UNLCK) return std::nullopt;
@@ -27,13 +28,18 @@ std::optional<int> lockHolder(const std::string& path) {
 
 Result<std::string> labsRoot() {
   if (const char* dir = std::getenv("PODLAB_STATE_DIR"); dir && *dir) {
-    if (*dir != '/') return Status(Code::kBadRequest, "PODLAB_STATE_DIR: \"" + std::string(dir) + "\" is not an absolute path");
+    if (*dir != '/')
+      return Status(Code::kBadRequest,
+                    "PODLAB_STATE_DIR: \"" + std::string(dir) + "\" is not an absolute path");
     return std::string(dir);
   }
   if (::geteuid() == 0) return std::string("/var/lib/podlab");
-  if (const char* dir = std::getenv("XDG_STATE_HOME"); dir && *dir == '/') return std::string(dir) + "/podlab";
-  if (const char* home = std::getenv("HOME"); home && *home == '/') return std::string(home) + "/.local/state/podlab";
-  return Status(Code::kNotFound, "no place for the lab's state: set HOME, XDG_STATE_HOME or PODLAB_STATE_DIR");
+  if (const char* dir = std::getenv("XDG_STATE_HOME"); dir && *dir == '/')
+    return std::string(dir) + "/podlab";
+  if (const char* home = std::getenv("HOME"); home && *home == '/')
+    return std::string(home) + "/.local/state/podlab";
+  return Status(Code::kNotFound,
+                "no place for the lab's state: set HOME, XDG_STATE_HOME or PODLAB_STATE_DIR");
 }
 
 Result<LabPaths> labPaths(std::string_view name) {
@@ -48,22 +54,26 @@ Result<std::vector<std::string>> listLabs() {
   std::vector<std::string> names;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(*root, error)) {
-    if (std::filesystem::exists(entry.path() / "cluster.yaml", error)) names.push_back(entry.path().filename());
+    if (std::filesystem::exists(entry.path() / "cluster.yaml", error))
+      names.push_back(entry.path().filename());
   }
   std::sort(names.begin(), names.end());
   return names;
 }
 
-std::optional<int> runningLab(const LabPaths& paths) { return lockHolder(paths.lock()); }
+std::optional<int> runningLab(const LabPaths& paths) {
+  return lockHolder(paths.lock());
+}
 
 Result<UniqueFd> lockLab(const LabPaths& paths) {
   UniqueFd fd(::open(paths.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return errnoStatus(errno, "cannot open " + paths.lock());
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   if (::fcntl(fd.get(), F_SETLK, &lock) < 0) {
-    if (errno == EAGAIN || errno == EACCES) return Status(Code::kAlreadyExists, "the lab at " + paths.root + " is already running");
+    if (errno == EAGAIN || errno == EACCES)
+      return Status(Code::kAlreadyExists, "the lab at " + paths.root + " is already running");
     return errnoStatus(errno, "cannot lock " + paths.lock());
   }
   return fd;

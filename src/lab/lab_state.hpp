@@ -9,15 +9,14 @@
 
 namespace podlab::lab {
 
-/// Where a lab keeps what outlives it: everything of a lab is below one folder, and nothing is outside it.
+/// Where a lab keeps what outlives it: everything of a lab is below one folder, and nothing is
+/// outside it.
 ///   cluster.yaml        the defaulted cluster file
-///   api                 host:port of the API on the host's loopback, while it runs and for the next start
-///   lock                a POSIX record lock held by the running lab
-///   control.sock        what `podlab node` and `podlab down` talk to
-///   pki/                ca, server and admin certificates and keys
-///   server/             the store
-///   nodes/NAME/         one node: its certificate, pods, logs, checkpoints
-///   log/                one log a process
+///   api                 host:port of the API on the host's loopback, while it runs and for the
+///   next start lock                a POSIX record lock held by the running lab control.sock what
+///   `podlab node` and `podlab down` talk to pki/                ca, server and admin certificates
+///   and keys server/             the store nodes/NAME/         one node: its certificate, pods,
+///   logs, checkpoints log/                one log a process
 struct LabPaths {
   std::string root;
 
@@ -28,10 +27,13 @@ struct LabPaths {
   std::string pki(std::string_view file) const { return root + "/pki/" + std::string(file); }
   std::string server() const { return root + "/server"; }
   std::string node(std::string_view name) const { return root + "/nodes/" + std::string(name); }
-  std::string log(std::string_view process) const { return root + "/log/" + std::string(process) + ".log"; }
+  std::string log(std::string_view process) const {
+    return root + "/log/" + std::string(process) + ".log";
+  }
 };
 
-/// The folder of all labs: $PODLAB_STATE_DIR, else /var/lib/podlab as root, else $XDG_STATE_HOME/podlab (~/.local/state/podlab).
+/// The folder of all labs: $PODLAB_STATE_DIR, else /var/lib/podlab as root, else
+/// $XDG_STATE_HOME/podlab (~/.local/state/podlab).
 Result<std::string> labsRoot();
 Result<LabPaths> labPaths(std::string_view name);
 /// Names of the labs that have a state folder, sorted.
@@ -39,7 +41,8 @@ Result<std::vector<std::string>> listLabs();
 
 /// The pid of the running lab, or nullopt when it does not run.
 std::optional<int> runningLab(const LabPaths& paths);
-/// Takes the lab's lock for the life of the returned descriptor; kAlreadyExists when a lab holds it.
+/// Takes the lab's lock for the life of the returned descriptor; kAlreadyExists when a lab holds
+/// it.
 Result<UniqueFd> lockLab(const LabPaths& paths);
 
 }  // namespace podlab::lab

@@ -1,0 +1,267 @@
+#include "lab/cluster_config.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "api/codec.hpp"
+#include "api/names.hpp"
+#include "api/quantity.hpp"
+
+namespace podlab::lab {
+namespace {
+
+constexpr std::string_view kDefaultPodV4 = "10.244.0.0/16";
+constexpr std::string_view kDefaultPodV6 = "fd00:10:244::/48";
+constexpr std::string_view kDefaultUnderlayV4 = "172.29.0.0/16";
+constexpr std::string_view kDefaultUnderlayV6 = "fd00:172:29::/64";
+constexpr int kMaxNodes = 250;
+
+Cause invalid(std::string field, std::string_view value, std::string_view why) {
+  return {"FieldValueInvalid", std::move(field),
+          "Invalid value: \"" + std::string(value) + "\": " + std::string(why)};
+}
+
+void addRanges(google::protobuf::RepeatedPtrField<std::string>& ranges, std::string_view family,
+               std::string_view v4, std::string_view v6) {
+  if (!ranges.empty()) return;
+  if (family != "ipv6") ranges.Add(std::string(v4));
+  if (family != "ipv4") ranges.Add(std::string(v6));
+}
+
+/// Parses the ranges of one field; each family that ipFamily asks for exactly once.
+std::vector<net::Cidr> checkRanges(const google::protobuf::RepeatedPtrField<std::string>& ranges,
+                                   const std::string& field, std::string_view family,
+                                   std::vector<Cause>& causes) {
+  std::vector<net::Cidr> parsed;
+  int v4 = 0, v6 = 0;
+  for (int i = 0; i < ranges.size(); ++i) {
+    const std::string path = field + "[" + std::to_string(i) + "]";
+    auto range = net::Cidr::parse(ranges[i]);
+    if (!range) {
+      causes.push_back(invalid(path, ranges[i], range.status().message()));
+      continue;
+    }
+    int& count = range->family() == net::Family::kV4 ? v4 : v6;
+    if (++count > 1)
+      causes.push_back(
+          invalid(path, ranges[i], "a second range of the same IP family; give one a family"));
+    parsed.push_back(*range);
+  }
+  const bool wantV4 = family != "ipv6", wantV6 = family != "ipv4";
+  if (causes.empty() && (wantV4 != (v4 > 0) || wantV6 != (v6 > 0))) {
+    causes.push_back(invalid(field, ranges.empty() ? "" : ranges[0],
+                             "does not fit networking.ipFamily: " + std::string(family)));
+  }
+  return parsed;
+}
+
+void checkNodePrefix(int prefix, int bits, const net::Cidr& range, const std::string& field,
+                     int nodes, std::vector<Cause>& causes) {
+  const int smallest = bits == 32 ? 29 : 125;
+  if (prefix <= range.prefix() || prefix > smallest) {
+    causes.push_back(invalid(field, std::to_string(prefix),
+                             "must be longer than the prefix of " + range.toString() +
+                                 " and at most " + std::to_string(smallest)));
+  } else if (range.subnetCount(prefix) < static_cast<std::uint64_t>(nodes)) {
+    causes.push_back(invalid(field, std::to_string(prefix),
+                             range.toString() + " has only " +
+                                 std::to_string(range.subnetCount(prefix)) +
+                                 " ranges of this size for " + std::to_string(nodes) + " nodes"));
+  }
+}
+
+void checkNode(const config::v1alpha1::Node& node, const std::string& path,
+               std::vector<Cause>& causes) {
+  if (!isDnsLabel(node.name())) {
+    causes.push_back(invalid(path + ".name", node.name(),
+                             "a lowercase RFC 1123 label must consist of lower case alphanumeric "
+                             "characters or '-', and must "
+                             "start and end with an alphanumeric character"));
+  }
+  const auto checkQuantity = [&](const char* field, const std::string& text) {
+    const auto quantity = api::Quantity::parse(text);
+    if (!quantity) {
+      causes.push_back(invalid(path + "." + field, text, quantity.status().message()));
+    } else if (*quantity <= api::Quantity()) {
+      causes.push_back(invalid(path + "." + field, text, "must be greater than zero"));
+    }
+  };
+  if (node.has_cpu()) checkQuantity("cpu", node.cpu().string());
+  if (node.has_memory()) checkQuantity("memory", node.memory().string());
+  if (node.has_maxpods() && (node.maxpods() < 1 || node.maxpods() > 1000)) {
+    // A bridge bears at most 1,023 ports.
+    causes.push_back(
+        invalid(path + ".maxPods", std::to_string(node.maxpods()), "must be between 1 and 1000"));
+  }
+  for (const auto& [key, value] : node.labels()) {
+    for (const auto& why : api::labelKeyErrors(key))
+      causes.push_back(invalid(path + ".labels", key, why));
+    for (const auto& why : api::labelValueErrors(value))
+      causes.push_back(invalid(path + ".labels[" + key + "]", value, why));
+  }
+  for (int i = 0; i < node.taints_size(); ++i) {
+    const auto& taint = node.taints(i);
+    const std::string at = path + ".taints[" + std::to_string(i) + "]";
+    for (const auto& why : api::labelKeyErrors(taint.key()))
+      causes.push_back(invalid(at + ".key", taint.key(), why));
+    if (taint.effect() != "NoSchedule" && taint.effect() != "PreferNoSchedule" &&
+        taint.effect() != "NoExecute") {
+      causes.push_back(
+          {"FieldValueNotSupported", at + ".effect",
+           "Unsupported value: \"" + taint.effect() +
+               "\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\""});
+    }
+  }
+}
+
+void checkChoice(const std::string& field, const std::string& value,
+                 std::initializer_list<const char*> choices, std::vector<Cause>& causes) {
+  std::string supported;
+  for (const char* choice : choices) {
+    if (value == choice) return;
+    supported += std::string(supported.empty() ? "" : ", ") + "\"" + choice + "\"";
+  }
+  causes.push_back({"FieldValueNotSupported", field,
+                    "Unsupported value: \"" + value + "\": supported values: " + supported});
+}
+
+}  // namespace
+
+bool isDnsLabel(std::string_view name) {
+  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
+  if (name.empty() || name.size() > 63 || !alnum(name.front()) || !alnum(name.back())) return false;
+  return std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-'; });
+}
+
+Result<Cluster> parseCluster(std::string_view text) {
+  const auto lookup = [](const api::TypeMeta& type) -> const google::protobuf::Message* {
+    return type.kind == "Cluster" && type.apiVersion == kClusterApiVersion
+               ? &Cluster::default_instance()
+               : nullptr;
+  };
+  api::DecodeOptions options;
+  options.strict = true;
+  auto objects = api::decodeManifest(text, lookup, options);
+  if (!objects) return objects.status();
+  if (objects->size() != 1) {
+    return Status(Code::kBadRequest,
+                  "a cluster file has exactly one document of kind Cluster (apiVersion " +
+                      std::string(kClusterApiVersion) + "), not " +
+                      std::to_string(objects->size()));
+  }
+  return static_cast<Cluster&>(*objects->front().object);
+}
+
+void applyClusterDefaults(Cluster& cluster) {
+  if (!cluster.has_name()) cluster.set_name("default");
+  if (cluster.nodes().empty()) cluster.add_nodes()->set_count(3);
+  google::protobuf::RepeatedPtrField<config::v1alpha1::Node> nodes;
+  for (const auto& group : cluster.nodes()) {
+    const std::string prefix = group.has_name() ? group.name() : "node";
+    const bool single = group.has_name() && !group.has_count();
+    const int count = std::min(group.has_count() ? group.count() : 1, kMaxNodes + 1);
+    for (int i = 0; i < count; ++i) {
+      auto* node = nodes.Add();
+      *node = group;
+      node->clear_count();
+      // Unnamed groups share one numbering.
+      const int number = group.has_name() ? i + 1 : nodes.size();
+      node->set_name(single ? prefix : prefix + std::to_string(number));
+    }
+  }
+  *cluster.mutable_nodes() = std::move(nodes);
+
+  auto& network = *cluster.mutable_networking();
+  if (!network.has_ipfamily()) network.set_ipfamily("ipv4");
+  addRanges(*network.mutable_podcidrs(), network.ipfamily(), kDefaultPodV4, kDefaultPodV6);
+  addRanges(*network.mutable_underlaycidrs(), network.ipfamily(), kDefaultUnderlayV4,
+            kDefaultUnderlayV6);
+  if (!network.has_nodeprefixipv4()) network.set_nodeprefixipv4(24);
+  if (!network.has_nodeprefixipv6()) network.set_nodeprefixipv6(64);
+  if (!network.has_backend()) network.set_backend("vxlan");
+  if (!network.has_vxlanid()) network.set_vxlanid(1);
+  if (!network.has_vxlanport()) network.set_vxlanport(8472);
+  if (!network.has_mtu()) network.set_mtu(1500);
+  if (!cluster.images().has_missing()) cluster.mutable_images()->set_missing("error");
+}
+
+std::vector<Cause> validateCluster(const Cluster& cluster,
+                                   const std::vector<HostNetwork>& hostNetworks) {
+  std::vector<Cause> causes;
+  if (!isDnsLabel(cluster.name())) {
+    causes.push_back(
+        invalid("name", cluster.name(), "must be a lowercase RFC 1123 label, e.g. \"my-lab\""));
+  }
+  if (cluster.nodes_size() > kMaxNodes) {
+    causes.push_back(
+        invalid("nodes", std::to_string(cluster.nodes_size()), "at most 250 nodes on one host"));
+  }
+  std::set<std::string> names;
+  for (int i = 0; i < cluster.nodes_size(); ++i) {
+    const std::string path = "nodes[" + std::to_string(i) + "]";
+    checkNode(cluster.nodes(i), path, causes);
+    if (!names.insert(cluster.nodes(i).name()).second) {
+      causes.push_back({"FieldValueDuplicate", path + ".name",
+                        "Duplicate value: \"" + cluster.nodes(i).name() + "\""});
+    }
+  }
+
+  const auto& network = cluster.networking();
+  checkChoice("networking.ipFamily", network.ipfamily(), {"ipv4", "ipv6", "dual"}, causes);
+  checkChoice("networking.backend", network.backend(), {"vxlan", "host-gw"}, causes);
+  checkChoice("images.missing", cluster.images().missing(), {"error"}, causes);
+  if (network.vxlanid() < 1 || network.vxlanid() > 0xffffff) {
+    causes.push_back(invalid("networking.vxlanID", std::to_string(network.vxlanid()),
+                             "must be between 1 and 16777215"));
+  }
+  if (network.vxlanport() < 1 || network.vxlanport() > 65535) {
+    causes.push_back(invalid("networking.vxlanPort", std::to_string(network.vxlanport()),
+                             "must be between 1 and 65535"));
+  }
+  // 1280 is the least that IPv6 asks of a link (RFC 8200, section 5), here of the pods' links
+  // behind the overlay's 70 bytes.
+  if (network.mtu() < 1350 || network.mtu() > 65535) {
+    causes.push_back(
+        invalid("networking.mtu", std::to_string(network.mtu()), "must be between 1350 and 65535"));
+  }
+  if (!causes.empty()) return causes;
+
+  const auto pods =
+      checkRanges(network.podcidrs(), "networking.podCIDRs", network.ipfamily(), causes);
+  const auto underlay =
+      checkRanges(network.underlaycidrs(), "networking.underlayCIDRs", network.ipfamily(), causes);
+  if (!causes.empty()) return causes;
+  for (const auto& range : pods) {
+    const bool v4 = range.family() == net::Family::kV4;
+    checkNodePrefix(v4 ? network.nodeprefixipv4() : network.nodeprefixipv6(), v4 ? 32 : 128, range,
+                    v4 ? "networking.nodePrefixIPv4" : "networking.nodePrefixIPv6",
+                    cluster.nodes_size(), causes);
+    for (const auto& other : underlay) {
+      if (range.overlaps(other)) {
+        causes.push_back(invalid("networking.podCIDRs", range.toString(),
+                                 "overlaps networking.underlayCIDRs " + other.toString()));
+      }
+    }
+    for (const auto& host : hostNetworks) {
+      if (range.overlaps(host.range)) {
+        causes.push_back(invalid("networking.podCIDRs", range.toString(),
+                                 "overlaps " + host.range.toString() + " of this host (" +
+                                     host.origin + "); choose another range"));
+      }
+    }
+  }
+  for (const auto& range : underlay) {
+    if (range.size() < static_cast<std::uint64_t>(kMaxNodes) + 10) {
+      causes.push_back(invalid("networking.underlayCIDRs", range.toString(),
+                               "is too small; at least 260 addresses are needed"));
+    }
+  }
+  return causes;
+}
+
+std::string formatCluster(const Cluster& cluster) {
+  const api::TypeMeta type{std::string(kClusterApiVersion), "Cluster"};
+  return api::toYaml(cluster, type);
+}
+
+}  // namespace podlab::lab

@@ -1,0 +1,463 @@
+#include "lab/lab.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <set>
+
+#include <asio.hpp>
+
+#include "common/filesystem.hpp"
+#include "common/log.hpp"
+#include "common/real_clock.hpp"
+#include "common/sync.hpp"
+#include "lab/control.hpp"
+#include "lab/isolate.hpp"
+#include "lab/listen.hpp"
+#include "lab/mounts.hpp"
+#include "lab/pki.hpp"
+#include "lab/underlay.hpp"
+
+namespace podlab::lab {
+namespace {
+
+using std::chrono::seconds;
+using NodeConfig = config::v1alpha1::Node;
+
+constexpr std::uint16_t kServerPort = 6443;
+constexpr Duration kShutdownGrace = seconds(4);
+constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
+constexpr Duration kLongestDelay = seconds(10);
+
+/// One node's process, as long as the lab knows the node.
+struct NodeState {
+  NodeConfig config;
+  int index = 0;
+  pid_t pid = 0;  ///< 0: not running
+  int restarts = 0;
+};
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string text;
+  for (const auto& part : parts) text += (text.empty() ? "" : ",") + part;
+  return text;
+}
+
+class Lab {
+ public:
+  explicit Lab(LabOptions options)
+      : options_(std::move(options)),
+        clock_(makeRealClock(io_.get_executor())),
+        rng_(makeSystemRng()),
+        files_(makeRealFilesystem()),
+        signals_(io_, SIGCHLD, SIGTERM, SIGINT),
+        tasks_(io_.get_executor()) {}
+
+  int run() {
+    if (Status status = prepare(); !status.ok()) {
+      logError("lab_not_started", {{"error", status}});
+      return 1;
+    }
+    waitForSignal();
+    startServer();
+    for (auto& [name, node] : nodes_) {
+      if (Status status = startNode(node); !status.ok())
+        logError("node_not_started", {{"node", name}, {"error", status}});
+    }
+    const ControlHandler handler = [this](LabRequest request) {
+      return answer(std::move(request));
+    };
+    asio::co_spawn(io_, serveControl(options_.paths.controlSocket(), handler),
+                   [](std::exception_ptr, Status status) {
+                     if (!status.is(Code::kCanceled))
+                       logError("control_failed", {{"error", status}});
+                   });
+    io_.run();
+    return 0;
+  }
+
+ private:
+  Status prepare() {
+    auto lock = lockLab(options_.paths);
+    if (!lock) return lock.status();
+    lock_ = std::move(*lock);
+    if (Status status = makeMountsPrivate(); !status.ok()) return status;
+    if (Status status = mountProc(); !status.ok()) return status;
+    if (Status status = hideHybridCgroups(); !status.ok()) return status;
+
+    auto text = files_->readFile(options_.paths.clusterFile());
+    if (!text) return text.status();
+    auto cluster = parseCluster(*text);
+    if (!cluster) return cluster.status().withContext(options_.paths.clusterFile());
+    cluster_ = std::move(*cluster);
+    std::vector<net::Cidr> ranges;
+    for (const auto& range : cluster_.networking().underlaycidrs()) {
+      auto parsed = net::Cidr::parse(range);
+      if (!parsed) return parsed.status();
+      ranges.push_back(*parsed);
+    }
+    underlay_ = std::make_unique<Underlay>(std::move(ranges), cluster_.networking().mtu());
+    if (Status status = underlay_->create(); !status.ok()) return status;
+
+    std::vector<std::string> addresses{"127.0.0.1", "::1"};
+    for (const auto& address : underlay_->serverAddresses())
+      addresses.push_back(address.toString());
+    auto pki = Pki::open(*files_, options_.paths, clock_->wallNow(), *rng_,
+                         {"localhost", "kubernetes", "podlab-server"}, addresses);
+    if (!pki) return pki.status();
+    pki_ = std::make_unique<Pki>(std::move(*pki));
+
+    // Made here and kept: agents that dial while the server restarts wait in the backlog.
+    auto socket = listenOn(underlay_->serverAddresses().front().toString(), kServerPort);
+    if (!socket) return socket.status();
+    agentSocket_ = std::move(*socket);
+    if (Status status = files_->createDirectories(options_.paths.server(), 0700); !status.ok())
+      return status;
+    if (Status status = files_->createDirectories(options_.paths.root + "/log"); !status.ok())
+      return status;
+    for (const auto& config : cluster_.nodes()) {
+      if (Status status = adopt(config); !status.ok()) return status;
+    }
+    return {};
+  }
+
+  /// Makes the node's folder and certificate, and gives it the index that it had, or the lowest
+  /// free one.
+  Status adopt(const NodeConfig& config) {
+    NodeState node;
+    node.config = config;
+    const std::string folder = options_.paths.node(config.name());
+    if (Status status = files_->createDirectories(folder); !status.ok()) return status;
+    if (auto index = files_->readFile(folder + "/index")) node.index = std::atoi(index->c_str());
+    if (node.index <= 0) {
+      node.index = freeIndex();
+      if (Status status =
+              files_->writeFileAtomic(folder + "/index", std::to_string(node.index), 0644, false);
+          !status.ok())
+        return status;
+    }
+    if (Status status = pki_->issueNode(config.name()); !status.ok()) return status;
+    nodes_.insert_or_assign(config.name(), std::move(node));
+    return {};
+  }
+
+  int freeIndex() {
+    std::set<int> used;
+    for (const auto& [name, node] : nodes_) used.insert(node.index);
+    // Nodes that are not adopted yet have their index on disk.
+    for (const auto& config : cluster_.nodes()) {
+      if (auto index = files_->readFile(options_.paths.node(config.name()) + "/index"))
+        used.insert(std::atoi(index->c_str()));
+    }
+    int index = 1;
+    while (used.contains(index)) ++index;
+    return index;
+  }
+
+  IsolatedSpec process(std::string_view logName, std::vector<std::string> arguments) {
+    IsolatedSpec spec;
+    spec.argv = {options_.executable};
+    spec.argv.insert(spec.argv.end(), arguments.begin(), arguments.end());
+    spec.logFile = options_.paths.log(logName);
+    return spec;
+  }
+
+  void startServer() {
+    const auto& network = cluster_.networking();
+    const std::string fds =
+        std::to_string(options_.apiSocket.get()) + "," + std::to_string(agentSocket_.get());
+    IsolatedSpec spec =
+        process("server",
+                {"server", "--state-dir", options_.paths.server(), "--pki-dir",
+                 options_.paths.pki(""), "--listen-fds", fds, "--pod-cidrs",
+                 join({network.podcidrs().begin(), network.podcidrs().end()}), "--node-prefix-ipv4",
+                 std::to_string(network.nodeprefixipv4()), "--node-prefix-ipv6",
+                 std::to_string(network.nodeprefixipv6()), "--log-level", options_.logLevel});
+    spec.keepFds = {options_.apiSocket.get(), agentSocket_.get()};
+    serverStartedAt_ = clock_->now();
+    auto started = startIsolated(spec);
+    if (started) {
+      server_ = *started;
+      logInfo("server_started", {{"pid", server_}});
+    } else {
+      logError("server_not_started", {{"error", started.status()}});
+      serverGone();
+    }
+  }
+
+  void serverGone() {
+    server_ = 0;
+    if (stopping_) return;
+    if (clock_->now() - serverStartedAt_ > seconds(60)) serverDelay_ = kFirstDelay;
+    ++serverRestarts_;
+    clock_->scheduleIn(serverDelay_, [this] {
+      if (!stopping_) startServer();
+    });
+    serverDelay_ = std::min(serverDelay_ * 2, kLongestDelay);
+  }
+
+  std::vector<std::string> agentArguments(const NodeState& node) {
+    const auto& network = cluster_.networking();
+    const std::string folder = options_.paths.node(node.config.name());
+    std::vector<std::string> addresses;
+    for (const auto& address : underlay_->nodeAddresses(node.index))
+      addresses.push_back(address.toString());
+    const auto server = underlay_->serverAddresses().front();
+    const std::string host = server.isV4() ? server.toString() : "[" + server.toString() + "]";
+    std::vector<std::string> arguments{options_.executable,
+                                       "agent",
+                                       "--name",
+                                       node.config.name(),
+                                       "--server",
+                                       host + ":" + std::to_string(kServerPort),
+                                       "--state-dir",
+                                       folder,
+                                       "--run-dir",
+                                       folder + "/run",
+                                       "--pki-dir",
+                                       folder + "/pki",
+                                       "--node-ip",
+                                       join(addresses),
+                                       "--backend",
+                                       network.backend(),
+                                       "--vxlan-id",
+                                       std::to_string(network.vxlanid()),
+                                       "--vxlan-port",
+                                       std::to_string(network.vxlanport()),
+                                       "--pod-cidrs",
+                                       join({network.podcidrs().begin(), network.podcidrs().end()}),
+                                       "--log-level",
+                                       options_.logLevel};
+    const auto add = [&](const char* flag, const std::string& value) {
+      arguments.push_back(flag);
+      arguments.push_back(value);
+    };
+    const std::map<std::string, std::string> labels(node.config.labels().begin(),
+                                                    node.config.labels().end());
+    for (const auto& [key, value] : labels) add("--label", key + "=" + value);
+    for (const auto& taint : node.config.taints())
+      add("--taint", taint.key() + "=" + taint.value() + ":" + taint.effect());
+    if (node.config.has_cpu()) add("--cpu", node.config.cpu().string());
+    if (node.config.has_memory()) add("--memory", node.config.memory().string());
+    if (node.config.has_maxpods()) add("--max-pods", std::to_string(node.config.maxpods()));
+    return arguments;
+  }
+
+  Status startNode(NodeState& node) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) < 0) return errnoStatus(errno, "pipe");
+    UniqueFd wait(ends[0]), go(ends[1]);
+    const std::string name = node.config.name();
+    IsolatedSpec spec = process(
+        name, {"node-init", "--hostname", name, "--run-dir", options_.paths.node(name) + "/run",
+               "--start-fd", std::to_string(wait.get()), "--"});
+    const auto agent = agentArguments(node);
+    spec.argv.insert(spec.argv.end(), agent.begin(), agent.end());
+    spec.namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
+    spec.keepFds = {wait.get()};
+    auto started = startIsolated(spec);
+    if (!started) return started.status();
+    node.pid = *started;
+    // The node starts its agent when it reads a byte here, that is, when its link is there; on
+    // failure it sees the end and ends.
+    if (Status status = underlay_->connect(node.pid, node.index); !status.ok()) return status;
+    if (::write(go.get(), "", 1) != 1) return errnoStatus(errno, "cannot start node " + name);
+    logInfo("node_started", {{"node", name}, {"pid", node.pid}});
+    return {};
+  }
+
+  void waitForSignal() {
+    signals_.async_wait([this](const asio::error_code& error, int signal) {
+      if (error) return;
+      if (signal != SIGCHLD) shutDown();
+      reap();
+      waitForSignal();
+    });
+  }
+
+  void reap() {
+    int status = 0;
+    pid_t pid;
+    while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
+      const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+      if (pid == server_) {
+        if (!stopping_) logWarning("server_ended", {{"exit_code", code}});
+        serverGone();
+        continue;
+      }
+      for (auto& [name, node] : nodes_) {
+        if (node.pid != pid) continue;
+        logInfo("node_ended", {{"node", name}, {"exit_code", code}});
+        node.pid = 0;
+        ++node.restarts;
+      }
+    }
+    ended_.notifyAll();
+    if (stopping_ && pid < 0 && errno == ECHILD) io_.stop();
+  }
+
+  /// The nodes first, then the server, so that the last statuses are stored.
+  void shutDown() {
+    if (stopping_) return;
+    stopping_ = true;
+    clock_->scheduleIn(kShutdownGrace, [this] { io_.stop(); });
+    tasks_.spawn("shut down", stopAll());
+  }
+
+  Co<void> stopAll() {
+    const auto anyNode = [this] {
+      return std::any_of(nodes_.begin(), nodes_.end(),
+                         [](const auto& entry) { return entry.second.pid != 0; });
+    };
+    for (auto& [name, node] : nodes_) {
+      if (node.pid != 0) ::kill(node.pid, SIGTERM);
+    }
+    while (anyNode()) co_await ended_.wait();
+    if (server_ == 0) io_.stop();
+    ::kill(server_, SIGTERM);
+  }
+
+  Co<Status> stopNode(std::string name, int signal) {
+    auto it = nodes_.find(name);
+    if (it->second.pid == 0) co_return Status(Code::kConflict, "node " + name + " is not running");
+    ::kill(it->second.pid, signal);
+    const MonoTime deadline = clock_->now() + kShutdownGrace;
+    while (it->second.pid != 0) {
+      if (!co_await ended_.waitUntil(*clock_, deadline)) ::kill(it->second.pid, SIGKILL);
+    }
+    co_return Status();
+  }
+
+  Status addNode(const NodeConfig& config) {
+    if (nodes_.contains(config.name()))
+      return Status(Code::kAlreadyExists, "node " + config.name() + " already exists");
+    Cluster changed = cluster_;
+    *changed.add_nodes() = config;
+    if (auto causes = validateCluster(changed, {}); !causes.empty()) {
+      return Status(Code::kInvalid, causes.front().field + ": " + causes.front().message, causes);
+    }
+    if (Status status = adopt(config); !status.ok()) return status;
+    if (Status status = startNode(nodes_.at(config.name())); !status.ok()) return status;
+    return store(std::move(changed));
+  }
+
+  Status forget(const std::string& name) {
+    Cluster changed = cluster_;
+    auto& nodes = *changed.mutable_nodes();
+    nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
+                               [&](const NodeConfig& node) { return node.name() == name; }),
+                nodes.end());
+    if (Status status = store(std::move(changed)); !status.ok()) return status;
+    nodes_.erase(name);
+    return files_->removeTree(options_.paths.node(name));
+  }
+
+  Status store(Cluster changed) {
+    Status status = files_->writeFileAtomic(options_.paths.clusterFile(), formatCluster(changed));
+    if (status.ok()) cluster_ = std::move(changed);
+    return status;
+  }
+
+  Co<Status> act(const LabRequest& request) {
+    const auto known = [this](const std::string& name) {
+      return nodes_.contains(name)
+                 ? Status()
+                 : Status(Code::kNotFound,
+                          "node \"" + name + "\" not found in lab " + cluster_.name());
+    };
+    switch (request.action_case()) {
+      case LabRequest::kStatus:
+        co_return Status();
+      case LabRequest::kStop:
+        shutDown();
+        co_return Status();
+      case LabRequest::kAddNode:
+        co_return addNode(request.addnode());
+      case LabRequest::kStopNode: {
+        Status status = known(request.stopnode());
+        if (status.ok()) status = co_await stopNode(request.stopnode(), SIGTERM);
+        co_return status;
+      }
+      case LabRequest::kKillNode: {
+        Status status = known(request.killnode());
+        if (status.ok()) status = co_await stopNode(request.killnode(), SIGKILL);
+        co_return status;
+      }
+      case LabRequest::kStartNode: {
+        if (Status status = known(request.startnode()); !status.ok()) co_return status;
+        NodeState& node = nodes_.at(request.startnode());
+        if (node.pid != 0)
+          co_return Status(Code::kConflict, "node " + request.startnode() + " is already running");
+        co_return startNode(node);
+      }
+      case LabRequest::kRemoveNode: {
+        Status status = known(request.removenode());
+        if (status.ok() && nodes_.at(request.removenode()).pid != 0)
+          status = co_await stopNode(request.removenode(), SIGTERM);
+        if (status.ok()) status = forget(request.removenode());
+        co_return status;
+      }
+      case LabRequest::ACTION_NOT_SET:
+        break;
+    }
+    co_return Status(Code::kBadRequest,
+                     "this lab runs another version of podlab and does not know the request; "
+                     "restart it with podlab down and podlab up");
+  }
+
+  Co<LabResponse> answer(LabRequest request) {
+    const Status status = co_await act(request);
+    LabResponse response;
+    if (!status.ok()) response.set_error(status.message());
+    for (const auto& [name, node] : nodes_) {
+      auto* out = response.add_nodes();
+      out->set_name(name);
+      out->set_running(node.pid != 0);
+      out->set_pid(node.pid);
+      out->set_restarts(node.restarts);
+      for (const auto& address : underlay_->nodeAddresses(node.index))
+        out->add_addresses(address.toString());
+    }
+    response.set_serverrunning(server_ != 0);
+    response.set_serverrestarts(serverRestarts_);
+    co_return response;
+  }
+
+  LabOptions options_;
+  asio::io_context io_;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<Rng> rng_;
+  std::unique_ptr<Filesystem> files_;
+  asio::signal_set signals_;
+  TaskGroup tasks_;
+  WaitQueue ended_;
+
+  UniqueFd lock_;
+  Cluster cluster_;
+  std::unique_ptr<Underlay> underlay_;
+  std::unique_ptr<Pki> pki_;
+  UniqueFd agentSocket_;
+  pid_t server_ = 0;
+  MonoTime serverStartedAt_{};
+  Duration serverDelay_ = kFirstDelay;
+  int serverRestarts_ = 0;
+  std::map<std::string, NodeState> nodes_;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+int runLab(LabOptions options) {
+  return Lab(std::move(options)).run();
+}
+
+}  // namespace podlab::lab

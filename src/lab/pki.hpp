@@ -1,0 +1,47 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/filesystem.hpp"
+#include "common/rng.hpp"
+#include "common/status.hpp"
+#include "common/time.hpp"
+#include "lab/lab_state.hpp"
+#include "transport/certificates.hpp"
+
+namespace podlab::lab {
+
+/// The certificates of a lab, below its pki/ folder: made when absent or about to expire, else left
+/// alone.
+class Pki {
+ public:
+  /// Loads or makes the CA; the server's certificate (names: `serverNames`, addresses:
+  /// `serverAddresses`); and the administrator's (system:masters), with which the command line
+  /// calls the API.
+  static Result<Pki> open(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
+                          std::vector<std::string> serverNames,
+                          std::vector<std::string> serverAddresses);
+
+  /// A node's certificate (system:node:NAME, system:nodes) in its folder as ca.crt, node.crt and
+  /// node.key.
+  Status issueNode(std::string_view node);
+
+ private:
+  Pki(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
+      transport::CertificateAuthority authority)
+      : files_(files),
+        paths_(std::move(paths)),
+        now_(now),
+        rng_(rng),
+        authority_(std::move(authority)) {}
+  Status ensure(const std::string& folder, std::string_view name, const transport::LeafSpec& spec);
+
+  Filesystem& files_;
+  LabPaths paths_;
+  WallTime now_;
+  Rng& rng_;
+  transport::CertificateAuthority authority_;
+};
+
+}  // namespace podlab::lab
