@@ -77,21 +77,21 @@ void FieldErrors::required(const FieldPath& path, std::string_view detail) {
   add("FieldValueRequired", path, withDetail("Required value", detail));
 }
 
+void FieldErrors::invalidText(const FieldPath& path, const std::string& value,
+                              std::string_view why) {
+  add("FieldValueInvalid", path, withDetail("Invalid value: " + value, why));
+}
+
 void FieldErrors::invalid(const FieldPath& path, std::string_view value, std::string_view why) {
-  add("FieldValueInvalid", path, withDetail("Invalid value: " + quoted(value), why));
+  invalidText(path, quoted(value), why);
 }
 
 void FieldErrors::invalid(const FieldPath& path, const char* value, std::string_view why) {
-  invalid(path, std::string_view(value), why);
+  invalidText(path, quoted(value), why);
 }
 
 void FieldErrors::invalid(const FieldPath& path, std::int64_t value, std::string_view why) {
-  add("FieldValueInvalid", path, withDetail("Invalid value: " + std::to_string(value), why));
-}
-
-void FieldErrors::invalid(const FieldPath& path, bool value, std::string_view why) {
-  add("FieldValueInvalid", path,
-      withDetail(std::string("Invalid value: ") + (value ? "true" : "false"), why));
+  invalidText(path, std::to_string(value), why);
 }
 
 void FieldErrors::duplicate(const FieldPath& path, std::string_view value) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -34,7 +35,10 @@ class FieldErrors {
   void invalid(const FieldPath& path, std::string_view value, std::string_view why);
   void invalid(const FieldPath& path, const char* value, std::string_view why);
   void invalid(const FieldPath& path, std::int64_t value, std::string_view why);
-  void invalid(const FieldPath& path, bool value, std::string_view why);
+  /// Only for a bool itself: a number is no bool.
+  void invalid(const FieldPath& path, std::same_as<bool> auto value, std::string_view why) {
+    invalidText(path, value ? "true" : "false", why);
+  }
   void duplicate(const FieldPath& path, std::string_view value);
   void notSupported(const FieldPath& path, std::string_view value,
                     std::span<const std::string_view> supported);
@@ -54,6 +58,7 @@ class FieldErrors {
   std::vector<Cause> take() { return std::move(causes_); }
 
  private:
+  void invalidText(const FieldPath& path, const std::string& value, std::string_view why);
   void add(std::string_view reason, const FieldPath& path, std::string message);
   std::vector<Cause> causes_;
 };

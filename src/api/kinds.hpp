@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/names.hpp"
 #include "api/object.hpp"
 #include "common/status.hpp"
 #include "common/time.hpp"
@@ -28,29 +29,34 @@ struct Strategy {
   bool hasStatus = false;  ///< status is written only through the status subresource
   /// Upstream's generation rule: metadata.generation starts at 1 and counts spec changes.
   bool hasGeneration = false;
-  std::function<void(google::protobuf::Message&)> applyDefaults;
-  /// For create: server-set initial state (a Pod's phase Pending, qosClass, a Namespace's phase).
-  std::function<void(google::protobuf::Message&)> prepareForCreate;
+  /// What is wrong with a name of this kind.
+  Faults (*faultsOfName)(std::string_view) = faultsOfDns1123Subdomain;
+  std::function<void(google::protobuf::Message&)> applyDefaults = {};
+  /// For create: server-set initial state (a Pod's phase Pending, qosClass, a Namespace's phase) in
+  /// place of the status that the client sent; a Node keeps what it sent.
+  std::function<void(google::protobuf::Message&)> prepareForCreate = {};
   /// Field errors of a new object, metadata excluded (that is common to all kinds).
-  std::function<std::vector<Cause>(const google::protobuf::Message&)> validate;
+  std::function<std::vector<Cause>(const google::protobuf::Message&)> validate = {};
   /// Field errors of a change (immutable fields), after `validate` of the new object.
   std::function<std::vector<Cause>(const google::protobuf::Message& now,
                                    const google::protobuf::Message& before)>
-      validateUpdate;
+      validateUpdate = {};
   /// Field errors of a status change.
   std::function<std::vector<Cause>(const google::protobuf::Message& now,
                                    const google::protobuf::Message& before)>
-      validateStatusUpdate;
+      validateStatusUpdate = {};
   /// Warnings for people, e.g. set fields on which podlab does not act.
-  std::function<std::vector<std::string>(const google::protobuf::Message&)> warnings;
+  std::function<std::vector<std::string>(const google::protobuf::Message&)> warnings = {};
   /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how
   /// to read it.
   std::vector<
       std::pair<std::string_view, std::function<std::string(const google::protobuf::Message&)>>>
-      fieldLabels;
+      fieldLabels = {};
   /// The default grace period of a delete in seconds (a Pod's terminationGracePeriodSeconds);
-  /// unset: removed at once.
-  std::function<std::int64_t(const google::protobuf::Message&)> deletionGraceSeconds;
+  /// unset, or 0: removed at once, whatever the client asks for.
+  std::function<std::int64_t(const google::protobuf::Message&)> deletionGraceSeconds = {};
+  /// When the object begins to terminate: what its status says then (a Namespace's phase).
+  std::function<void(google::protobuf::Message&)> beginDeletion = {};
 };
 
 /// One row of the table that makes a kind: adding a kind adds a row and its functions, and touches

@@ -1,0 +1,44 @@
+#pragma once
+#include <set>
+#include <string>
+#include <vector>
+
+#include "api/field_errors.hpp"
+#include "api/kinds.hpp"
+#include "api/kinds/rules.hpp"
+#include "api/object.hpp"
+
+/// The pieces of the Pod kind, each in the file of its name.
+namespace podlab::api {
+
+/// pod_defaults.cpp
+void applyPodDefaults(corev1::Pod& pod);
+
+/// pod_validation.cpp, pod_update_validation.cpp
+std::vector<Cause> validatePod(const corev1::Pod& pod);
+std::vector<Cause> validatePodUpdate(const corev1::Pod& now, const corev1::Pod& before);
+std::vector<Cause> validatePodStatusUpdate(const corev1::Pod& now, const corev1::Pod& before);
+
+/// container_validation.cpp: containers and init containers; `volumes` are the names of the pod's
+/// volumes.
+void validateContainers(const corev1::PodSpec& spec, const std::set<std::string>& volumes,
+                        const FieldPath& path, FieldErrors& errors);
+/// probe_validation.cpp
+void validateProbes(const corev1::Container& container, const FieldPath& path, FieldErrors& errors);
+void validateLifecycle(const corev1::Lifecycle& lifecycle, const FieldPath& path,
+                       FieldErrors& errors);
+/// volume_validation.cpp: the names of the valid volumes.
+std::set<std::string> validateVolumes(const corev1::PodSpec& spec, const FieldPath& path,
+                                      FieldErrors& errors);
+/// scheduling_validation.cpp
+void validateTolerations(const Tolerations& tolerations, const FieldPath& path,
+                         FieldErrors& errors);
+void validateAffinity(const corev1::Affinity& affinity, const FieldPath& path, FieldErrors& errors);
+/// resources_validation.cpp
+void validateResources(const ResourceMap& requests, const ResourceMap& limits,
+                       const FieldPath& path, FieldErrors& errors);
+
+/// pod_columns.cpp
+std::vector<Column> podColumns();
+
+}  // namespace podlab::api

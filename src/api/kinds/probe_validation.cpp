@@ -1,0 +1,139 @@
+#include "api/kinds/pod_parts.hpp"
+#include "api/names.hpp"
+
+namespace podlab::api {
+namespace {
+
+void validatePort(const k8s::io::apimachinery::pkg::util::intstr::IntOrString& port,
+                  const FieldPath& path, FieldErrors& errors) {
+  if (port.type() == 0) {
+    for (const std::string& fault : faultsOfPortNumber(port.intval())) {
+      errors.invalid(path, port.intval(), fault);
+    }
+  } else {
+    errors.invalidEach(path, port.strval(), faultsOfPortName(port.strval()));
+  }
+}
+
+void validate(const corev1::ExecAction& exec, const FieldPath& path, FieldErrors& errors) {
+  if (exec.command().empty()) errors.required(path.child("command"));
+}
+
+void validate(const corev1::HTTPGetAction& get, const FieldPath& path, FieldErrors& errors) {
+  constexpr std::string_view kSchemes[] = {"HTTP", "HTTPS"};
+  if (get.path().empty()) errors.required(path.child("path"));
+  validatePort(get.port(), path.child("port"), errors);
+  if (std::ranges::find(kSchemes, get.scheme()) == std::end(kSchemes)) {
+    errors.notSupported(path.child("scheme"), get.scheme(), kSchemes);
+  }
+  for (const corev1::HTTPHeader& header : get.httpheaders()) {
+    errors.invalidEach(path.child("httpHeaders"), header.name(),
+                       faultsOfHttpHeaderName(header.name()));
+  }
+}
+
+void validate(const corev1::TCPSocketAction& socket, const FieldPath& path, FieldErrors& errors) {
+  validatePort(socket.port(), path.child("port"), errors);
+}
+
+void validate(const corev1::GRPCAction& grpc, const FieldPath& path, FieldErrors& errors) {
+  for (const std::string& fault : faultsOfPortNumber(grpc.port())) {
+    errors.invalid(path.child("port"), grpc.port(), fault);
+  }
+}
+
+void validate(const corev1::SleepAction& sleep, const FieldPath& path, FieldErrors& errors) {
+  errors.notNegative(path.child("seconds"), sleep.seconds());
+}
+
+/// The handlers of a probe or hook: exactly one must be set.
+class OneHandler {
+ public:
+  OneHandler(const FieldPath& path, FieldErrors& errors) : path_(path), errors_(errors) {}
+
+  template <typename Action>
+  void add(bool isSet, const Action& action, std::string_view name) {
+    if (!isSet) return;
+    if (found_) {
+      errors_.forbidden(path_.child(name), "may not specify more than 1 handler type");
+      return;
+    }
+    found_ = true;
+    validate(action, path_.child(name), errors_);
+  }
+  void finish() {
+    if (!found_) errors_.required(path_, "must specify a handler type");
+  }
+
+ private:
+  const FieldPath& path_;
+  FieldErrors& errors_;
+  bool found_ = false;
+};
+
+void validate(const corev1::Probe& probe, const FieldPath& path, FieldErrors& errors) {
+  const corev1::ProbeHandler& handler = probe.handler();
+  OneHandler one(path, errors);
+  one.add(handler.has_exec(), handler.exec(), "exec");
+  one.add(handler.has_httpget(), handler.httpget(), "httpGet");
+  one.add(handler.has_tcpsocket(), handler.tcpsocket(), "tcpSocket");
+  one.add(handler.has_grpc(), handler.grpc(), "grpc");
+  one.finish();
+  errors.notNegative(path.child("initialDelaySeconds"), probe.initialdelayseconds());
+  errors.notNegative(path.child("timeoutSeconds"), probe.timeoutseconds());
+  errors.notNegative(path.child("periodSeconds"), probe.periodseconds());
+  errors.notNegative(path.child("successThreshold"), probe.successthreshold());
+  errors.notNegative(path.child("failureThreshold"), probe.failurethreshold());
+  if (probe.has_terminationgraceperiodseconds() && probe.terminationgraceperiodseconds() <= 0) {
+    errors.invalid(path.child("terminationGracePeriodSeconds"),
+                   probe.terminationgraceperiodseconds(), "must be greater than 0");
+  }
+}
+
+/// Liveness and startup need one success only.
+void validateOnce(const corev1::Probe& probe, const FieldPath& path, FieldErrors& errors) {
+  validate(probe, path, errors);
+  if (probe.successthreshold() != 1) {
+    errors.invalid(path.child("successThreshold"), probe.successthreshold(), "must be 1");
+  }
+}
+
+void validate(const corev1::LifecycleHandler& hook, const FieldPath& path, FieldErrors& errors) {
+  OneHandler one(path, errors);
+  one.add(hook.has_exec(), hook.exec(), "exec");
+  one.add(hook.has_httpget(), hook.httpget(), "httpGet");
+  one.add(hook.has_tcpsocket(), hook.tcpsocket(), "tcpSocket");
+  one.add(hook.has_sleep(), hook.sleep(), "sleep");
+  one.finish();
+}
+
+}  // namespace
+
+void validateProbes(const corev1::Container& container, const FieldPath& path,
+                    FieldErrors& errors) {
+  if (container.has_livenessprobe()) {
+    validateOnce(container.livenessprobe(), path.child("livenessProbe"), errors);
+  }
+  if (container.has_readinessprobe()) {
+    const FieldPath at = path.child("readinessProbe");
+    validate(container.readinessprobe(), at, errors);
+    if (container.readinessprobe().has_terminationgraceperiodseconds()) {
+      errors.invalid(at.child("terminationGracePeriodSeconds"),
+                     container.readinessprobe().terminationgraceperiodseconds(),
+                     "must not be set for readinessProbes");
+    }
+  }
+  if (container.has_startupprobe()) {
+    validateOnce(container.startupprobe(), path.child("startupProbe"), errors);
+  }
+}
+
+void validateLifecycle(const corev1::Lifecycle& lifecycle, const FieldPath& path,
+                       FieldErrors& errors) {
+  if (lifecycle.has_poststart()) {
+    validate(lifecycle.poststart(), path.child("postStart"), errors);
+  }
+  if (lifecycle.has_prestop()) validate(lifecycle.prestop(), path.child("preStop"), errors);
+}
+
+}  // namespace podlab::api
