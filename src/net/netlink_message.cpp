@@ -1,0 +1,114 @@
+#include "net/netlink_message.hpp"
+
+#include <linux/netlink.h>
+
+#include <utility>
+
+namespace podlab::net {
+
+NetlinkMessage::NetlinkMessage(std::uint16_t type, std::uint16_t flags, std::string what)
+    : what_(std::move(what)) {
+  bytes_.reserve(256);
+  nlmsghdr head{};
+  head.nlmsg_type = type;
+  head.nlmsg_flags = static_cast<std::uint16_t>(flags | NLM_F_REQUEST);
+  append(&head, sizeof head);
+}
+
+// Every part is padded to four bytes; nlmsg_len counts the padding, which the kernel accepts.
+void NetlinkMessage::append(const void* data, std::size_t size) {
+  std::size_t start = bytes_.size();
+  bytes_.resize(start + NLMSG_ALIGN(size));
+  if (size > 0) std::memcpy(bytes_.data() + start, data, size);
+  auto length = static_cast<std::uint32_t>(bytes_.size());
+  std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_len), &length, sizeof length);
+}
+
+void NetlinkMessage::closeLength(std::size_t start) {
+  auto length = static_cast<std::uint16_t>(bytes_.size() - start);
+  std::memcpy(bytes_.data() + start + offsetof(nlattr, nla_len), &length, sizeof length);
+}
+
+NetlinkMessage& NetlinkMessage::put(std::uint16_t type, const void* data, std::size_t size) {
+  nlattr attribute{static_cast<std::uint16_t>(sizeof(nlattr) + size), type};
+  append(&attribute, sizeof attribute);
+  append(data, size);
+  return *this;
+}
+
+NetlinkMessage& NetlinkMessage::put(std::uint16_t type, std::string_view text) {
+  std::string terminated(text);
+  return put(type, terminated.c_str(), terminated.size() + 1);
+}
+
+NetlinkMessage& NetlinkMessage::put(std::uint16_t type, const IpAddress& address) {
+  return put(type, address.data(), address.size());
+}
+
+NetlinkMessage& NetlinkMessage::put(std::uint16_t type, const MacAddress& mac) {
+  return put(type, mac.bytes.data(), mac.bytes.size());
+}
+
+NetlinkMessage& NetlinkMessage::nest(std::uint16_t type,
+                                     const std::function<void(NetlinkMessage&)>& fill) {
+  std::size_t start = bytes_.size();
+  put(static_cast<std::uint16_t>(type | NLA_F_NESTED), nullptr, 0);
+  fill(*this);
+  closeLength(start);
+  return *this;
+}
+
+void NetlinkMessage::setSequence(std::uint32_t sequence) {
+  std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_seq), &sequence, sizeof sequence);
+}
+
+void NetlinkMessage::addFlags(std::uint16_t flags) {
+  std::uint16_t current = 0;
+  std::memcpy(&current, bytes_.data() + offsetof(nlmsghdr, nlmsg_flags), sizeof current);
+  current |= flags;
+  std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_flags), &current, sizeof current);
+}
+
+std::optional<std::span<const std::byte>> NetlinkAttributes::find(std::uint16_t type) const {
+  auto rest = bytes_;
+  while (rest.size() >= sizeof(nlattr)) {
+    nlattr attribute;
+    std::memcpy(&attribute, rest.data(), sizeof attribute);
+    if (attribute.nla_len < sizeof(nlattr) || attribute.nla_len > rest.size()) break;
+    if ((attribute.nla_type & NLA_TYPE_MASK) == type) {
+      return rest.subspan(sizeof(nlattr), attribute.nla_len - sizeof(nlattr));
+    }
+    rest = rest.subspan(std::min<std::size_t>(NLA_ALIGN(attribute.nla_len), rest.size()));
+  }
+  return std::nullopt;
+}
+
+std::string NetlinkAttributes::text(std::uint16_t type) const {
+  auto payload = find(type);
+  if (!payload) return "";
+  std::string out(reinterpret_cast<const char*>(payload->data()), payload->size());
+  return out.substr(0, out.find('\0'));
+}
+
+std::optional<IpAddress> NetlinkAttributes::address(std::uint16_t type) const {
+  auto payload = find(type);
+  if (payload && payload->size() == 4) {
+    return IpAddress::v4(number<std::array<std::uint8_t, 4>>(type));
+  }
+  if (payload && payload->size() == 16) {
+    return IpAddress::v6(number<std::array<std::uint8_t, 16>>(type));
+  }
+  return std::nullopt;
+}
+
+std::optional<MacAddress> NetlinkAttributes::mac(std::uint16_t type) const {
+  auto payload = find(type);
+  if (!payload || payload->size() != 6) return std::nullopt;
+  return MacAddress{number<std::array<std::uint8_t, 6>>(type)};
+}
+
+NetlinkAttributes NetlinkAttributes::nested(std::uint16_t type) const {
+  return NetlinkAttributes(find(type).value_or(std::span<const std::byte>()));
+}
+
+}  // namespace podlab::net
