@@ -72,12 +72,8 @@ void checkNodePrefix(int prefix, int bits, const net::Cidr& range, const std::st
 
 void checkNode(const config::v1alpha1::Node& node, const std::string& path,
                std::vector<Cause>& causes) {
-  if (!isDnsLabel(node.name())) {
-    causes.push_back(invalid(path + ".name", node.name(),
-                             "a lowercase RFC 1123 label must consist of lower case alphanumeric "
-                             "characters or '-', and must "
-                             "start and end with an alphanumeric character"));
-  }
+  for (const auto& why : api::faultsOfDns1123Label(node.name()))
+    causes.push_back(invalid(path + ".name", node.name(), why));
   const auto checkQuantity = [&](const char* field, const std::string& text) {
     const auto quantity = api::Quantity::parse(text);
     if (!quantity) {
@@ -94,15 +90,15 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
         invalid(path + ".maxPods", std::to_string(node.maxpods()), "must be between 1 and 1000"));
   }
   for (const auto& [key, value] : node.labels()) {
-    for (const auto& why : api::labelKeyErrors(key))
+    for (const auto& why : api::faultsOfQualifiedName(key))
       causes.push_back(invalid(path + ".labels", key, why));
-    for (const auto& why : api::labelValueErrors(value))
+    for (const auto& why : api::faultsOfLabelValue(value))
       causes.push_back(invalid(path + ".labels[" + key + "]", value, why));
   }
   for (int i = 0; i < node.taints_size(); ++i) {
     const auto& taint = node.taints(i);
     const std::string at = path + ".taints[" + std::to_string(i) + "]";
-    for (const auto& why : api::labelKeyErrors(taint.key()))
+    for (const auto& why : api::faultsOfQualifiedName(taint.key()))
       causes.push_back(invalid(at + ".key", taint.key(), why));
     if (taint.effect() != "NoSchedule" && taint.effect() != "PreferNoSchedule" &&
         taint.effect() != "NoExecute") {
@@ -126,12 +122,6 @@ void checkChoice(const std::string& field, const std::string& value,
 }
 
 }  // namespace
-
-bool isDnsLabel(std::string_view name) {
-  const auto alnum = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  if (name.empty() || name.size() > 63 || !alnum(name.front()) || !alnum(name.back())) return false;
-  return std::all_of(name.begin(), name.end(), [&](char c) { return alnum(c) || c == '-'; });
-}
 
 Result<Cluster> parseCluster(std::string_view text) {
   const auto lookup = [](const api::TypeMeta& type) -> const google::protobuf::Message* {
@@ -188,10 +178,8 @@ void applyClusterDefaults(Cluster& cluster) {
 std::vector<Cause> validateCluster(const Cluster& cluster,
                                    const std::vector<HostNetwork>& hostNetworks) {
   std::vector<Cause> causes;
-  if (!isDnsLabel(cluster.name())) {
-    causes.push_back(
-        invalid("name", cluster.name(), "must be a lowercase RFC 1123 label, e.g. \"my-lab\""));
-  }
+  for (const auto& why : api::faultsOfDns1123Label(cluster.name()))
+    causes.push_back(invalid("name", cluster.name(), why));
   if (cluster.nodes_size() > kMaxNodes) {
     causes.push_back(
         invalid("nodes", std::to_string(cluster.nodes_size()), "at most 250 nodes on one host"));

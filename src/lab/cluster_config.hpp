@@ -31,7 +31,4 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
 /// The file as stored and printed, with apiVersion and kind.
 std::string formatCluster(const Cluster& cluster);
 
-/// Whether `name` may name a lab or a node: RFC 1123 label; the Cause's message says why not.
-bool isDnsLabel(std::string_view name);
-
 }  // namespace podlab::lab

@@ -23,8 +23,8 @@ constexpr std::size_t kMaxRequest = 1 << 20;
 Co<void> serveOne(Socket socket, ControlHandler handler) {
   std::string bytes;
   auto buffer = asio::dynamic_buffer(bytes, kMaxRequest);
-  auto [readError, count] =
-      co_await asio::async_read(socket, buffer, asio::as_tuple(asio::use_awaitable));
+  asio::error_code readError;
+  co_await asio::async_read(socket, buffer, asio::redirect_error(asio::use_awaitable, readError));
   LabRequest request;
   LabResponse response;
   if (readError != asio::error::eof || !request.ParseFromString(bytes)) {
@@ -33,7 +33,9 @@ Co<void> serveOne(Socket socket, ControlHandler handler) {
     response = co_await handler(std::move(request));
   }
   const std::string answer = response.SerializeAsString();
-  co_await asio::async_write(socket, asio::buffer(answer), asio::as_tuple(asio::use_awaitable));
+  asio::error_code writeError;  // a client that left before its answer is its own affair
+  co_await asio::async_write(socket, asio::buffer(answer),
+                             asio::redirect_error(asio::use_awaitable, writeError));
 }
 
 /// Unix socket paths are at most 107 bytes (unix(7)): a longer one is reached through its folder's
@@ -66,8 +68,9 @@ Co<Status> serveControl(std::string socketPath, ControlHandler handler) {
   if (!error) acceptor.listen(16, error);
   if (error) co_return errnoStatus(error.value(), "cannot listen on " + socketPath);
   for (;;) {
-    auto [acceptError, socket] =
-        co_await acceptor.async_accept(asio::as_tuple(asio::use_awaitable));
+    asio::error_code acceptError;
+    Socket socket =
+        co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, acceptError));
     if (acceptError == asio::error::operation_aborted) co_return Status(Code::kCanceled, "stopped");
     if (acceptError) {
       logWarning("control_accept_failed", {{"error", acceptError.message()}});
