@@ -1,0 +1,105 @@
+#include "node/checkpoint.hpp"
+
+#include <cstdint>
+#include <cstdio>
+#include <string_view>
+
+#include "common/log.hpp"
+
+namespace podlab::node {
+namespace {
+
+constexpr std::string_view kMagic = "podlab1\n";
+
+std::string hashLine(std::string_view content) {
+  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
+  for (unsigned char c : content) hash = (hash ^ c) * 0x100000001b3;
+  char line[18];
+  std::snprintf(line, sizeof line, "%016llx\n", static_cast<unsigned long long>(hash));
+  return line;
+}
+
+/// The content behind a valid header; nullopt when the file is not whole.
+std::optional<std::string_view> checkedContent(std::string_view file) {
+  if (!file.starts_with(kMagic)) return std::nullopt;
+  file.remove_prefix(kMagic.size());
+  if (file.size() < 17) return std::nullopt;
+  auto content = file.substr(17);
+  if (file.substr(0, 17) != hashLine(content)) return std::nullopt;
+  return content;
+}
+
+}  // namespace
+
+CheckpointStore::CheckpointStore(Filesystem& files, std::string stateFolder)
+    : files_(files), stateFolder_(std::move(stateFolder)) {}
+
+Status CheckpointStore::save(const std::string& path,
+                             const google::protobuf::MessageLite& message) {
+  std::string content = message.SerializeAsString();
+  return files_.writeFileAtomic(path, std::string(kMagic) + hashLine(content) + content, 0600,
+                                /*durable=*/false);
+}
+
+bool CheckpointStore::load(const std::string& path, google::protobuf::MessageLite& message) {
+  auto file = files_.readFile(path);
+  if (file.status().is(Code::kNotFound)) return false;
+  Status fault = file.status();
+  if (file.ok()) {
+    auto content = checkedContent(*file);
+    if (content && message.ParseFromArray(content->data(), static_cast<int>(content->size())))
+      return true;
+    fault = Status(Code::kInternal, "hash or content does not match");
+  }
+  message.Clear();
+  Status aside = files_.rename(path, path + ".corrupt");
+  logError("record_corrupt", {{"path", path}, {"error", fault}, {"set_aside", aside}});
+  return false;
+}
+
+Status CheckpointStore::savePod(const records::PodRecord& record) {
+  PodFolder folder(stateFolder_, record.pod().metadata().uid());
+  return save(folder.record(), record);
+}
+
+Status CheckpointStore::removePod(const std::string& uid) {
+  PodFolder folder(stateFolder_, uid);
+  // The record goes last: until then a restarted agent knows that something is left to remove.
+  auto names = files_.listDirectory(folder.root());
+  if (names.status().is(Code::kNotFound)) return {};
+  if (!names.ok()) return names.status();
+  for (const auto& name : *names) {
+    if (name == "record") continue;
+    Status removed = files_.removeTree(folder.root() + "/" + name);
+    if (!removed.ok()) return removed;
+  }
+  return files_.removeTree(folder.root());
+}
+
+CheckpointStore::Loaded CheckpointStore::loadPods() {
+  Loaded loaded;
+  auto uids = files_.listDirectory(stateFolder_ + "/pods");
+  if (!uids.ok()) return loaded;
+  for (const auto& uid : *uids) {
+    records::PodRecord record;
+    if (load(PodFolder(stateFolder_, uid).record(), record) &&
+        record.pod().metadata().uid() == uid) {
+      loaded.pods.push_back(std::move(record));
+    } else {
+      loaded.unreadable.push_back(uid);
+    }
+  }
+  return loaded;
+}
+
+Status CheckpointStore::saveNode(const records::NodeRecord& record) {
+  return save(stateFolder_ + "/node", record);
+}
+
+std::optional<records::NodeRecord> CheckpointStore::loadNode() {
+  records::NodeRecord record;
+  if (!load(stateFolder_ + "/node", record)) return std::nullopt;
+  return record;
+}
+
+}  // namespace podlab::node

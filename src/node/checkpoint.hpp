@@ -1,0 +1,63 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "node_records.pb.h"
+
+#include "common/filesystem.hpp"
+#include "common/status.hpp"
+
+namespace podlab::node {
+
+/// Where a pod's files are: STATE/pods/UID/...
+class PodFolder {
+ public:
+  PodFolder(const std::string& stateFolder, const std::string& uid)
+      : root_(stateFolder + "/pods/" + uid) {}
+
+  const std::string& root() const { return root_; }
+  std::string record() const { return root_ + "/record"; }
+  /// hosts, hostname and resolv.conf, mounted into the containers.
+  std::string etc(const std::string& file) const { return root_ + "/etc/" + file; }
+  std::string logs(const std::string& container) const { return root_ + "/logs/" + container; }
+  std::string log(const std::string& container, int attempt) const {
+    return logs(container) + "/" + std::to_string(attempt) + ".log";
+  }
+
+ private:
+  std::string root_;
+};
+
+/// The records that let an agent find its pods again. File format: "podlab1\n", 16 hexadecimal
+/// digits of the content's FNV-1a hash, "\n", the message. Records are not fsynced: they must
+/// survive the death of the agent, which the page cache does; after a crash of the machine no
+/// container is left that a record could describe, and a torn one is set aside.
+class CheckpointStore {
+ public:
+  CheckpointStore(Filesystem& files, std::string stateFolder);
+
+  Status savePod(const records::PodRecord& record);
+  /// Removes the pod's folder with all that is in it.
+  Status removePod(const std::string& uid);
+
+  struct Loaded {
+    std::vector<records::PodRecord> pods;
+    std::vector<std::string> unreadable;  ///< uids of pod folders without a usable record
+  };
+  /// A corrupted record is logged and set aside as "record.corrupt".
+  Loaded loadPods();
+
+  Status saveNode(const records::NodeRecord& record);
+  std::optional<records::NodeRecord> loadNode();
+
+ private:
+  Status save(const std::string& path, const google::protobuf::MessageLite& message);
+  /// False when absent or corrupted (then set aside).
+  bool load(const std::string& path, google::protobuf::MessageLite& message);
+
+  Filesystem& files_;
+  std::string stateFolder_;
+};
+
+}  // namespace podlab::node

@@ -1,0 +1,30 @@
+#include "node/modify.hpp"
+
+namespace podlab::node {
+
+Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::ObjectPtr known,
+                                  Change change) {
+  constexpr int kRounds = 8;
+  api::ResourceId main = id;
+  main.subresource.clear();
+  Status conflict;
+  for (int round = 0; round < kRounds; ++round) {
+    if (known == nullptr) {
+      auto read = co_await api.get(main);
+      if (!read.ok()) co_return read.status();
+      known = *read;
+    }
+    api::MutableObjectPtr changed(known->New());
+    changed->CopyFrom(*known);
+    if (!change(*changed)) co_return known;
+    api::WriteOptions options;
+    auto written = co_await api.update(id, changed, options);
+    if (written.ok()) co_return written->object;
+    if (!written.status().is(Code::kConflict)) co_return written.status();
+    conflict = written.status();
+    known = nullptr;
+  }
+  co_return conflict;
+}
+
+}  // namespace podlab::node

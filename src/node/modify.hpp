@@ -1,0 +1,16 @@
+#pragma once
+#include <functional>
+
+#include "api/api.hpp"
+
+namespace podlab::node {
+
+/// Changes an object's copy; false: it is fine as it is.
+using Change = std::function<bool(google::protobuf::Message&)>;
+
+/// Reads, changes and writes an object until no other write comes between. `known` saves the first
+/// read when it is not null. The object as it is then at the server; kConflict after many rounds.
+Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::ObjectPtr known,
+                                  Change change);
+
+}  // namespace podlab::node

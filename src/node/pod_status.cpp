@@ -1,0 +1,207 @@
+#include "node/pod_status.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "api/conditions.hpp"
+#include "api/times.hpp"
+
+namespace podlab::node {
+namespace {
+
+using Phase = ContainerView::Phase;
+
+constexpr std::array<std::string_view, 5> kOwnConditions{
+    "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"};
+
+bool succeeded(const ContainerView& container) {
+  return container.phase == Phase::kTerminated && container.ended->exitcode() == 0;
+}
+
+bool isReady(const ContainerView& container, bool init) {
+  if (init) return succeeded(container);
+  return container.phase == Phase::kRunning && (!container.probed || container.probeSucceeded);
+}
+
+void fillContainerStatus(corev1::ContainerStatus& out, const ContainerView& in, bool init,
+                         std::string_view defaultReason) {
+  out.set_name(in.name);
+  out.set_image(in.image);
+  out.set_imageid(in.imageId);
+  if (!in.containerId.empty()) out.set_containerid(in.containerId);
+  out.set_restartcount(in.restartCount);
+  out.set_ready(isReady(in, init));
+  out.set_started(in.phase == Phase::kRunning);
+  auto& state = *out.mutable_state();
+  auto& last = *out.mutable_laststate();
+  switch (in.phase) {
+    case Phase::kWaiting:
+      state.mutable_waiting()->set_reason(in.waitingReason.empty() ? std::string(defaultReason)
+                                                                   : in.waitingReason);
+      if (!in.waitingMessage.empty()) state.mutable_waiting()->set_message(in.waitingMessage);
+      if (in.ended) *last.mutable_terminated() = *in.ended;
+      break;
+    case Phase::kRunning:
+      *state.mutable_running()->mutable_startedat() =
+          api::toTime(in.startedAt.value_or(WallTime()));
+      if (in.previous) *last.mutable_terminated() = *in.previous;
+      break;
+    case Phase::kTerminated:
+      *state.mutable_terminated() = *in.ended;
+      if (in.previous) *last.mutable_terminated() = *in.previous;
+      break;
+  }
+}
+
+std::string nameList(std::string_view what, const std::vector<std::string>& names) {
+  std::string out = "containers with " + std::string(what) + " status: [";
+  for (std::size_t i = 0; i < names.size(); ++i) out += (i > 0 ? " " : "") + names[i];
+  return out + "]";
+}
+
+api::ConditionState condition(std::string_view type, bool holds, std::string_view reason = {},
+                              std::string message = {}) {
+  return {std::string(type), holds ? "True" : "False", std::string(reason), std::move(message)};
+}
+
+api::ConditionState initialized(const PodView& view, std::string_view phase) {
+  if (phase == "Succeeded") return condition("Initialized", true, "PodCompleted");
+  std::vector<std::string> incomplete;
+  for (const auto& container : view.initContainers) {
+    if (!succeeded(container)) incomplete.push_back(container.name);
+  }
+  if (incomplete.empty()) return condition("Initialized", true);
+  return condition("Initialized", false, "ContainersNotInitialized",
+                   nameList("incomplete", incomplete));
+}
+
+api::ConditionState containersReady(const PodView& view, std::string_view phase) {
+  if (phase == "Succeeded") return condition("ContainersReady", false, "PodCompleted");
+  if (phase == "Failed") return condition("ContainersReady", false, "PodFailed");
+  std::vector<std::string> unready;
+  for (const auto& container : view.containers) {
+    if (!isReady(container, false)) unready.push_back(container.name);
+  }
+  if (unready.empty()) return condition("ContainersReady", true);
+  return condition("ContainersReady", false, "ContainersNotReady", nameList("unready", unready));
+}
+
+api::ConditionState ready(const corev1::Pod& pod, api::ConditionState containers,
+                          const corev1::PodStatus& status) {
+  containers.type = "Ready";
+  if (containers.status != "True") return containers;
+  std::string missing;
+  for (const auto& gate : pod.spec().readinessgates()) {
+    const auto* found = api::findCondition(status, gate.conditiontype());
+    if (found != nullptr && found->status() == "True") continue;
+    if (!missing.empty()) missing += ", ";
+    missing += found == nullptr ? "corresponding condition of pod readiness gate \"" +
+                                      gate.conditiontype() + "\" does not exist."
+                                : "the status of pod readiness gate \"" + gate.conditiontype() +
+                                      "\" is not \"True\", but " + found->status();
+  }
+  if (missing.empty()) return containers;
+  return condition("Ready", false, "ReadinessGatesNotReady", missing);
+}
+
+}  // namespace
+
+std::string_view podPhase(const corev1::PodSpec& spec, const PodView& view) {
+  bool pendingInit = false;
+  bool failedInit = false;
+  for (const auto& container : view.initContainers) {
+    if (succeeded(container)) continue;
+    // One that waits for its next try has failed, too.
+    bool failed =
+        container.phase != Phase::kRunning && container.ended && container.ended->exitcode() != 0;
+    (failed ? failedInit : pendingInit) = true;
+  }
+  if (failedInit && (spec.restartpolicy() == "Never" || view.final)) return "Failed";
+
+  std::size_t waiting = 0;
+  std::size_t running = 0;
+  std::size_t stopped = 0;
+  std::size_t good = 0;
+  for (const auto& container : view.containers) {
+    if (container.phase == Phase::kRunning) {
+      ++running;
+    } else if (container.ended) {
+      ++stopped;
+      if (container.phase == Phase::kTerminated && container.ended->exitcode() == 0) ++good;
+    } else {
+      ++waiting;
+    }
+  }
+  if (pendingInit || waiting > 0) return "Pending";
+  if (running > 0) return "Running";
+  if (stopped == 0) return "Pending";
+  if (view.final) return good == stopped ? "Succeeded" : "Failed";
+  if (spec.restartpolicy() == "Always" || spec.restartpolicy().empty()) return "Running";
+  if (good == stopped) return "Succeeded";
+  return spec.restartpolicy() == "Never" ? "Failed" : "Running";
+}
+
+corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
+                                const corev1::PodStatus& before, WallTime now) {
+  corev1::PodStatus status = before;
+  std::string_view phase = podPhase(pod.spec(), view);
+  status.set_phase(std::string(phase));
+  *status.mutable_starttime() = api::toTime(view.startTime);
+
+  status.clear_hostip();
+  status.clear_hostips();
+  for (const auto& ip : view.hostIps) status.add_hostips()->set_ip(ip);
+  if (!view.hostIps.empty()) status.set_hostip(view.hostIps.front());
+  status.clear_podip();
+  status.clear_podips();
+  for (const auto& ip : view.podIps) status.add_podips()->set_ip(ip);
+  if (!view.podIps.empty()) status.set_podip(view.podIps.front());
+
+  bool initDone = std::ranges::all_of(view.initContainers, succeeded);
+  status.clear_initcontainerstatuses();
+  for (const auto& container : view.initContainers) {
+    fillContainerStatus(*status.add_initcontainerstatuses(), container, true, "PodInitializing");
+  }
+  status.clear_containerstatuses();
+  for (const auto& container : view.containers) {
+    fillContainerStatus(
+        *status.add_containerstatuses(), container, false,
+        initDone || view.initContainers.empty() ? "ContainerCreating" : "PodInitializing");
+  }
+
+  if (api::findCondition(status, "PodScheduled") == nullptr) {
+    api::setCondition(status, condition("PodScheduled", true), now);
+  }
+  api::setCondition(status, condition("PodReadyToStartContainers", view.sandboxReady), now);
+  api::setCondition(status, initialized(view, phase), now);
+  auto all = containersReady(view, phase);
+  api::setCondition(status, ready(pod, all, status), now);
+  api::setCondition(status, all, now);
+  return status;
+}
+
+corev1::PodStatus mergeStatus(const corev1::PodStatus& theirs, const corev1::PodStatus& ours) {
+  corev1::PodStatus merged = ours;
+  merged.clear_conditions();
+  // Their order is kept, so that an unchanged status stays equal.
+  for (const auto& condition : theirs.conditions()) {
+    const auto* own = std::ranges::find(kOwnConditions, condition.type()) != kOwnConditions.end()
+                          ? api::findCondition(ours, condition.type())
+                          : nullptr;
+    *merged.add_conditions() =
+        own != nullptr && condition.type() != "PodScheduled" ? *own : condition;
+  }
+  for (const auto& condition : ours.conditions()) {
+    if (api::findCondition(merged, condition.type()) == nullptr &&
+        std::ranges::find(kOwnConditions, condition.type()) != kOwnConditions.end()) {
+      *merged.add_conditions() = condition;
+    }
+  }
+  if (theirs.has_qosclass()) merged.set_qosclass(theirs.qosclass());
+  merged.clear_nominatednodename();
+  if (theirs.has_nominatednodename()) merged.set_nominatednodename(theirs.nominatednodename());
+  if (theirs.has_observedgeneration()) merged.set_observedgeneration(theirs.observedgeneration());
+  return merged;
+}
+
+}  // namespace podlab::node

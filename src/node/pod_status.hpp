@@ -1,0 +1,55 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/object.hpp"
+#include "common/time.hpp"
+
+namespace podlab::node {
+
+/// What the node knows of one container.
+struct ContainerView {
+  enum class Phase { kWaiting, kRunning, kTerminated };
+
+  std::string name;
+  std::string image;
+  std::string imageId;
+  std::string containerId;  ///< of the current or last instance, "crun://UID_NAME_ATTEMPT"; empty:
+                            ///< none was started
+  int restartCount = 0;
+  Phase phase = Phase::kWaiting;
+  std::string waitingReason;  ///< empty: the usual one before the first start
+  std::string waitingMessage;
+  std::optional<WallTime> startedAt;                      ///< of the running instance
+  std::optional<corev1::ContainerStateTerminated> ended;  ///< how the instance ended, once it has
+  std::optional<corev1::ContainerStateTerminated> previous;  ///< how the one before it ended
+  bool probed = false;                                       ///< has a readiness probe
+  bool probeSucceeded = false;
+};
+
+/// What the node knows of a pod.
+struct PodView {
+  bool sandboxReady = false;
+  std::vector<std::string> podIps;
+  std::vector<std::string> hostIps;
+  WallTime startTime;
+  bool final = false;  ///< no container will be started any more
+  std::vector<ContainerView> initContainers;
+  std::vector<ContainerView> containers;
+};
+
+/// The pod's phase as kubelet derives it (pkg/kubelet/kubelet_pods.go getPhase).
+std::string_view podPhase(const corev1::PodSpec& spec, const PodView& view);
+
+/// The status as kubelet reports it. `before` is the last one: it keeps what others own (qosClass,
+/// further conditions) and the transition times of what did not change.
+corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
+                                const corev1::PodStatus& before, WallTime now);
+
+/// `theirs`, the status that the server has, with the fields and conditions that the node owns
+/// taken from `ours`.
+corev1::PodStatus mergeStatus(const corev1::PodStatus& theirs, const corev1::PodStatus& ours);
+
+}  // namespace podlab::node

@@ -1,0 +1,191 @@
+#include "node/status_writer.hpp"
+
+#include <google/protobuf/util/message_differencer.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "api/kinds.hpp"
+#include "common/log.hpp"
+#include "common/sync.hpp"
+#include "node/modify.hpp"
+#include "node/pod_status.hpp"
+
+namespace podlab::node {
+namespace {
+
+constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
+constexpr Duration kLastRetry = std::chrono::seconds(10);
+
+std::uint64_t revision(const google::protobuf::Message& pod) {
+  const auto& text = api::meta(pod).resourceversion();
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+/// Whether trying again can help.
+bool permanent(const Status& status) {
+  return status.is(Code::kInvalid) || status.is(Code::kBadRequest) || status.is(Code::kForbidden);
+}
+
+}  // namespace
+
+struct StatusWriter::State {
+  struct Entry {
+    api::ObjectPtr latest;
+    std::optional<corev1::PodStatus> wanted;  // not yet at the server
+    std::uint64_t version = 0;                // counts set()
+    MonoTime due;
+    Clock::TimerId timer = 0;
+    bool writing = false;
+    bool gone = false;
+    Duration retry = kFirstRetry;
+  };
+
+  State(api::Api& a, Clock& c, asio::any_io_executor executor)
+      : api(a), clock(c), tasks(std::move(executor)) {}
+  ~State() {
+    for (auto& [uid, entry] : entries) clock.cancel(entry.timer);
+  }
+
+  void arm(const std::string& uid, Entry& entry);
+  Co<void> write(std::string uid);
+  /// One try; whether it is over with what was wanted at its begin.
+  Co<bool> tryWrite(std::string uid);
+  Entry* find(const std::string& uid) {
+    auto it = entries.find(uid);
+    return it == entries.end() ? nullptr : &it->second;
+  }
+
+  api::Api& api;
+  Clock& clock;
+  std::map<std::string, Entry> entries;
+  WaitQueue written;
+  TaskGroup tasks;
+};
+
+void StatusWriter::State::arm(const std::string& uid, Entry& entry) {
+  if (entry.writing) return;
+  clock.cancel(std::exchange(entry.timer, 0));
+  if (entry.due <= clock.now()) {
+    entry.writing = true;
+    tasks.spawn("status " + uid, write(uid));
+    return;
+  }
+  entry.timer = clock.schedule(entry.due, [this, uid] {
+    auto* due = find(uid);
+    if (due == nullptr || due->writing) return;
+    due->timer = 0;
+    due->writing = true;
+    tasks.spawn("status " + uid, write(uid));
+  });
+}
+
+Co<void> StatusWriter::State::write(std::string uid) {
+  for (;;) {
+    bool settled = co_await tryWrite(uid);
+    auto* entry = find(uid);
+    if (entry == nullptr) break;
+    if (settled && entry->wanted) {
+      // Set anew meanwhile.
+      entry->writing = false;
+      arm(uid, *entry);
+      co_return;
+    }
+    if (settled) {
+      entry->writing = false;
+      break;
+    }
+    Duration delay = entry->retry;
+    entry->retry = std::min(2 * entry->retry, kLastRetry);
+    co_await clock.sleepFor(delay);
+  }
+  written.notifyAll();
+}
+
+Co<bool> StatusWriter::State::tryWrite(std::string uid) {
+  auto* entry = find(uid);
+  if (entry == nullptr || !entry->wanted) co_return true;
+  std::uint64_t version = entry->version;
+  auto wanted = std::make_shared<corev1::PodStatus>(*entry->wanted);
+  auto replaced = std::make_shared<bool>(false);
+  api::ResourceId id{&api::kindFor<corev1::Pod>(), api::meta(*entry->latest).namespace_(),
+                     api::meta(*entry->latest).name(), "status"};
+  Change change = [uid, wanted, replaced](google::protobuf::Message& message) {
+    auto& pod = static_cast<corev1::Pod&>(message);
+    *replaced = pod.metadata().uid() != uid;
+    if (*replaced) return false;
+    auto merged = mergeStatus(pod.status(), *wanted);
+    if (google::protobuf::util::MessageDifferencer::Equals(merged, pod.status())) return false;
+    *pod.mutable_status() = std::move(merged);
+    return true;
+  };
+  auto result = co_await modify(api, id, entry->latest, change);
+  entry = find(uid);
+  if (entry == nullptr) co_return true;
+  if (*replaced || result.status().is(Code::kNotFound)) {
+    entry->gone = true;
+    entry->wanted.reset();
+    co_return true;
+  }
+  if (!result.ok() && !permanent(result.status())) {
+    logDebug("pod_status_retry", {{"uid", uid}, {"error", result.status()}});
+    co_return false;
+  }
+  if (result.ok()) {
+    if (revision(**result) > revision(*entry->latest)) entry->latest = *result;
+  } else {
+    logError("pod_status_refused", {{"uid", uid}, {"error", result.status()}});
+  }
+  entry->retry = kFirstRetry;
+  if (entry->version == version) entry->wanted.reset();
+  co_return true;
+}
+
+StatusWriter::StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor)
+    : state_(std::make_shared<State>(api, clock, std::move(executor))) {}
+
+StatusWriter::~StatusWriter() = default;
+
+void StatusWriter::observe(const api::ObjectPtr& pod) {
+  auto& entry = state_->entries[api::meta(*pod).uid()];
+  if (entry.latest == nullptr || revision(*pod) > revision(*entry.latest)) entry.latest = pod;
+}
+
+void StatusWriter::set(const std::string& uid, corev1::PodStatus status, Duration delay) {
+  auto* entry = state_->find(uid);
+  if (entry == nullptr || entry->latest == nullptr || entry->gone) return;
+  MonoTime due = state_->clock.now() + delay;
+  entry->due = entry->wanted ? std::min(entry->due, due) : due;
+  entry->wanted = std::move(status);
+  ++entry->version;
+  state_->arm(uid, *entry);
+}
+
+Co<void> StatusWriter::flush(std::string uid) {
+  for (;;) {
+    auto* entry = state_->find(uid);
+    if (entry == nullptr || !entry->wanted) co_return;
+    entry->due = state_->clock.now();
+    state_->arm(uid, *entry);
+    co_await state_->written.wait();
+  }
+}
+
+void StatusWriter::forget(const std::string& uid) {
+  auto* entry = state_->find(uid);
+  if (entry == nullptr) return;
+  state_->clock.cancel(entry->timer);
+  state_->entries.erase(uid);
+  state_->written.notifyAll();
+}
+
+Co<void> StatusWriter::stop() {
+  co_await state_->tasks.cancelAndJoin();
+}
+
+}  // namespace podlab::node

@@ -1,0 +1,34 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include <asio/any_io_executor.hpp>
+
+#include "api/api.hpp"
+#include "common/clock.hpp"
+
+namespace podlab::node {
+
+/// Brings the pods' statuses to the server: for each pod at most one write at a time, the latest
+/// status wins, and writes are tried again until they succeed or the pod (by uid) is gone.
+class StatusWriter {
+ public:
+  StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor);
+  ~StatusWriter();
+
+  /// The pod as the server has it; older states than the known one are ignored.
+  void observe(const api::ObjectPtr& pod);
+  /// What the pod's status is to be, written within `delay`. The pod must have been observed.
+  void set(const std::string& uid, corev1::PodStatus status, Duration delay);
+  /// Until what was set is at the server, or cannot be because the pod is gone.
+  Co<void> flush(std::string uid);
+  /// Drops what was set.
+  void forget(const std::string& uid);
+  Co<void> stop();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace podlab::node
