@@ -1,0 +1,233 @@
+#include "client/event_recorder.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "api/kinds.hpp"
+#include "api/times.hpp"
+#include "common/log.hpp"
+#include "common/sync.hpp"
+
+namespace podlab::client {
+namespace {
+
+// As client-go's event correlator (tools/record/events_cache.go).
+constexpr double kBurst = 25;
+constexpr Duration kRefill = std::chrono::minutes(5);
+constexpr std::size_t kMaxKnown = 4096;
+constexpr std::size_t kMaxQueue = 1000;
+constexpr std::size_t kMaxMessage = 1024;
+constexpr int kTries = 5;
+constexpr Duration kRetryDelay = std::chrono::seconds(1);
+
+/// Of one source about one object.
+struct Bucket {
+  double tokens = kBurst;
+  MonoTime refilled;
+
+  bool take(MonoTime now) {
+    double earned =
+        std::chrono::duration<double>(now - refilled) / std::chrono::duration<double>(kRefill);
+    tokens = std::min(kBurst, tokens + earned);
+    refilled = now;
+    if (tokens < 1) return false;
+    tokens -= 1;
+    return true;
+  }
+};
+
+/// An event that was recorded, and how to say that it came again.
+struct Known {
+  corev1::Event event;
+  bool created = false;  ///< at the server, under its name
+  bool queued = false;
+  MonoTime used;
+};
+
+std::string identity(const corev1::Event& event) {
+  const auto& about = event.involvedobject();
+  std::string key;
+  for (const std::string* part :
+       {&about.kind(), &about.namespace_(), &about.name(), &about.uid(), &about.fieldpath(),
+        &event.type(), &event.reason(), &event.message()}) {
+    key += *part;
+    key += '\0';
+  }
+  return key;
+}
+
+/// Drops the least recently used entries of a full map.
+template <typename Map, typename Age>
+void makeRoom(Map& map, Age age) {
+  if (map.size() < kMaxKnown) return;
+  auto oldest = std::min_element(map.begin(), map.end(), [&age](const auto& a, const auto& b) {
+    return age(a.second) < age(b.second);
+  });
+  map.erase(oldest);
+}
+
+}  // namespace
+
+struct EventRecorder::State {
+  State(api::Api& a, Clock& c, asio::any_io_executor executor, std::string component,
+        std::string host)
+      : api(a),
+        clock(c),
+        component(std::move(component)),
+        host(std::move(host)),
+        tasks(std::move(executor)) {}
+
+  void add(corev1::ObjectReference about, EventClass type, std::string_view reason,
+           std::string message);
+  Co<void> writeAll();
+  Co<Status> write(std::string key);
+
+  api::Api& api;
+  Clock& clock;
+  std::string component;
+  std::string host;
+  std::map<std::string, Bucket> buckets;  // by object
+  std::map<std::string, Known> known;     // by identity()
+  std::deque<std::string> queue;          // identities to write
+  std::uint64_t lastName = 0;
+  bool writing = false;
+  WaitQueue drained;
+  TaskGroup tasks;
+};
+
+void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
+                               std::string_view reason, std::string message) {
+  corev1::Event event;
+  if (message.size() > kMaxMessage) message.resize(kMaxMessage);
+  event.set_type(type == EventClass::kNormal ? "Normal" : "Warning");
+  event.set_reason(std::string(reason));
+  event.set_message(std::move(message));
+  *event.mutable_involvedobject() = std::move(about);
+
+  MonoTime now = clock.now();
+  const auto& object = event.involvedobject();
+  makeRoom(buckets, [](const Bucket& bucket) { return bucket.refilled; });
+  auto [bucket, fresh] =
+      buckets.try_emplace(object.kind() + '\0' + object.namespace_() + '\0' + object.name());
+  if (fresh) bucket->second.refilled = now;
+  if (!bucket->second.take(now)) return;
+
+  std::string key = identity(event);
+  auto entry = known.find(key);
+  auto stamp = api::toTime(clock.wallNow());
+  if (entry == known.end()) {
+    makeRoom(known, [](const Known& one) { return one.used; });
+    entry = known.try_emplace(key).first;
+    // Unique for the source: the time, made strictly increasing.
+    auto nanos = static_cast<std::uint64_t>(clock.wallNow().time_since_epoch().count());
+    lastName = std::max(nanos, lastName + 1);
+    char suffix[17];
+    std::snprintf(suffix, sizeof suffix, "%llx", static_cast<unsigned long long>(lastName));
+    event.mutable_metadata()->set_name(object.name() + "." + suffix);
+    event.mutable_metadata()->set_namespace_(object.namespace_().empty() ? "default"
+                                                                         : object.namespace_());
+    event.mutable_source()->set_component(component);
+    if (!host.empty()) event.mutable_source()->set_host(host);
+    event.set_reportingcomponent(component);
+    event.set_reportinginstance(host);
+    *event.mutable_firsttimestamp() = stamp;
+    entry->second.event = std::move(event);
+  }
+  auto& stored = entry->second;
+  stored.used = now;
+  stored.event.set_count(stored.event.count() + 1);
+  *stored.event.mutable_lasttimestamp() = stamp;
+  if (stored.queued || queue.size() >= kMaxQueue) return;
+  stored.queued = true;
+  queue.push_back(std::move(key));
+  if (writing) return;
+  writing = true;
+  tasks.spawn("events", writeAll());
+}
+
+Co<void> EventRecorder::State::writeAll() {
+  while (!queue.empty()) {
+    std::string key = std::move(queue.front());
+    queue.pop_front();
+    for (int attempt = 1;; ++attempt) {
+      Status status = co_await write(key);
+      bool final = status.ok() || status.is(Code::kForbidden) || status.is(Code::kInvalid) ||
+                   attempt == kTries;
+      if (!status.ok()) logDebug("event_write_failed", {{"error", status}, {"dropped", final}});
+      // An event of a namespace that is gone has no place to go to.
+      if (final || status.is(Code::kNotFound)) break;
+      co_await clock.sleepFor(attempt * kRetryDelay);
+    }
+  }
+  writing = false;
+  drained.notifyAll();
+}
+
+Co<Status> EventRecorder::State::write(std::string key) {
+  auto it = known.find(key);
+  if (it == known.end()) co_return Status();
+  it->second.queued = false;
+  corev1::Event event = it->second.event;
+  api::ResourceId id{&api::kindFor<corev1::Event>(), event.metadata().namespace_(), "", ""};
+  auto object = std::make_shared<corev1::Event>(std::move(event));
+  api::WriteOptions options;
+  if (it->second.created) {
+    id.name = object->metadata().name();
+    auto updated = co_await api.update(id, object, options);
+    // Events expire at the server: then the same one begins anew.
+    if (!updated.status().is(Code::kNotFound)) co_return updated.status();
+    id.name.clear();
+  }
+  auto created = co_await api.create(id, object, options);
+  it = known.find(key);
+  bool there = created.ok() || created.status().is(Code::kAlreadyExists);
+  if (it != known.end() && there) it->second.created = true;
+  co_return there ? Status() : created.status();
+}
+
+EventRecorder::EventRecorder(api::Api& api, Clock& clock, asio::any_io_executor executor,
+                             std::string component, std::string host)
+    : state_(std::make_shared<State>(api, clock, std::move(executor), std::move(component),
+                                     std::move(host))) {}
+
+EventRecorder::~EventRecorder() = default;
+
+void EventRecorder::record(const google::protobuf::Message& object, EventClass type,
+                           std::string_view reason, std::string message) {
+  record(object, "", type, reason, std::move(message));
+}
+
+void EventRecorder::record(const google::protobuf::Message& object, std::string_view fieldPath,
+                           EventClass type, std::string_view reason, std::string message) {
+  const auto& metadata = api::meta(object);
+  corev1::ObjectReference about;
+  if (const auto* kind = api::kindOf(object)) {
+    about.set_kind(std::string(kind->kind));
+    about.set_apiversion(kind->apiVersion());
+  }
+  if (!metadata.namespace_().empty()) about.set_namespace_(metadata.namespace_());
+  about.set_name(metadata.name());
+  about.set_uid(metadata.uid());
+  about.set_resourceversion(metadata.resourceversion());
+  if (!fieldPath.empty()) about.set_fieldpath(std::string(fieldPath));
+  state_->add(std::move(about), type, reason, std::move(message));
+}
+
+void EventRecorder::record(corev1::ObjectReference about, EventClass type, std::string_view reason,
+                           std::string message) {
+  state_->add(std::move(about), type, reason, std::move(message));
+}
+
+Co<void> EventRecorder::flush() {
+  while (state_->writing) co_await state_->drained.wait();
+}
+
+Co<void> EventRecorder::stop() {
+  co_await state_->tasks.cancelAndJoin();
+}
+
+}  // namespace podlab::client
