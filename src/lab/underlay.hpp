@@ -23,7 +23,7 @@ class Underlay {
   Status connect(pid_t pid, int index);
 
   std::vector<net::IpAddress> serverAddresses() const;
-  /// The node's addresses: the range's (index + 9)-th, which leaves the first ten to the server.
+  /// The node's addresses: the range's (index + 10)-th; those before are the server's.
   std::vector<net::IpAddress> nodeAddresses(int index) const;
 
  private:
