@@ -13,7 +13,7 @@ namespace podlab::api {
 template <typename T>
 T fromText(const std::string& text) {
   T message;
-  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &message)) << text;
+  EXPECT_TRUE(google::protobuf::TextFormat::MergeFromString(text, &message)) << text;
   return message;
 }
 
