@@ -1,0 +1,237 @@
+#include "client/informer.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <asio.hpp>
+
+#include "common/log.hpp"
+
+namespace podlab::client {
+namespace {
+
+constexpr std::int64_t kPageSize = 500;
+constexpr Duration kBaseDelay = std::chrono::milliseconds(100);
+constexpr Duration kMaxDelay = std::chrono::seconds(30);
+
+using Cache = std::map<std::string, api::ObjectPtr, std::less<>>;
+
+}  // namespace
+
+struct Informer::State : std::enable_shared_from_this<State> {
+  State(api::Api& a, Clock& c, Rng& r, asio::any_io_executor executor, api::ResourceId id)
+      : api(a), clock(c), rng(r), collection(std::move(id)), tasks(std::move(executor)) {}
+
+  api::Api& api;
+  Clock& clock;
+  Rng& rng;
+  const api::ResourceId collection;
+  std::string labelSelector;
+  std::string fieldSelector;
+  std::vector<Handlers> handlers;
+  TaskGroup tasks;
+
+  Cache cache;
+  std::string version;  ///< the watch goes on after it; empty: a list is due
+  bool synced = false;
+  bool stopped = false;
+  WaitQueue syncChanged;
+  unsigned failures = 0;  ///< since the last sign of life
+
+  Co<void> run();
+  Co<Status> relist();
+  Co<Status> follow();
+  Duration backOff();
+
+  void upsert(api::ObjectPtr object);
+  void erase(const std::string& key, const api::ObjectPtr& last);
+  void replaceAll(std::vector<api::ObjectPtr> objects);
+  void deliver(const api::WatchEvent& event);
+  void stop();
+};
+
+void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) {
+  if (cache.erase(key) == 0) return;
+  for (const auto& handler : handlers) {
+    if (handler.deleted) handler.deleted(last);
+  }
+}
+
+void Informer::State::upsert(api::ObjectPtr object) {
+  std::string key = api::keyOf(*object);
+  api::ObjectPtr before;
+  if (auto it = cache.find(key); it != cache.end()) {
+    before = it->second;
+    const auto& now = api::meta(*object);
+    const auto& old = api::meta(*before);
+    if (now.resourceversion() == old.resourceversion()) return;
+    // Deleted and made again while nobody watched: another object under the same name.
+    if (now.uid() != old.uid()) {
+      erase(key, before);
+      before = nullptr;
+    }
+  }
+  cache[std::move(key)] = object;
+  for (const auto& handler : handlers) {
+    if (before && handler.updated) handler.updated(before, object);
+    if (!before && handler.added) handler.added(object);
+  }
+}
+
+void Informer::State::replaceAll(std::vector<api::ObjectPtr> objects) {
+  Cache gone = cache;
+  for (const auto& object : objects) gone.erase(api::keyOf(*object));
+  for (const auto& [key, last] : gone) erase(key, last);
+  for (auto& object : objects) upsert(std::move(object));
+}
+
+void Informer::State::deliver(const api::WatchEvent& event) {
+  const std::string& at = api::meta(*event.object).resourceversion();
+  if (event.type == api::EventType::kDeleted) {
+    erase(api::keyOf(*event.object), event.object);
+  } else if (event.type != api::EventType::kBookmark) {
+    upsert(event.object);
+  }
+  version = at;
+}
+
+Co<Status> Informer::State::relist() {
+  api::ListOptions options;
+  options.labelSelector = labelSelector;
+  options.fieldSelector = fieldSelector;
+  options.limit = kPageSize;
+  std::vector<api::ObjectPtr> objects;
+  for (;;) {
+    auto page = co_await api.list(collection, options);
+    if (!page) {
+      if (!page.status().is(Code::kExpired) || options.continueToken.empty()) {
+        co_return page.status();
+      }
+      // The pages expired faster than they were read: all at once cannot.
+      objects.clear();
+      options.continueToken.clear();
+      options.limit = 0;
+      continue;
+    }
+    std::move(page->items.begin(), page->items.end(), std::back_inserter(objects));
+    options.continueToken = page->continueToken;
+    if (!options.continueToken.empty()) continue;
+    if (stopped) co_return Status();
+    replaceAll(std::move(objects));
+    version = page->resourceVersion;
+    synced = true;
+    syncChanged.notifyAll();
+    co_return Status();
+  }
+}
+
+Co<Status> Informer::State::follow() {
+  api::WatchOptions options;
+  options.labelSelector = labelSelector;
+  options.fieldSelector = fieldSelector;
+  options.resourceVersion = version;
+  options.bookmarks = true;
+  const MonoTime begin = clock.now();
+  auto watch = co_await api.watch(collection, options);
+  if (!watch) co_return watch.status();
+  for (;;) {
+    auto event = co_await (*watch)->next();
+    // A quiet collection's watch that lasted is as good a sign of life as an event.
+    if (event || clock.now() - begin >= kMaxDelay) failures = 0;
+    if (!event) co_return event.status();
+    if (stopped) co_return Status();
+    deliver(*event);
+  }
+}
+
+Duration Informer::State::backOff() {
+  Duration delay = kBaseDelay;
+  for (unsigned i = 0; i < failures && delay < kMaxDelay; ++i) delay *= 2;
+  ++failures;
+  delay = std::min(delay, kMaxDelay);
+  // Between half and all of it: a server that comes back is not met by all clients at once.
+  return delay - Duration(static_cast<Duration::rep>(
+                     rng.below(static_cast<std::uint64_t>(delay.count() / 2))));
+}
+
+Co<void> Informer::State::run() {
+  auto self = shared_from_this();
+  while (!stopped) {
+    Status status;
+    if (version.empty()) status = co_await relist();
+    if (status.ok()) status = co_await follow();
+    if (stopped) co_return;
+    const bool alive = failures == 0;
+    if (status.is(Code::kExpired)) version.clear();
+    // A live watch that ended in good order, or expired, is taken up again at once.
+    const bool orderly = status.is(Code::kEndOfStream) || status.is(Code::kExpired);
+    const Duration delay = backOff();
+    if (alive && orderly) continue;
+    logWarning("informer_retry", {{"resource", collection.kind->plural},
+                                  {"delay", formatDuration(delay)},
+                                  {"error", status}});
+    co_await clock.sleepFor(delay);
+  }
+}
+
+void Informer::State::stop() {
+  stopped = true;
+  tasks.cancel();
+  syncChanged.notifyAll();
+}
+
+Informer::Informer(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor,
+                   api::ResourceId collection, std::string labelSelector, std::string fieldSelector)
+    : state_(std::make_shared<State>(api, clock, rng, std::move(executor), std::move(collection))) {
+  state_->labelSelector = std::move(labelSelector);
+  state_->fieldSelector = std::move(fieldSelector);
+}
+
+Informer::~Informer() {
+  state_->stop();
+}
+
+void Informer::addHandlers(Handlers handlers) {
+  state_->handlers.push_back(std::move(handlers));
+}
+
+void Informer::start() {
+  state_->tasks.spawn("informer", state_->run());
+}
+
+Co<void> Informer::stop() {
+  auto state = state_;
+  state->stop();
+  co_await state->tasks.join();
+}
+
+Co<void> Informer::waitForSync() {
+  auto state = state_;
+  while (!state->synced) {
+    if (state->stopped) throw asio::system_error(asio::error::operation_aborted);
+    co_await state->syncChanged.wait();
+  }
+}
+
+bool Informer::synced() const {
+  return state_->synced;
+}
+
+api::ObjectPtr Informer::get(std::string_view key) const {
+  auto it = state_->cache.find(key);
+  return it == state_->cache.end() ? nullptr : it->second;
+}
+
+std::vector<api::ObjectPtr> Informer::list() const {
+  std::vector<api::ObjectPtr> objects;
+  objects.reserve(state_->cache.size());
+  for (const auto& [key, object] : state_->cache) objects.push_back(object);
+  return objects;
+}
+
+std::size_t Informer::size() const {
+  return state_->cache.size();
+}
+
+}  // namespace podlab::client
