@@ -1,0 +1,29 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scheduler/node_info.hpp"
+
+namespace podlab::scheduler {
+
+/// A rule that a node must pass (kube-scheduler's filter plugins, under their names).
+struct Filter {
+  std::string_view name;
+  /// Why the node is out, in upstream's words ("Insufficient cpu"), possibly several; empty when it
+  /// passes.
+  std::vector<std::string> (*reject)(const PodInfo& pod, const NodeInfo& node);
+};
+
+/// In the order in which they are asked; the first that rejects a node gives its reasons.
+std::span<const Filter> filters();
+
+/// What the first rejecting filter says; an empty `filter` when the node passes all.
+struct Rejection {
+  std::string_view filter;
+  std::vector<std::string> reasons;
+};
+Rejection runFilters(const PodInfo& pod, const NodeInfo& node);
+
+}  // namespace podlab::scheduler

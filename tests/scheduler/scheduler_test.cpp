@@ -1,0 +1,231 @@
+#include "scheduler/scheduler.hpp"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "common/rng.hpp"
+#include "scheduler/scores.hpp"
+#include "tests/scheduler/builders.hpp"
+
+namespace podlab::scheduler {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+MonoTime at(Duration time) {
+  return MonoTime(time);
+}
+
+PodPtr boundTo(const corev1::Pod& pod, const std::string& node) {
+  auto bound = std::make_shared<corev1::Pod>(pod);
+  bound->mutable_spec()->set_nodename(node);
+  return bound;
+}
+
+TEST(Scheduler, PlacesByPriorityThenByArrival) {
+  Scheduler scheduler;
+  scheduler.setNode(makeNode("a"), at({}));
+  scheduler.setPod(makePod("first"), at({}));
+  scheduler.setPod(makePod("second"), at({}));
+  auto urgent = makePod("urgent");
+  urgent->mutable_spec()->set_priority(10);
+  scheduler.setPod(urgent, at({}));
+  std::vector<std::string> order;
+  while (auto decision = scheduler.decideNext(at({})))
+    order.push_back(decision->pod->metadata().name());
+  EXPECT_EQ(order, (std::vector<std::string>{"urgent", "first", "second"}));
+}
+
+TEST(Scheduler, TiesGoRound) {
+  Scheduler scheduler;
+  for (const char* name : {"a", "b", "c"}) scheduler.setNode(makeNode(name), at({}));
+  std::string nodes;
+  for (int i = 0; i < 6; ++i) {
+    scheduler.setPod(makePod("p" + std::to_string(i), "100m", "100Mi"), at({}));
+    nodes += scheduler.decideNext(at({}))->choice.node;
+  }
+  EXPECT_EQ(nodes, "abcabc");
+}
+
+TEST(Scheduler, SaysPerReasonHowManyNodesFellOut) {
+  Scheduler scheduler;
+  auto off = makeNode("a");
+  off->mutable_spec()->set_unschedulable(true);
+  scheduler.setNode(off, at({}));
+  scheduler.setNode(makeNode("b", "1"), at({}));
+  scheduler.setNode(makeNode("c", "1", "1Mi"), at({}));
+  scheduler.setPod(makePod("p", "2", "2Mi"), at({}));
+  const auto decision = scheduler.decideNext(at({}));
+  ASSERT_TRUE(decision);
+  EXPECT_EQ(decision->choice.node, "");
+  EXPECT_EQ(decision->choice.diagnosis.toString(),
+            "0/3 nodes are available: 1 Insufficient memory, 1 node(s) were unschedulable, 2 "
+            "Insufficient cpu.");
+}
+
+TEST(Scheduler, NoNodesAtAll) {
+  Scheduler scheduler;
+  scheduler.setPod(makePod("p"), at({}));
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.diagnosis.toString(), "0/0 nodes are available.");
+}
+
+TEST(Scheduler, AssumesUntilBoundOrFailed) {
+  Scheduler scheduler;
+  scheduler.setNode(makeNode("a", "1"), at({}));
+  scheduler.setPod(makePod("p", "1"), at({}));
+  scheduler.setPod(makePod("q", "1"), at({}));
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "a");
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "") << "p is assumed to be there";
+  scheduler.bindFailed("default/p", at({}));
+  // The freed room wakes q, whose back-off of 1 s runs from its attempt, like p's.
+  EXPECT_FALSE(scheduler.decideNext(at(milliseconds(999))));
+  EXPECT_EQ(scheduler.nextDue(), at(seconds(1)));
+  const auto again = scheduler.decideNext(at(seconds(1)));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->choice.node, "a");
+}
+
+TEST(Scheduler, WakesOnlyForNodesThatHelp) {
+  Scheduler scheduler;
+  scheduler.setNode(makeNode("a", "1"), at({}));
+  scheduler.setPod(makePod("p", "2"), at({}));
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "");
+  scheduler.setNode(makeNode("b", "1"), at(seconds(20)));
+  EXPECT_FALSE(scheduler.decideNext(at(seconds(20))));
+  scheduler.setNode(makeNode("b", "2"), at(seconds(21)));
+  EXPECT_EQ(scheduler.decideNext(at(seconds(21)))->choice.node, "b");
+}
+
+TEST(Scheduler, FreedRoomWakesThoseWhoWaitForIt) {
+  Scheduler scheduler;
+  scheduler.setNode(makeNode("a", "1"), at({}));
+  scheduler.setPod(boundTo(*makePod("old", "1"), "a"), at({}));
+  scheduler.setPod(makePod("p", "1"), at({}));
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "");
+  auto finished = std::make_shared<corev1::Pod>(*boundTo(*makePod("old", "1"), "a"));
+  finished->mutable_status()->set_phase("Succeeded");
+  scheduler.setPod(finished, at(seconds(5)));
+  EXPECT_EQ(scheduler.decideNext(at(seconds(5)))->choice.node, "a");
+}
+
+TEST(Scheduler, BackoffDoublesToTenSeconds) {
+  Scheduler scheduler;
+  scheduler.setNode(makeNode("a", "1"), at({}));
+  scheduler.setPod(makePod("p", "1"), at({}));
+  MonoTime now = at({});
+  for (int expected : {1, 2, 4, 8, 10, 10}) {
+    ASSERT_TRUE(scheduler.decideNext(now));
+    scheduler.bindFailed("default/p", now);
+    ASSERT_EQ(scheduler.nextDue(), now + seconds(expected));
+    now += seconds(expected);
+  }
+}
+
+TEST(Scheduler, LeavesGatedDeletedAndFinishedPodsAlone) {
+  Scheduler scheduler;
+  scheduler.setNode(makeNode("a"), at({}));
+  auto gated = makePod("gated");
+  gated->mutable_spec()->add_schedulinggates()->set_name("wait");
+  auto deleted = makePod("deleted");
+  deleted->mutable_metadata()->mutable_deletiontimestamp()->set_seconds(1);
+  auto failed = makePod("failed");
+  failed->mutable_status()->set_phase("Failed");
+  for (const auto& pod : {gated, deleted, failed}) scheduler.setPod(pod, at({}));
+  EXPECT_FALSE(scheduler.decideNext(at({})));
+  EXPECT_EQ(scheduler.pending(), 0u);
+}
+
+/// Random events; after each, the sums of every node equal a recount, no node is over its room, and
+/// a pod is on one node.
+TEST(Scheduler, RandomEventsKeepTheBooks) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SeededRng rng(seed);
+    Scheduler scheduler;
+    std::map<std::string, PodPtr> truth;  // pods as the store has them
+    MonoTime now{};
+    for (int step = 0; step < 600; ++step) {
+      now += milliseconds(rng.below(400));
+      const std::string node = "n" + std::to_string(rng.below(5));
+      const std::string name = "p" + std::to_string(rng.below(30));
+      switch (rng.below(6)) {
+        case 0:
+          // Never smaller than before: an update that takes room away from placed pods is no
+          // decision of ours.
+          scheduler.setNode(makeNode(node, "2", "4Gi", "6"), now);
+          break;
+        case 1:
+        case 2:
+          if (!truth.contains(name)) {
+            truth[name] = makePod(name, std::to_string(100 * (1 + rng.below(9))) + "m",
+                                  std::to_string(rng.below(2)) + "Gi");
+            scheduler.setPod(truth[name], now);
+          }
+          break;
+        case 3:
+          if (truth.erase(name) > 0) scheduler.removePod("default/" + name, now);
+          break;
+        default:
+          while (auto decision = scheduler.decideNext(now)) {
+            if (decision->choice.node.empty()) continue;
+            const std::string& decided = decision->pod->metadata().name();
+            if (rng.chance(0.2)) {
+              scheduler.bindFailed("default/" + decided, now);
+            } else {
+              truth[decided] = boundTo(*decision->pod, decision->choice.node);
+              scheduler.setPod(truth[decided], now);
+            }
+          }
+      }
+      std::set<std::string> seen;
+      for (const auto& [nodeName, info] : scheduler.snapshot()) {
+        Resources sum;
+        std::int64_t cpu = 0;
+        for (const auto& [key, pod] : info.pods()) {
+          sum += pod->requests;
+          cpu += pod->scoredCpuMilli;
+          ASSERT_TRUE(seen.insert(key).second) << key << " is on two nodes";
+        }
+        ASSERT_EQ(info.requested(), sum);
+        ASSERT_EQ(info.scoredCpuMilli(), cpu);
+        if (!info.node()) continue;
+        ASSERT_LE(sum.cpuMilli, info.allocatable().cpuMilli);
+        ASSERT_LE(sum.memoryBytes, info.allocatable().memoryBytes);
+        ASSERT_LE(info.pods().size(), 6u);
+      }
+    }
+  }
+}
+
+/// A pod of two containers is placed as one: over 1,000 random placements each pod is on exactly
+/// one node, whole.
+TEST(Scheduler, TwoContainersAreAlwaysOnOneNode) {
+  const std::uint64_t seed = 11;
+  SeededRng rng(seed);
+  Scheduler scheduler;
+  for (int i = 0; i < 20; ++i)
+    scheduler.setNode(makeNode("n" + std::to_string(i), std::to_string(20 + rng.below(20)), "64Gi"),
+                      at({}));
+  for (int i = 0; i < 1000; ++i) {
+    auto pod = makePod("p" + std::to_string(i), std::to_string(rng.below(300)) + "m");
+    (*pod->mutable_spec()->mutable_containers(1)->mutable_resources()->mutable_requests())["cpu"]
+        .set_string(std::to_string(rng.below(300)) + "m");
+    scheduler.setPod(pod, at({}));
+    const auto decision = scheduler.decideNext(at({}));
+    ASSERT_TRUE(decision && !decision->choice.node.empty()) << "seed " << seed;
+    int homes = 0;
+    for (const auto& [name, info] : scheduler.snapshot()) {
+      const auto it = info.pods().find("default/p" + std::to_string(i));
+      if (it == info.pods().end()) continue;
+      ++homes;
+      EXPECT_EQ(name, decision->choice.node);
+      EXPECT_EQ(it->second->pod->spec().containers_size(), 2);
+    }
+    ASSERT_EQ(homes, 1) << "seed " << seed;
+  }
+}
+
+}  // namespace
+}  // namespace podlab::scheduler
