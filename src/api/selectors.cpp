@@ -277,7 +277,6 @@ std::function<std::string(const google::protobuf::Message&)> readerOf(const Kind
 
 Result<FieldSelector> FieldSelector::parse(const Kind& kind, std::string_view text) {
   FieldSelector made;
-  made.kind_ = &kind;
   std::string_view left = text;
   while (!left.empty()) {
     // A backslash takes the next character as it is.
@@ -303,7 +302,10 @@ Result<FieldSelector> FieldSelector::parse(const Kind& kind, std::string_view te
     made.requirements_.push_back(std::move(requirement));
   }
   for (const Requirement& requirement : made.requirements_) {
-    if (readerOf(kind, requirement.field)) continue;
+    if (auto reader = readerOf(kind, requirement.field)) {
+      made.readers_.push_back(std::move(reader));
+      continue;
+    }
     return Status(Code::kBadRequest,
                   "Unable to find \"" + std::string(kind.group) + "/" + std::string(kind.version) +
                       ", Resource=" + std::string(kind.plural) +
@@ -314,9 +316,11 @@ Result<FieldSelector> FieldSelector::parse(const Kind& kind, std::string_view te
 }
 
 bool FieldSelector::matches(const google::protobuf::Message& object) const {
-  return std::ranges::all_of(requirements_, [&](const Requirement& requirement) {
-    return (readerOf(*kind_, requirement.field)(object) == requirement.value) == requirement.equal;
-  });
+  for (std::size_t i = 0; i < requirements_.size(); ++i) {
+    const Requirement& requirement = requirements_[i];
+    if ((readers_[i](object) == requirement.value) != requirement.equal) return false;
+  }
+  return true;
 }
 
 const std::string* FieldSelector::requiredValue(std::string_view field) const {

@@ -1,7 +1,7 @@
 #pragma once
 #include <google/protobuf/map.h>
 
-#include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,8 +62,9 @@ class FieldSelector {
   const std::string* requiredValue(std::string_view field) const;
 
  private:
-  const Kind* kind_ = nullptr;
   std::vector<Requirement> requirements_;
+  /// How to read each requirement's field.
+  std::vector<std::function<std::string(const google::protobuf::Message&)>> readers_;
 };
 
 /// Whether a node is in `terms`: one of them must hold, with all of its expressions. A term without
