@@ -10,7 +10,9 @@
 namespace podlab::net {
 namespace {
 
-std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+std::string quoted(std::string_view text) {
+  return "\"" + std::string(text) + "\"";
+}
 
 void appendNumber(std::string& out, unsigned value, int base) {
   char digits[8];
@@ -27,8 +29,8 @@ std::string formatV4(const std::uint8_t* bytes) {
   return out;
 }
 
-// RFC 5952: lower case, no leading zeros, the first longest run of at least two zero groups as "::",
-// and IPv4-mapped addresses in mixed notation.
+// RFC 5952: lower case, no leading zeros, the first longest run of at least two zero groups as
+// "::", and IPv4-mapped addresses in mixed notation.
 std::string formatV6(const std::uint8_t* bytes) {
   static constexpr std::uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   if (std::memcmp(bytes, kMapped, sizeof kMapped) == 0) return "::ffff:" + formatV4(bytes + 12);
@@ -87,7 +89,9 @@ Result<IpAddress> IpAddress::parse(std::string_view text) {
                                     "would be; no prefix, no zone, no leading zeros)");
 }
 
-std::string IpAddress::toString() const { return isV4() ? formatV4(data()) : formatV6(data()); }
+std::string IpAddress::toString() const {
+  return isV4() ? formatV4(data()) : formatV6(data());
+}
 
 IpAddress IpAddress::plus(std::uint64_t n) const {
   IpAddress sum = *this;
@@ -148,7 +152,9 @@ bool Cidr::overlaps(const Cidr& other) const {
   return prefix_ <= other.prefix_ ? contains(other.network_) : other.contains(network_);
 }
 
-std::uint64_t Cidr::size() const { return subnetCount(network_.bits()); }
+std::uint64_t Cidr::size() const {
+  return subnetCount(network_.bits());
+}
 
 std::uint64_t Cidr::subnetCount(int prefix) const {
   if (prefix < prefix_ || prefix > network_.bits()) return 0;
@@ -157,7 +163,8 @@ std::uint64_t Cidr::subnetCount(int prefix) const {
 }
 
 Cidr Cidr::subnet(int prefix, std::uint64_t n) const {
-  // n shifted by the subnet's host bits may not fit 64 bits: add it byte by byte from the bit where subnets count.
+  // n shifted by the subnet's host bits may not fit 64 bits: add it byte by byte from the bit where
+  // subnets count.
   int hostBits = network_.bits() - prefix;
   IpAddress base = network_;
   std::array<std::uint8_t, 16> offset{};
@@ -179,7 +186,9 @@ Cidr Cidr::subnet(int prefix, std::uint64_t n) const {
   return Cidr(address, prefix);
 }
 
-std::string Cidr::toString() const { return network_.toString() + "/" + std::to_string(prefix_); }
+std::string Cidr::toString() const {
+  return network_.toString() + "/" + std::to_string(prefix_);
+}
 
 Result<MacAddress> MacAddress::parse(std::string_view text) {
   MacAddress mac;

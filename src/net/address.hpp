@@ -70,9 +70,10 @@ struct MacAddress {
   auto operator<=>(const MacAddress&) const = default;
 };
 
-/// The locally administered MAC of the pod (or bridge) that has `address`: 0a:58 and the address's last four bytes (IPv4: all
-/// of it), so that a reused address keeps its MAC and nobody's neighbour entry goes stale. IPv6 addresses of one node differ
-/// in their last four bytes because Ipam never hands out more than 2^32 of a range.
+/// The locally administered MAC of the pod (or bridge) that has `address`: 0a:58 and the address's
+/// last four bytes (IPv4: all of it), so that a reused address keeps its MAC and nobody's neighbour
+/// entry goes stale. IPv6 addresses of one node differ in their last four bytes because Ipam never
+/// hands out more than 2^32 of a range.
 MacAddress macFromAddress(const IpAddress& address);
 
 }  // namespace podlab::net

@@ -1,5 +1,6 @@
 #include "net/link.hpp"
 
+#include <arpa/inet.h>
 #include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
@@ -7,8 +8,6 @@
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
 #include <sys/socket.h>
-
-#include <arpa/inet.h>
 
 namespace podlab::net {
 namespace {
@@ -66,9 +65,8 @@ std::optional<Link> parseLink(std::uint16_t type, std::span<const std::byte> bod
     link.peerNamespaceId = attributes.number<std::int32_t>(IFLA_LINK_NETNSID);
   }
   auto inet6 = attributes.nested(IFLA_AF_SPEC).nested(AF_INET6);
-  link.ipv6Autoconf =
-      inet6.number<std::uint8_t>(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE) !=
-      IN6_ADDR_GEN_MODE_NONE;
+  link.ipv6Autoconf = inet6.number<std::uint8_t>(IFLA_INET6_ADDR_GEN_MODE,
+                                                 IN6_ADDR_GEN_MODE_NONE) != IN6_ADDR_GEN_MODE_NONE;
   auto info = attributes.nested(IFLA_LINKINFO);
   link.kind = info.text(IFLA_INFO_KIND);
   auto data = info.nested(IFLA_INFO_DATA);
@@ -78,8 +76,7 @@ std::optional<Link> parseLink(std::uint16_t type, std::span<const std::byte> bod
   }
   if (link.kind == "bridge") link.stp = data.number<std::uint32_t>(IFLA_BR_STP_STATE) != 0;
   if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
-    link.hairpin =
-        info.nested(IFLA_INFO_SLAVE_DATA).number<std::uint8_t>(IFLA_BRPORT_MODE) != 0;
+    link.hairpin = info.nested(IFLA_INFO_SLAVE_DATA).number<std::uint8_t>(IFLA_BRPORT_MODE) != 0;
   }
   return link;
 }
@@ -170,6 +167,12 @@ NetlinkMessage deleteLink(const std::string& name) {
   return message;
 }
 
+NetlinkMessage setLinkAlias(const std::string& name, const std::string& alias) {
+  NetlinkMessage message = linkRequest(RTM_SETLINK, 0, "mark link " + name);
+  message.put(IFLA_IFNAME, name).put(IFLA_IFALIAS, alias);
+  return message;
+}
+
 std::vector<NetlinkMessage> adjustLink(const Link& actual, const LinkSettings& desired) {
   std::vector<NetlinkMessage> messages;
   const std::string what = "set link " + actual.name;
@@ -213,7 +216,8 @@ std::vector<NetlinkMessage> adjustLink(const Link& actual, const LinkSettings& d
     messages.push_back(std::move(kind));
   }
 
-  // Last and by itself: the kernel raises a link before it reads the address generation mode of the same request.
+  // Last and by itself: the kernel raises a link before it reads the address generation mode of the
+  // same request.
   if (differs(desired.up, actual.up)) {
     NetlinkMessage flags(RTM_SETLINK, 0, what);
     ifinfomsg head = linkHeader(actual.index);

@@ -14,7 +14,7 @@ namespace podlab::net {
 struct VxlanConfig {
   std::uint32_t id = 1;
   std::uint16_t port = 8472;
-  IpAddress local;       ///< this node's underlay address; its family is the tunnel's
+  IpAddress local;  ///< this node's underlay address; its family is the tunnel's
   int underlayIndex = 0;
   bool operator==(const VxlanConfig&) const = default;
 };
@@ -42,14 +42,16 @@ Result<std::vector<Link>> listLinks(NetlinkSocket& socket);
 /// nullopt when there is none of that name.
 Result<std::optional<Link>> findLink(NetlinkSocket& socket, const std::string& name);
 
-/// One end of a veth pair. Queues are one each: more cost creation time and a pod has no use for them.
+/// One end of a veth pair. Queues are one each: more cost creation time and a pod has no use for
+/// them.
 struct VethEnd {
   std::string name;
   std::optional<MacAddress> mac;  ///< random when absent
   int mtu = 1500;
   int namespaceFd = -1;  ///< where it is made; -1: in the socket's namespace
 };
-/// Both ends in one request; the near one as a port of the bridge `master` (0: none). Both are down.
+/// Both ends in one request; the near one as a port of the bridge `master` (0: none). Both are
+/// down.
 NetlinkMessage newVeth(const VethEnd& near, const VethEnd& far, int master = 0);
 /// Without spanning tree, multicast snooping or learned MAC.
 NetlinkMessage newBridge(const std::string& name, const MacAddress& mac, int mtu);
@@ -57,6 +59,8 @@ NetlinkMessage newBridge(const std::string& name, const MacAddress& mac, int mtu
 NetlinkMessage newVxlan(const std::string& name, const MacAddress& mac, int mtu,
                         const VxlanConfig& config);
 NetlinkMessage deleteLink(const std::string& name);
+/// Marks a link by name, so that it can travel in the same batch as the link's creation.
+NetlinkMessage setLinkAlias(const std::string& name, const std::string& alias);
 
 /// Settings that can be changed on an existing link; what is absent is left alone.
 struct LinkSettings {
@@ -69,11 +73,12 @@ struct LinkSettings {
   std::optional<bool> stp;
   std::optional<bool> up;
 };
-/// The requests that bring `actual` to `desired`, in the order that they need; none when nothing differs.
+/// The requests that bring `actual` to `desired`, in the order that they need; none when nothing
+/// differs.
 std::vector<NetlinkMessage> adjustLink(const Link& actual, const LinkSettings& desired);
 
-/// The id by which the socket's namespace knows another one, assigned when there is none yet. Events and veths tell
-/// namespaces by it.
+/// The id by which the socket's namespace knows another one, assigned when there is none yet.
+/// Events and veths tell namespaces by it.
 Result<int> namespaceId(NetlinkSocket& socket, int namespaceFd);
 
 }  // namespace podlab::net

@@ -14,8 +14,9 @@
 
 namespace podlab::net {
 
-/// One netlink request under construction: header, family header, attributes. `what` names it in errors ("add route
-/// 10.244.2.0/24"). Sequence number and flags for the acknowledgement are set by NetlinkSocket.
+/// One netlink request under construction: header, family header, attributes. `what` names it in
+/// errors ("add route 10.244.2.0/24"). Sequence number and flags for the acknowledgement are set by
+/// NetlinkSocket.
 class NetlinkMessage {
  public:
   NetlinkMessage(std::uint16_t type, std::uint16_t flags, std::string what);
@@ -52,7 +53,8 @@ class NetlinkMessage {
   std::vector<std::byte> bytes_;
 };
 
-/// The attributes of a received message: a view, valid while the buffer is. Malformed tails are ignored.
+/// The attributes of a received message: a view, valid while the buffer is. Malformed tails are
+/// ignored.
 class NetlinkAttributes {
  public:
   explicit NetlinkAttributes(std::span<const std::byte> bytes) : bytes_(bytes) {}

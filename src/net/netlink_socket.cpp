@@ -33,13 +33,13 @@ std::optional<Received> next(std::span<const std::byte>& rest) {
   if (received.head.nlmsg_len < sizeof(nlmsghdr) || received.head.nlmsg_len > rest.size()) {
     return std::nullopt;
   }
-  received.body =
-      rest.subspan(sizeof(nlmsghdr), received.head.nlmsg_len - sizeof(nlmsghdr));
+  received.body = rest.subspan(sizeof(nlmsghdr), received.head.nlmsg_len - sizeof(nlmsghdr));
   rest = rest.subspan(std::min<std::size_t>(NLMSG_ALIGN(received.head.nlmsg_len), rest.size()));
   return received;
 }
 
-/// The status of an NLMSG_ERROR (or the error that ends a dump): errno, and the extended ack's message.
+/// The status of an NLMSG_ERROR (or the error that ends a dump): errno, and the extended ack's
+/// message.
 Status ackStatus(const Received& received, const std::string& what) {
   int error = 0;
   if (received.body.size() < sizeof error) return Status();
@@ -74,8 +74,8 @@ Result<NetlinkSocket> NetlinkSocket::open() {
   const int on = 1;
   for (int option : {NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK}) {
     if (::setsockopt(fd.get(), SOL_NETLINK, option, &on, sizeof on) < 0) {
-      return errnoStatus(errno, "set netlink option " + std::to_string(option) +
-                                    " (Linux 5.0 or later has it)");
+      return errnoStatus(
+          errno, "set netlink option " + std::to_string(option) + " (Linux 5.0 or later has it)");
     }
   }
   if (::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kReceiveTimeout, sizeof kReceiveTimeout) <

@@ -10,24 +10,26 @@
 
 namespace podlab::net {
 
-/// A blocking rtnetlink socket. It belongs to the network namespace in which its thread was when it was opened, and stays
-/// there. The kernel answers rtnetlink requests inside the send, so no call waits for anybody else. One thread at a time.
+/// A blocking rtnetlink socket. It belongs to the network namespace in which its thread was when it
+/// was opened, and stays there. The kernel answers rtnetlink requests inside the send, so no call
+/// waits for anybody else. One thread at a time.
 class NetlinkSocket {
  public:
   static Result<NetlinkSocket> open();
 
-  /// Sends a request and waits for its acknowledgement. The kernel's own explanation (extended ack) is in the message.
+  /// Sends a request and waits for its acknowledgement. The kernel's own explanation (extended ack)
+  /// is in the message.
   Status execute(NetlinkMessage message);
-  /// Sends many requests, a window of them in flight; the kernel runs them in order and goes on after a failure. One status
-  /// each.
+  /// Sends many requests, a window of them in flight; the kernel runs them in order and goes on
+  /// after a failure. One status each.
   std::vector<Status> executeEach(std::vector<NetlinkMessage> messages);
   /// The same: the first failure, or OK.
   Status executeAll(std::vector<NetlinkMessage> messages);
 
   /// Called for each message of an answer with its type and what follows the nlmsghdr.
   using Receiver = std::function<void(std::uint16_t type, std::span<const std::byte> body)>;
-  /// A table. When the kernel says that it changed meanwhile (NLM_F_DUMP_INTR) the dump is repeated: `restart` is called, and
-  /// what was received before is void.
+  /// A table. When the kernel says that it changed meanwhile (NLM_F_DUMP_INTR) the dump is
+  /// repeated: `restart` is called, and what was received before is void.
   Status dump(const NetlinkMessage& request, const std::function<void()>& restart,
               const Receiver& receive);
   /// One object; kNotFound (or the kernel's error) when there is none.

@@ -12,7 +12,9 @@ namespace {
 
 constexpr std::uint32_t kDefaultV6Metric = 1024;
 
-std::uint8_t afOf(Family family) { return family == Family::kV4 ? AF_INET : AF_INET6; }
+std::uint8_t afOf(Family family) {
+  return family == Family::kV4 ? AF_INET : AF_INET6;
+}
 
 IpAddress anyAddress(std::uint8_t family) {
   return family == AF_INET ? IpAddress::v4({}) : IpAddress::v6({});
@@ -26,8 +28,7 @@ Status dumpTable(NetlinkSocket& socket, const NetlinkMessage& request, std::vect
     Header head;
     if (body.size() < sizeof head) return;
     std::memcpy(&head, body.data(), sizeof head);
-    std::optional<T> item =
-        parse(head, NetlinkAttributes(body.subspan(NLMSG_ALIGN(sizeof head))));
+    std::optional<T> item = parse(head, NetlinkAttributes(body.subspan(NLMSG_ALIGN(sizeof head))));
     if (item) out.push_back(std::move(*item));
   };
   const std::size_t kept = out.size();
@@ -68,8 +69,7 @@ NetlinkMessage routeMessage(std::uint16_t type, std::uint16_t flags, std::string
   return message;
 }
 
-ndmsg neighbourHeader(std::uint8_t family, int linkIndex, std::uint16_t state,
-                      std::uint8_t flags) {
+ndmsg neighbourHeader(std::uint8_t family, int linkIndex, std::uint16_t state, std::uint8_t flags) {
   ndmsg head{};
   head.ndm_family = family;
   head.ndm_ifindex = linkIndex;
@@ -82,8 +82,8 @@ NetlinkMessage neighbourMessage(std::uint16_t type, std::uint16_t flags, std::st
                                 const Neighbour& neighbour) {
   NetlinkMessage message(type, flags, what + "neighbour " + neighbour.address.toString());
   message
-      .header(neighbourHeader(afOf(neighbour.address.family()), neighbour.linkIndex, NUD_PERMANENT,
-                              0))
+      .header(
+          neighbourHeader(afOf(neighbour.address.family()), neighbour.linkIndex, NUD_PERMANENT, 0))
       .put(NDA_DST, neighbour.address);
   if (type == RTM_NEWNEIGH) message.put(NDA_LLADDR, neighbour.mac);
   return message;
@@ -93,7 +93,8 @@ NetlinkMessage fdbMessage(std::uint16_t type, std::uint16_t flags, std::string w
                           const FdbEntry& entry) {
   if (entry.destination) what += "to " + entry.destination->toString() + " ";
   NetlinkMessage message(type, flags, what + "for " + entry.mac.toString());
-  // On a bridge, NUD_PERMANENT would mean 'one of the bridge's own addresses'; NUD_NOARP is a static entry.
+  // On a bridge, NUD_PERMANENT would mean 'one of the bridge's own addresses'; NUD_NOARP is a
+  // static entry.
   const bool vxlan = entry.destination.has_value();
   message
       .header(neighbourHeader(AF_BRIDGE, entry.linkIndex, vxlan ? NUD_PERMANENT : NUD_NOARP,
@@ -141,8 +142,7 @@ std::string Route::toString() const {
   return text;
 }
 
-Result<std::vector<Route>> listRoutes(NetlinkSocket& socket, Family family,
-                                      std::uint8_t protocol) {
+Result<std::vector<Route>> listRoutes(NetlinkSocket& socket, Family family, std::uint8_t protocol) {
   NetlinkMessage request(RTM_GETROUTE, 0, "list routes");
   rtmsg wanted{};
   wanted.rtm_family = afOf(family);
@@ -150,16 +150,15 @@ Result<std::vector<Route>> listRoutes(NetlinkSocket& socket, Family family,
   wanted.rtm_protocol = protocol;
   request.header(wanted);
   std::vector<Route> routes;
-  auto parse = [&](const rtmsg& head,
-                   const NetlinkAttributes& attributes) -> std::optional<Route> {
+  auto parse = [&](const rtmsg& head, const NetlinkAttributes& attributes) -> std::optional<Route> {
     const bool unreachable = head.rtm_type == RTN_UNREACHABLE;
     if (head.rtm_table != RT_TABLE_MAIN || (head.rtm_type != RTN_UNICAST && !unreachable) ||
         (head.rtm_flags & RTM_F_CLONED)) {
       return std::nullopt;
     }
     Route route;
-    route.destination = Cidr(attributes.address(RTA_DST).value_or(anyAddress(head.rtm_family)),
-                             head.rtm_dst_len);
+    route.destination =
+        Cidr(attributes.address(RTA_DST).value_or(anyAddress(head.rtm_family)), head.rtm_dst_len);
     route.gateway = attributes.address(RTA_GATEWAY);
     route.unreachable = unreachable;
     // The kernel shows the loopback link for unreachable IPv6 routes.

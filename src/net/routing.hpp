@@ -10,8 +10,8 @@
 
 namespace podlab::net {
 
-/// rtm_protocol of every route that podlab makes (its name for "whose is this"; not in use by any routing daemon of
-/// linux/rtnetlink.h).
+/// rtm_protocol of every route that podlab makes (its name for "whose is this"; not in use by any
+/// routing daemon of linux/rtnetlink.h).
 inline constexpr std::uint8_t kRouteProtocol = 112;
 
 /// An address of a link.
@@ -24,7 +24,8 @@ struct LinkAddress {
 };
 /// Of one link, or of all (0).
 Result<std::vector<LinkAddress>> listAddresses(NetlinkSocket& socket, int linkIndex = 0);
-/// `prefixRoute`: the kernel adds the route to the prefix. IPv6 addresses skip duplicate address detection.
+/// `prefixRoute`: the kernel adds the route to the prefix. IPv6 addresses skip duplicate address
+/// detection.
 NetlinkMessage addAddress(const LinkAddress& address, bool prefixRoute);
 NetlinkMessage deleteAddress(const LinkAddress& address);
 
@@ -42,8 +43,8 @@ struct Route {
 /// Routes of the main table, of one protocol or of all (0).
 Result<std::vector<Route>> listRoutes(NetlinkSocket& socket, Family family,
                                       std::uint8_t protocol = 0);
-/// Adds it or replaces that of the same destination and metric. A gateway need not be covered by another route (onlink) when
-/// `onlink`.
+/// Adds it or replaces that of the same destination and metric. A gateway need not be covered by
+/// another route (onlink) when `onlink`.
 NetlinkMessage replaceRoute(const Route& route, bool onlink = false);
 NetlinkMessage deleteRoute(const Route& route);
 
@@ -59,7 +60,8 @@ Result<std::vector<Neighbour>> listNeighbours(NetlinkSocket& socket, int linkInd
 NetlinkMessage replaceNeighbour(const Neighbour& neighbour);
 NetlinkMessage deleteNeighbour(const Neighbour& neighbour);
 
-/// A static forwarding entry: of a VXLAN device (`destination`: the remote node), or of a bridge port (none).
+/// A static forwarding entry: of a VXLAN device (`destination`: the remote node), or of a bridge
+/// port (none).
 struct FdbEntry {
   int linkIndex = 0;
   MacAddress mac;
