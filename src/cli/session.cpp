@@ -43,12 +43,16 @@ Result<Target> targetOf(const Context& context) {
   return Target{*address, *ca, {*certificate, *key}};
 }
 
-Co<void> drive(Session& session, const std::function<Co<int>(Session&)>& command, int& code) {
-  code = co_await command(session);
+Co<void> finishUp(TaskGroup& tasks, asio::signal_set& signals, std::function<Co<void>()> cleanUp) {
+  co_await tasks.join();
+  if (cleanUp) co_await cleanUp();
+  signals.cancel();
 }
 
-/// Runs `main` until it ends or a signal comes; then whatever is left unwinds.
-void runUntilDone(asio::io_context& io, TaskGroup& tasks, Co<void> main, int& code) {
+/// Runs `main` until it ends or a signal cancels it, and `cleanUp` in either case.
+void runUntilDone(asio::io_context& io, Co<void> main, int& code,
+                  std::function<Co<void>()> cleanUp = nullptr) {
+  TaskGroup tasks(io.get_executor());
   asio::signal_set signals(io, SIGINT, SIGTERM);
   signals.async_wait([&](const asio::error_code& error, int) {
     if (error) return;
@@ -56,11 +60,7 @@ void runUntilDone(asio::io_context& io, TaskGroup& tasks, Co<void> main, int& co
     tasks.cancel();
   });
   tasks.spawn("command", std::move(main));
-  auto done = [](TaskGroup& group, asio::signal_set& set) -> Co<void> {
-    co_await group.join();
-    set.cancel();
-  };
-  asio::co_spawn(io, done(tasks, signals), asio::detached);
+  asio::co_spawn(io, finishUp(tasks, signals, std::move(cleanUp)), asio::detached);
   io.run();
 }
 
@@ -85,14 +85,10 @@ int withSession(const Context& context, const std::function<Co<int>(Session&)>& 
   Session session{io, *clock, *rng, connection, api};
 
   int code = kFailed;
-  TaskGroup tasks(io.get_executor());
   connection.start();
   auto main = [](Session& current, const std::function<Co<int>(Session&)>& body,
-                 int& result) -> Co<void> {
-    co_await drive(current, body, result);
-    co_await current.connection.stop();
-  };
-  runUntilDone(io, tasks, main(session, command, code), code);
+                 int& result) -> Co<void> { result = co_await body(current); };
+  runUntilDone(io, main(session, command, code), code, [&connection] { return connection.stop(); });
   return code;
 }
 
@@ -100,11 +96,10 @@ int runCoroutine(const std::function<Co<int>(asio::io_context&, Clock&)>& comman
   asio::io_context io;
   auto clock = makeRealClock(io.get_executor());
   int code = kFailed;
-  TaskGroup tasks(io.get_executor());
   auto main = [](asio::io_context& context, Clock& time,
                  const std::function<Co<int>(asio::io_context&, Clock&)>& body,
                  int& result) -> Co<void> { result = co_await body(context, time); };
-  runUntilDone(io, tasks, main(io, *clock, command, code), code);
+  runUntilDone(io, main(io, *clock, command, code), code);
   return code;
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/context.hpp"
+
+namespace podlab::cli {
+
+/// Each adds its commands to `app`; a command that runs sets context.exitCode.
+void addLabCommands(CLI::App& app, Context& context);     // up, down, ls, status
+void addNodeCommands(CLI::App& app, Context& context);    // node add|stop|start|kill|rm
+void addConfigCommands(CLI::App& app, Context& context);  // config schema, validate
+void addVersionCommand(CLI::App& app, Context& context);  // version
+void addProcessCommands(CLI::App& app,
+                        Context& context);  // server, agent, and the lab's own hidden ones
+
+}  // namespace podlab::cli

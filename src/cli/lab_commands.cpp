@@ -1,0 +1,301 @@
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <optional>
+
+#include "api/conditions.hpp"
+#include "api/kinds.hpp"
+#include "cli/commands.hpp"
+#include "cli/lab_launch.hpp"
+#include "cli/session.hpp"
+#include "cli/table.hpp"
+#include "common/filesystem.hpp"
+#include "common/real_clock.hpp"
+#include "lab/control.hpp"
+
+namespace podlab::cli {
+namespace {
+
+using std::chrono::milliseconds;
+
+struct UpOptions {
+  std::string file;
+  std::optional<int> nodes;
+  std::string wait = "60s";
+  bool nameGiven = false;
+};
+
+std::string nameFlag(const Context& context) {
+  return context.lab == "default" ? "" : " --name " + context.lab;
+}
+
+Result<std::string> readInput(const std::string& file) {
+  if (file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return errnoStatus(errno, "cannot read " + file);
+  return std::string(std::istreambuf_iterator<char>(in), {});
+}
+
+/// The cluster that the flags and the file ask for, defaulted and valid.
+Result<lab::Cluster> wantedCluster(Context& context, const UpOptions& options) {
+  lab::Cluster cluster;
+  if (!options.file.empty()) {
+    auto text = readInput(options.file);
+    if (!text) return text.status();
+    auto parsed = lab::parseCluster(*text);
+    if (!parsed) return parsed.status().withContext(options.file);
+    cluster = std::move(*parsed);
+  }
+  if (options.nodes) {
+    cluster.clear_nodes();
+    cluster.add_nodes()->set_count(*options.nodes);
+  }
+  if (options.nameGiven || !cluster.has_name()) cluster.set_name(context.lab);
+  context.lab = cluster.name();
+  lab::applyClusterDefaults(cluster);
+  auto networks = hostNetworks();
+  if (!networks) return networks.status();
+  auto causes = lab::validateCluster(cluster, *networks);
+  if (causes.empty()) return cluster;
+  return Status(
+      Code::kInvalid,
+      "the cluster file is invalid: " + causes.front().field + ": " + causes.front().message,
+      std::move(causes));
+}
+
+/// Until every node of the cluster is Ready: false, with the message said, when the time is over or
+/// the lab died.
+Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths paths,
+                     std::set<std::string> names, Duration patience, Progress& progress) {
+  const MonoTime deadline = session.clock.now() + patience;
+  const auto stillRuns = [&paths] { return lab::runningLab(paths).has_value(); };
+  // The lab takes its lock within its first milliseconds.
+  for (int i = 0; i < 100 && !stillRuns(); ++i) co_await session.clock.sleepFor(milliseconds(5));
+  for (;;) {
+    if (!stillRuns()) {
+      progress.done("the lab ended; its log is " + paths.log("lab"));
+      co_return kFailed;
+    }
+    if (session.clock.now() >= deadline) {
+      progress.done("error: timed out waiting for the nodes to be Ready; the logs are in " +
+                    paths.root + "/log; see podlab status" + nameFlag(context));
+      co_return kFailed;
+    }
+    auto connection = co_await session.connection.get(
+        std::min(deadline, session.clock.now() + milliseconds(500)));
+    if (!connection) {
+      progress.show("Waiting for the server ...");
+      continue;
+    }
+    api::ResourceId nodes;
+    nodes.kind = &api::kindFor<corev1::Node>();
+    api::WatchOptions options;
+    options.timeout = std::min<Duration>(deadline - session.clock.now(), std::chrono::seconds(1));
+    auto watch = co_await session.api.watch(std::move(nodes), std::move(options));
+    if (!watch) {
+      co_await session.clock.sleepFor(milliseconds(20));
+      continue;
+    }
+    std::set<std::string> missing = names;
+    for (;;) {
+      progress.show("Waiting for " + std::to_string(missing.size()) + " of " +
+                    std::to_string(names.size()) + " nodes to be Ready ...");
+      auto event = co_await (*watch)->next();
+      if (!event) break;
+      const auto& node = api::as<corev1::Node>(event->object);
+      if (event->type == api::EventType::kBookmark) continue;
+      if (event->type != api::EventType::kDeleted && api::isTrue(node.status(), "Ready")) {
+        missing.erase(node.metadata().name());
+      } else if (names.contains(node.metadata().name())) {
+        missing.insert(node.metadata().name());
+      }
+      if (missing.empty()) co_return kDone;
+    }
+  }
+}
+
+int up(Context& context, const UpOptions& options) {
+  const auto patience = parseDuration(options.wait);
+  if (!patience || *patience < Duration(0))
+    return failUsage("--wait: \"" + options.wait + "\" is not a duration such as 60s or 5m");
+  auto wanted = wantedCluster(context, options);
+  if (!wanted) return fail(wanted.status());
+  auto paths = lab::labPaths(context.lab);
+  if (!paths) return fail(paths.status());
+  auto files = makeRealFilesystem();
+
+  lab::Cluster cluster = std::move(*wanted);
+  const bool exists = files->exists(paths->clusterFile());
+  if (exists) {
+    auto text = files->readFile(paths->clusterFile());
+    auto stored = text ? lab::parseCluster(*text) : Result<lab::Cluster>(text.status());
+    if (!stored) return fail(stored.status().withContext(paths->clusterFile()));
+    const bool asked = options.nodes || !options.file.empty();
+    if (asked && lab::formatCluster(*stored) != lab::formatCluster(cluster)) {
+      return fail(
+          Status(Code::kConflict,
+                 "the lab \"" + context.lab +
+                     "\" exists with another cluster file; change its nodes with podlab node, " +
+                     "or delete it first: podlab down --purge" + nameFlag(context)));
+    }
+    cluster = std::move(*stored);
+  } else {
+    Status status = files->createDirectories(paths->root);
+    if (status.ok())
+      status = files->writeFileAtomic(paths->clusterFile(), lab::formatCluster(cluster));
+    if (!status.ok()) return fail(status);
+  }
+
+  Progress progress(context);
+  const bool running = lab::runningLab(*paths).has_value();
+  if (!running) {
+    progress.show("Starting the lab \"" + context.lab + "\" ...");
+    if (Status status = launchLab(context, *paths); !status.ok()) {
+      if (!exists) (void)files->removeTree(paths->root);
+      return fail(status);
+    }
+  }
+  std::set<std::string> names;
+  for (const auto& node : cluster.nodes()) names.insert(node.name());
+  if (*patience == Duration(0)) return kDone;
+  // The certificates are made by the lab in its first moments; the session needs them.
+  for (int i = 0; i < 400 && !files->exists(paths->pki("admin.key")); ++i) ::usleep(5000);
+  const int code = withSession(context, [&](Session& session) {
+    return waitForNodes(session, context, *paths, names, *patience, progress);
+  });
+  if (code == kDone) {
+    progress.done("The lab \"" + context.lab + "\" is " + (running ? "already running" : "up") +
+                  ": " + std::to_string(names.size()) +
+                  (names.size() == 1 ? " node is" : " nodes are") + " Ready.");
+  }
+  return code;
+}
+
+struct DownOptions {
+  bool purge = false;
+};
+
+int down(Context& context, const DownOptions& options) {
+  auto paths = lab::labPaths(context.lab);
+  if (!paths) return fail(paths.status());
+  auto files = makeRealFilesystem();
+  if (!files->exists(paths->clusterFile())) {
+    say(context, "There is no lab \"" + context.lab + "\".");
+    return kDone;
+  }
+  if (auto pid = lab::runningLab(*paths)) {
+    lab::LabRequest request;
+    request.set_stop(true);
+    Progress progress(context);
+    progress.show("Stopping the lab \"" + context.lab + "\" ...");
+    // A lab that does not answer is ended by the kernel's means: its first process takes all others
+    // along.
+    if (auto answer = lab::askLab(paths->controlSocket(), request); !answer) ::kill(*pid, SIGKILL);
+    for (int i = 0; lab::runningLab(*paths); ++i) {
+      if (i == 1000) ::kill(*pid, SIGKILL);
+      if (i == 2000)
+        return fail(Status(Code::kTimeout, "the lab's first process, pid " + std::to_string(*pid) +
+                                               ", does not end"));
+      ::usleep(5000);
+    }
+  }
+  if (options.purge) {
+    if (Status status = files->removeTree(paths->root); !status.ok()) return fail(status);
+    say(context, "The lab \"" + context.lab + "\" is gone, with its state.");
+  } else {
+    say(context, "The lab \"" + context.lab +
+                     "\" is stopped. Start it again, with its pods: podlab up" + nameFlag(context) +
+                     "; delete it: podlab down --purge" + nameFlag(context));
+  }
+  return kDone;
+}
+
+int list() {
+  auto labs = lab::listLabs();
+  if (!labs) return fail(labs.status());
+  auto files = makeRealFilesystem();
+  Table table({"NAME", "STATUS", "NODES", "API"});
+  for (const auto& name : *labs) {
+    auto paths = lab::labPaths(name);
+    if (!paths) return fail(paths.status());
+    auto text = files->readFile(paths->clusterFile());
+    auto cluster = text ? lab::parseCluster(*text) : Result<lab::Cluster>(text.status());
+    const bool running = lab::runningLab(*paths).has_value();
+    table.add({name, running ? "Running" : "Stopped",
+               cluster ? std::to_string(cluster->nodes_size()) : "?",
+               running ? files->readFile(paths->apiAddress()).valueOr("") : "-"});
+  }
+  if (table.empty()) {
+    std::fputs("No labs. Create one with: podlab up\n", stderr);
+  } else {
+    std::fputs(table.text().c_str(), stdout);
+  }
+  return kDone;
+}
+
+int status(const Context& context) {
+  auto paths = lab::labPaths(context.lab);
+  if (!paths) return fail(paths.status());
+  if (!makeRealFilesystem()->exists(paths->clusterFile())) {
+    return fail(Status(Code::kNotFound, "there is no lab \"" + context.lab +
+                                            "\"; create it with: podlab up" + nameFlag(context)));
+  }
+  const auto pid = lab::runningLab(*paths);
+  if (!pid) {
+    std::printf("Lab:    %s\nStatus: Stopped\nState:  %s\n", context.lab.c_str(),
+                paths->root.c_str());
+    return kDone;
+  }
+  lab::LabRequest request;
+  request.set_status(true);
+  auto answer = lab::askLab(paths->controlSocket(), request);
+  if (!answer) return fail(answer.status());
+  const std::string address = makeRealFilesystem()->readFile(paths->apiAddress()).valueOr("?");
+  std::printf(
+      "Lab:    %s\nStatus: Running (pid %d)\nState:  %s\nAPI:    https://%s\nServer: %s, %d "
+      "restarts\n\n",
+      context.lab.c_str(), *pid, paths->root.c_str(), address.c_str(),
+      answer->serverrunning() ? "running" : "down", answer->serverrestarts());
+  Table table({"NODE", "PROCESS", "ADDRESSES"});
+  for (const auto& node : answer->nodes()) {
+    std::string addresses;
+    for (const auto& one : node.addresses()) addresses += (addresses.empty() ? "" : ",") + one;
+    table.add({node.name(), node.running() ? "Running" : "Stopped", addresses});
+  }
+  std::fputs(table.text().c_str(), stdout);
+  return kDone;
+}
+
+}  // namespace
+
+void addLabCommands(CLI::App& app, Context& context) {
+  auto upOptions = std::make_shared<UpOptions>();
+  auto* upCommand = app.add_subcommand("up", "Start a lab: create it, or resume it with its pods");
+  upCommand->add_option("-n,--nodes", upOptions->nodes, "Number of nodes (default 3)")
+      ->check(CLI::Range(1, 250));
+  upCommand->add_option("-f,--file", upOptions->file, "Cluster file, - for stdin");
+  upCommand
+      ->add_option("--wait", upOptions->wait, "How long to wait for Ready nodes, 0s not at all")
+      ->capture_default_str();
+  upCommand->callback([&context, &app, upOptions] {
+    upOptions->nameGiven = app.count("--name") > 0;
+    context.exitCode = up(context, *upOptions);
+  });
+
+  auto downOptions = std::make_shared<DownOptions>();
+  auto* downCommand = app.add_subcommand("down", "Stop a lab; its state is kept for the next up");
+  downCommand->add_flag("--purge", downOptions->purge, "Delete the lab's state too");
+  downCommand->callback(
+      [&context, downOptions] { context.exitCode = down(context, *downOptions); });
+
+  app.add_subcommand("ls", "List the labs")->callback([&context] { context.exitCode = list(); });
+  app.add_subcommand("status", "Show a lab's processes")->callback([&context] {
+    context.exitCode = status(context);
+  });
+}
+
+}  // namespace podlab::cli

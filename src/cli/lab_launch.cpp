@@ -1,0 +1,94 @@
+#include "cli/lab_launch.hpp"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "cli/executable.hpp"
+#include "common/filesystem.hpp"
+#include "lab/isolate.hpp"
+#include "lab/listen.hpp"
+#include "net/link.hpp"
+#include "net/netlink_socket.hpp"
+#include "net/routing.hpp"
+
+namespace podlab::cli {
+namespace {
+
+/// The socket of the API: on the port of the last time, or on any.
+Result<UniqueFd> apiSocket(Filesystem& files, const lab::LabPaths& paths) {
+  if (auto last = files.readFile(paths.apiAddress())) {
+    const auto colon = last->rfind(':');
+    const int port = colon == std::string::npos ? 0 : std::atoi(last->c_str() + colon + 1);
+    if (port > 0) {
+      auto socket = lab::listenOn("127.0.0.1", static_cast<std::uint16_t>(port));
+      if (socket || !socket.status().is(Code::kAlreadyExists)) return socket;
+    }
+  }
+  return lab::listenOn("127.0.0.1", 0);
+}
+
+}  // namespace
+
+Result<std::vector<lab::HostNetwork>> hostNetworks() {
+  auto socket = net::NetlinkSocket::open();
+  if (!socket) return socket.status();
+  auto links = net::listLinks(*socket);
+  if (!links) return links.status();
+  const auto nameOf = [&links](int index) {
+    for (const auto& link : *links) {
+      if (link.index == index) return link.name;
+    }
+    return std::string("?");
+  };
+  std::vector<lab::HostNetwork> networks;
+  auto addresses = net::listAddresses(*socket);
+  if (!addresses) return addresses.status();
+  for (const auto& address : *addresses) {
+    if (address.linkLocal) continue;
+    const net::Cidr range(address.address, address.prefix);
+    networks.push_back({range, "address of link " + nameOf(address.linkIndex)});
+  }
+  for (const auto family : {net::Family::kV4, net::Family::kV6}) {
+    auto routes = net::listRoutes(*socket, family);
+    if (!routes) return routes.status();
+    for (const auto& route : *routes) {
+      if (route.destination.prefix() == 0) continue;
+      networks.push_back({route.destination, "route via link " + nameOf(route.linkIndex)});
+    }
+  }
+  return networks;
+}
+
+Status launchLab(const Context& context, const lab::LabPaths& paths) {
+  auto executable = executablePath();
+  if (!executable) return executable.status();
+  auto files = makeRealFilesystem();
+  if (Status status = files->createDirectories(paths.root + "/log"); !status.ok()) return status;
+  auto socket = apiSocket(*files, paths);
+  if (!socket) return socket.status();
+  auto port = lab::listeningPort(*socket);
+  if (!port) return port.status();
+  if (Status status = files->writeFileAtomic(paths.apiAddress(),
+                                             "127.0.0.1:" + std::to_string(*port), 0644, false);
+      !status.ok())
+    return status;
+
+  lab::IsolatedSpec spec;
+  spec.argv = {*executable,   "lab",           "--state-dir",
+               paths.root,    "--api-fd",      std::to_string(socket->get()),
+               "--log-level", context.logLevel};
+  spec.namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET;
+  if (::geteuid() != 0) {
+    spec.namespaces |= CLONE_NEWUSER;
+    spec.mapRoot = true;
+  }
+  spec.newSession = true;
+  spec.logFile = paths.log("lab");
+  spec.keepFds = {socket->get()};
+  auto started = lab::startIsolated(spec);
+  return started ? Status() : started.status();
+}
+
+}  // namespace podlab::cli
