@@ -123,6 +123,7 @@ std::string JsonReader::position(std::size_t offset) const {
 bool JsonReader::fail(const char* where, std::string_view what) {
   if (!error_.ok()) return false;
   std::string message = position(static_cast<std::size_t>(where - begin_)) + ": ";
+  if (where == end_) message += "unexpected end of the document: ";
   message += what;
   error_ = Status(Code::kBadRequest, std::move(message));
   at_ = end_;  // nothing is read any more, so callers need no check after each step
@@ -130,7 +131,6 @@ bool JsonReader::fail(const char* where, std::string_view what) {
 }
 
 bool JsonReader::fail(std::string_view what) {
-  if (at_ == end_) return fail(at_, "unexpected end of the document: " + std::string(what));
   return fail(at_, what);
 }
 
@@ -223,7 +223,7 @@ bool JsonReader::readString(std::string_view* value) {
   const char* at = start;
   while (true) {
     at = skipPlain(at, end_);
-    if (at == end_) return fail(end_, "unexpected end of the document inside a string");
+    if (at == end_) return fail(end_, "unfinished string");
     if (*at == '"') break;
     if (*at == '\\') {
       scratch_.assign(start, at);
@@ -252,7 +252,7 @@ bool JsonReader::unescape() {
     const char* run = at_;
     at_ = skipPlain(at_, end_);
     scratch_.append(run, at_);
-    if (at_ == end_) return fail("inside a string");
+    if (at_ == end_) return fail("unfinished string");
     if (*at_ == '"') {
       ++at_;
       return true;
@@ -266,7 +266,7 @@ bool JsonReader::unescape() {
       at_ += length;
       continue;
     }
-    if (end_ - at_ < 2) return fail(end_, "unexpected end of the document inside a string");
+    if (end_ - at_ < 2) return fail(end_, "unfinished string");
     constexpr std::string_view kEscapes = "\"\\/bfnrt";
     constexpr std::string_view kMeanings = "\"\\/\b\f\n\r\t";
     if (at_[1] == 'u') {
@@ -402,6 +402,20 @@ bool JsonReader::finish() {
   return atEnd() || fail("unexpected text after the value");
 }
 
+void appendJsonNumber(std::string& out, double value) {
+  if (!std::isfinite(value)) {
+    out += "null";
+    return;
+  }
+  const double size = std::abs(value);
+  const bool fixed = size == 0 || (size >= 1e-6 && size < 1e21);
+  std::array<char, 64> text;
+  const auto result =
+      std::to_chars(text.data(), text.data() + text.size(), value,
+                    fixed ? std::chars_format::fixed : std::chars_format::scientific);
+  out.append(text.data(), result.ptr);
+}
+
 void appendJsonString(std::string& out, std::string_view value) {
   out += '"';
   const char* at = value.data();
@@ -520,11 +534,7 @@ void JsonWriter::number(std::uint64_t value) {
 
 void JsonWriter::number(double value) {
   beforeValue();
-  if (std::isfinite(value)) {
-    appendNumber(out_, value);
-  } else {
-    out_ += "null";
-  }
+  appendJsonNumber(out_, value);
 }
 
 void JsonWriter::literal(std::string_view json) {

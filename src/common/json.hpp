@@ -93,7 +93,6 @@ class JsonWriter {
   void plainString(std::string_view value);
   void number(std::int64_t value);
   void number(std::uint64_t value);
-  /// The shortest form that reads back the same; NaN and infinities become null.
   void number(double value);
   void boolean(bool value) { literal(value ? "true" : "false"); }
   void null() { literal("null"); }
@@ -112,6 +111,10 @@ class JsonWriter {
   bool first_ = true;      // nothing was written yet in the innermost container
   bool afterKey_ = false;  // the next value stands behind its name
 };
+
+/// Appends the shortest digits that read back the same, without an exponent from 1e-6 to 1e21; NaN
+/// and infinities become null.
+void appendJsonNumber(std::string& out, double value);
 
 /// Appends `value` with quotes and escapes.
 void appendJsonString(std::string& out, std::string_view value);
