@@ -1,0 +1,291 @@
+#include <algorithm>
+#include <limits>
+#include <span>
+
+#include "intstr.pb.h"
+#include "runtime.pb.h"
+
+#include "api/codec.hpp"
+#include "api/codec_base64.hpp"
+#include "api/codec_map.hpp"
+#include "api/codec_table.hpp"
+#include "api/quantity.hpp"
+#include "api/times.hpp"
+#include "common/yaml.hpp"
+
+namespace podlab::api {
+namespace {
+
+using codec::Field;
+using codec::Form;
+using codec::Shape;
+using codec::Table;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::MapValueConstRef;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+namespace intstr = k8s::io::apimachinery::pkg::util::intstr;
+namespace runtime = k8s::io::apimachinery::pkg::runtime;
+
+// Where a value comes from: a field, a list's element, or a map's value.
+
+struct SingleSource {
+  const Message& owner;
+  const Reflection& reflection;
+  const FieldDescriptor* field;
+
+  bool boolean() const { return reflection.GetBool(owner, field); }
+  std::int32_t int32() const { return reflection.GetInt32(owner, field); }
+  std::int64_t int64() const { return reflection.GetInt64(owner, field); }
+  std::uint32_t uint32() const { return reflection.GetUInt32(owner, field); }
+  std::uint64_t uint64() const { return reflection.GetUInt64(owner, field); }
+  double float64() const { return reflection.GetDouble(owner, field); }
+  int enumNumber() const { return reflection.GetEnumValue(owner, field); }
+  const std::string& string() const { return reflection.GetStringReference(owner, field, nullptr); }
+  const Message& message() const { return reflection.GetMessage(owner, field); }
+};
+
+struct ListSource {
+  const Message& owner;
+  const Reflection& reflection;
+  const FieldDescriptor* field;
+  int index;
+
+  bool boolean() const { return reflection.GetRepeatedBool(owner, field, index); }
+  std::int32_t int32() const { return reflection.GetRepeatedInt32(owner, field, index); }
+  std::int64_t int64() const { return reflection.GetRepeatedInt64(owner, field, index); }
+  std::uint32_t uint32() const { return reflection.GetRepeatedUInt32(owner, field, index); }
+  std::uint64_t uint64() const { return reflection.GetRepeatedUInt64(owner, field, index); }
+  double float64() const { return reflection.GetRepeatedDouble(owner, field, index); }
+  int enumNumber() const { return reflection.GetRepeatedEnumValue(owner, field, index); }
+  const std::string& string() const {
+    return reflection.GetRepeatedStringReference(owner, field, index, nullptr);
+  }
+  const Message& message() const { return reflection.GetRepeatedMessage(owner, field, index); }
+};
+
+struct MapSource {
+  const MapValueConstRef& value;
+
+  bool boolean() const { return value.GetBoolValue(); }
+  std::int32_t int32() const { return value.GetInt32Value(); }
+  std::int64_t int64() const { return value.GetInt64Value(); }
+  std::uint32_t uint32() const { return value.GetUInt32Value(); }
+  std::uint64_t uint64() const { return value.GetUInt64Value(); }
+  double float64() const { return value.GetDoubleValue(); }
+  int enumNumber() const { return value.GetEnumValue(); }
+  const std::string& string() const { return value.GetStringValue(); }
+  const Message& message() const { return value.GetMessageValue(); }
+};
+
+template <typename Time>
+void writeTime(JsonWriter& writer, const Time& time) {
+  constexpr std::int64_t kLimit = std::numeric_limits<Duration::rep>::max() / 1'000'000'000 - 1;
+  const bool known = isSet(time) && time.seconds() > -kLimit && time.seconds() < kLimit;
+  if (!known) {
+    writer.null();
+  } else if constexpr (std::is_same_v<Time, metav1::Time>) {
+    writer.plainString(formatTime(toWallTime(time)));
+  } else {
+    writer.plainString(formatMicroTime(toWallTime(time)));
+  }
+}
+
+/// Embedded JSON; what is not JSON (other clients may store anything) becomes null.
+void writeRaw(JsonWriter& writer, std::string_view json) {
+  JsonReader check(json);
+  if (!check.skip() || !check.finish()) return writer.null();
+  JsonReader reader(json);
+  copyJson(reader, writer);
+}
+
+class Encoder {
+ public:
+  explicit Encoder(JsonWriter& out) : out_(out) {}
+
+  void object(const Message& message, const Table& table) {
+    out_.beginObject();
+    for (const Field& field : table.fields()) member(message, field);
+    out_.endObject();
+  }
+
+  void root(const Message& message, const Table& table, const TypeMeta& type) {
+    const std::pair<std::string_view, std::string_view> first[] = {{"apiVersion", type.apiVersion},
+                                                                   {"kind", type.kind}};
+    std::span<const std::pair<std::string_view, std::string_view>> pending(first);
+    const auto writeTypeBefore = [&](std::string_view name) {
+      for (; !pending.empty() && (name.empty() || pending[0].first < name);
+           pending = pending.subspan(1)) {
+        if (pending[0].second.empty()) continue;
+        out_.key(pending[0].first);
+        out_.string(pending[0].second);
+      }
+    };
+    out_.beginObject();
+    for (const Field& field : table.fields()) {
+      writeTypeBefore(field.name);
+      member(message, field);
+    }
+    writeTypeBefore({});
+    out_.endObject();
+  }
+
+ private:
+  void member(const Message& message, const Field& field) {
+    const Message* owner = &message;
+    for (const FieldDescriptor* step : field.via)
+      owner = &owner->GetReflection()->GetMessage(*owner, step);
+    const Reflection& reflection = *owner->GetReflection();
+    switch (field.shape) {
+      case Shape::kSingle:
+        return single(*owner, reflection, field);
+      case Shape::kList:
+        return list(*owner, reflection, field);
+      case Shape::kMap:
+        return map(*owner, reflection, field);
+    }
+  }
+
+  void single(const Message& owner, const Reflection& reflection, const Field& field) {
+    const SingleSource source{owner, reflection, field.descriptor};
+    const bool has = reflection.HasField(owner, field.descriptor);
+    if (!field.always && (!has || (!field.presence && isZero(field, source)))) return;
+    out_.quotedKey(field.quoted);
+    if (!has && field.presence) return out_.null();
+    value(field, source);
+  }
+
+  static bool isZero(const Field& field, const SingleSource& source) {
+    switch (field.form) {
+      case Form::kBool:
+        return !source.boolean();
+      case Form::kInt32:
+        return source.int32() == 0;
+      case Form::kInt64:
+        return source.int64() == 0;
+      case Form::kUint32:
+        return source.uint32() == 0;
+      case Form::kUint64:
+        return source.uint64() == 0;
+      case Form::kDouble:
+        return source.float64() == 0;
+      case Form::kString:
+      case Form::kBytes:
+        return source.string().empty();
+      case Form::kTime:
+        return !isSet(static_cast<const metav1::Time&>(source.message()));
+      case Form::kMicroTime:
+        return !isSet(static_cast<const metav1::MicroTime&>(source.message()));
+      default:
+        return false;
+    }
+  }
+
+  void list(const Message& owner, const Reflection& reflection, const Field& field) {
+    const int size = reflection.FieldSize(owner, field.descriptor);
+    if (size == 0 && !field.always) return;
+    out_.quotedKey(field.quoted);
+    elements(owner, reflection, field, size);
+  }
+
+  void elements(const Message& owner, const Reflection& reflection, const Field& field, int size) {
+    out_.beginArray();
+    for (int i = 0; i < size; ++i) value(field, ListSource{owner, reflection, field.descriptor, i});
+    out_.endArray();
+  }
+
+  void map(const Message& owner, const Reflection& reflection, const Field& field) {
+    const int size = reflection.FieldSize(owner, field.descriptor);
+    if (size == 0 && !field.always) return;
+    std::vector<std::pair<std::string, MapValueConstRef>> entries;
+    if (size > 0) {
+      entries.reserve(static_cast<std::size_t>(size));
+      auto [at, end] = codec::MapAccess::range(owner, field.descriptor);
+      for (; at != end; ++at) entries.emplace_back(at.GetKey().GetStringValue(), at.GetValueRef());
+      std::sort(entries.begin(), entries.end(),
+                [](const auto& a, const auto& b) { return a.first < b.first; });
+    }
+    out_.quotedKey(field.quoted);
+    out_.beginObject();
+    for (const auto& [key, ref] : entries) {
+      out_.key(key);
+      value(field, MapSource{ref});
+    }
+    out_.endObject();
+  }
+
+  template <typename Source>
+  void value(const Field& field, const Source& source) {
+    switch (field.form) {
+      case Form::kBool:
+        return out_.boolean(source.boolean());
+      case Form::kInt32:
+        return out_.number(std::int64_t{source.int32()});
+      case Form::kInt64:
+        return out_.number(source.int64());
+      case Form::kUint32:
+        return out_.number(std::uint64_t{source.uint32()});
+      case Form::kUint64:
+        return out_.number(source.uint64());
+      case Form::kDouble:
+        return out_.number(source.float64());
+      case Form::kString:
+        return out_.string(source.string());
+      case Form::kBytes:
+        return out_.plainString(codec::base64Encode(source.string()));
+      case Form::kEnum:
+        return enumeration(field, source.enumNumber());
+      case Form::kMessage:
+        return object(source.message(), *field.message);
+      case Form::kQuantity: {
+        const auto& quantity = static_cast<const resourcev1::Quantity&>(source.message());
+        return quantity.string().empty() ? out_.plainString("0") : out_.string(quantity.string());
+      }
+      case Form::kIntOrString: {
+        const auto& either = static_cast<const intstr::IntOrString&>(source.message());
+        return either.type() == 0 ? out_.number(std::int64_t{either.intval()})
+                                  : out_.string(either.strval());
+      }
+      case Form::kTime:
+        return writeTime(out_, static_cast<const metav1::Time&>(source.message()));
+      case Form::kMicroTime:
+        return writeTime(out_, static_cast<const metav1::MicroTime&>(source.message()));
+      case Form::kFieldsV1:
+        return writeRaw(out_, static_cast<const metav1::FieldsV1&>(source.message()).raw());
+      case Form::kRawExtension:
+        return writeRaw(out_, static_cast<const runtime::RawExtension&>(source.message()).raw());
+      case Form::kBareList: {
+        const Message& bare = source.message();
+        const Field& items = Table::of(bare.GetDescriptor()).fields()[0];
+        const Reflection& reflection = *bare.GetReflection();
+        return elements(bare, reflection, items, reflection.FieldSize(bare, items.descriptor));
+      }
+    }
+  }
+
+  void enumeration(const Field& field, int number) {
+    const auto* known = field.value->enum_type()->FindValueByNumber(number);
+    known ? out_.plainString(known->name()) : out_.null();
+  }
+
+  JsonWriter& out_;
+};
+
+}  // namespace
+
+void writeJson(JsonWriter& writer, const Message& message, const TypeMeta& type) {
+  Encoder(writer).root(message, Table::of(message.GetDescriptor()), type);
+}
+
+std::string toJson(const Message& message, const EncodeOptions& options) {
+  std::string text;
+  JsonWriter writer(text, options.indent);
+  writeJson(writer, message, options.type);
+  return text;
+}
+
+std::string toYaml(const Message& message, const TypeMeta& type) {
+  return jsonToYaml(toJson(message, {.type = type})).valueOr({});
+}
+
+}  // namespace podlab::api

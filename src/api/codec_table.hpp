@@ -1,0 +1,80 @@
+#pragma once
+#include <google/protobuf/descriptor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace podlab::api::codec {
+
+/// How a value looks in JSON.
+enum class Form : std::uint8_t {
+  kBool,
+  kInt32,
+  kInt64,
+  kUint32,
+  kUint64,
+  kDouble,
+  kString,
+  kBytes,
+  kEnum,
+  kMessage,
+  kQuantity,
+  kIntOrString,
+  kTime,
+  kMicroTime,
+  kFieldsV1,
+  kRawExtension,
+  kBareList,
+};
+
+enum class Shape : std::uint8_t { kSingle, kList, kMap };
+
+class Table;
+
+/// One member of a message's JSON object.
+struct Field {
+  std::string name;
+  std::string quoted;  ///< the name as JSON
+  std::vector<const google::protobuf::FieldDescriptor*>
+      via;  ///< the inlined messages that lead to the field's message
+  const google::protobuf::FieldDescriptor* descriptor = nullptr;
+  const google::protobuf::FieldDescriptor* value = nullptr;  ///< the descriptor, or a map's value
+  Form form = Form::kString;
+  Shape shape = Shape::kSingle;
+  bool always = false;
+  bool presence = false;
+  std::size_t index = 0;           ///< in Table::fields()
+  const Table* message = nullptr;  ///< with Form::kMessage
+};
+
+/// The members of a message's JSON object, inlined ones included. Immutable, one for each
+/// descriptor of the process.
+class Table {
+ public:
+  static constexpr std::size_t kMaxFields = 256;
+
+  /// Built on first use; thread-safe.
+  static const Table& of(const google::protobuf::Descriptor* descriptor);
+
+  /// Sorted by name.
+  const std::vector<Field>& fields() const { return fields_; }
+  /// The member of that very name, or nullptr.
+  const Field* find(std::string_view name) const;
+
+ private:
+  friend class TableRegistry;
+  void add(const google::protobuf::Descriptor* descriptor,
+           const std::vector<const google::protobuf::FieldDescriptor*>& via);
+  void index();
+  std::size_t slot(std::string_view name, std::uint64_t seed) const;
+
+  std::vector<Field> fields_;
+  // Perfect hash: the seed is searched until no two names share a slot.
+  std::vector<std::uint16_t> slots_;  // 1 + index into fields_, 0: empty
+  std::uint64_t seed_ = 0;
+};
+
+}  // namespace podlab::api::codec
