@@ -1,0 +1,123 @@
+#include "apiserver/api_service.hpp"
+
+#include <array>
+#include <utility>
+
+#include "apiserver/authorizer.hpp"
+#include "apiserver/housekeeping.hpp"
+#include "apiserver/registry.hpp"
+#include "apiserver/watch_cache.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+constexpr std::array<const char*, 4> kSeedNamespaces{"default", "kube-system", "kube-public",
+                                                     "kube-node-lease"};
+
+}  // namespace
+
+struct ApiService::State {
+  State(store::Store& store, Clock& clock, Rng& rng, const asio::any_io_executor& executor)
+      : cache(store, clock, executor),
+        registry(store, cache, clock, rng),
+        housekeeping(store, cache, clock, executor) {}
+
+  WatchCache cache;
+  Registry registry;
+  Housekeeping housekeeping;
+};
+
+class ApiService::BoundApi final : public api::Api {
+ public:
+  BoundApi(Registry& registry, User user) : registry_(registry), user_(std::move(user)) {}
+
+  Co<Result<api::ObjectPtr>> get(api::ResourceId id) override {
+    if (Status denied = check({"get", id, "", nullptr, nullptr}); !denied) co_return denied;
+    co_return registry_.get(id);
+  }
+
+  Co<Result<api::ListResult>> list(api::ResourceId id, api::ListOptions options) override {
+    const Status denied = check({"list", id, options.fieldSelector, nullptr, nullptr});
+    if (!denied) co_return denied;
+    co_return co_await registry_.list(std::move(id), std::move(options));
+  }
+
+  Co<Result<std::unique_ptr<api::Watch>>> watch(api::ResourceId id,
+                                                api::WatchOptions options) override {
+    const Status denied = check({"watch", id, options.fieldSelector, nullptr, nullptr});
+    if (!denied) co_return denied;
+    co_return registry_.watch(id, options);
+  }
+
+  Co<Result<api::WriteResult>> create(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options) override {
+    api::ResourceId named = id;
+    if (named.name.empty() && object) named.name = api::meta(*object).name();
+    Attributes attributes{"create", std::move(named), "", nullptr, object};
+    if (Status denied = check(std::move(attributes)); !denied) co_return denied;
+    co_return co_await registry_.create(std::move(id), std::move(object), std::move(options));
+  }
+
+  Co<Result<api::WriteResult>> update(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options) override {
+    const Status denied = check({"update", id, "", nullptr, object});
+    if (!denied) co_return denied;
+    co_return co_await registry_.update(std::move(id), std::move(object), std::move(options));
+  }
+
+  Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
+                                     api::WriteOptions options) override {
+    const Status denied = check({"patch", id, "", nullptr, nullptr});
+    if (!denied) co_return denied;
+    co_return co_await registry_.patch(std::move(id), type, std::move(body), std::move(options));
+  }
+
+  Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options) override {
+    const Status denied = check({"delete", id, "", &options, nullptr});
+    if (!denied) co_return denied;
+    co_return co_await registry_.remove(std::move(id), std::move(options));
+  }
+
+ private:
+  Status check(const Attributes& attributes) const {
+    const Lookup lookup = [this](const api::Kind& kind, const std::string& ns,
+                                 const std::string& name) {
+      return registry_.find(kind, ns, name);
+    };
+    return authorize(user_, attributes, lookup);
+  }
+
+  Registry& registry_;
+  const User user_;
+};
+
+ApiService::ApiService(store::Store& store, Clock& clock, Rng& rng, asio::any_io_executor executor)
+    : state_(std::make_unique<State>(store, clock, rng, executor)) {}
+
+ApiService::~ApiService() = default;
+
+Co<Status> ApiService::start() {
+  if (Status failed = co_await state_->cache.start(); !failed) co_return failed;
+  const api::Kind& kind = api::kindFor<corev1::Namespace>();
+  for (const char* name : kSeedNamespaces) {
+    if (state_->registry.find(kind, "", name)) continue;
+    auto object = std::make_shared<corev1::Namespace>();
+    object->mutable_metadata()->set_name(name);
+    api::ResourceId id{&kind, "", "", ""};
+    auto made = co_await state_->registry.create(std::move(id), object, {});
+    if (!made) co_return made.status().withContext("cannot make namespace " + std::string(name));
+  }
+  state_->housekeeping.start();
+  co_return Status();
+}
+
+Co<void> ApiService::stop() {
+  co_await state_->housekeeping.stop();
+  co_await state_->cache.stop();
+}
+
+std::unique_ptr<api::Api> ApiService::as(User user) {
+  return std::make_unique<BoundApi>(state_->registry, std::move(user));
+}
+
+}  // namespace podlab::apiserver

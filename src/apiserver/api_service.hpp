@@ -1,0 +1,38 @@
+#pragma once
+#include <memory>
+
+#include <asio/any_io_executor.hpp>
+
+#include "api/api.hpp"
+#include "apiserver/identity.hpp"
+#include "common/clock.hpp"
+#include "common/rng.hpp"
+#include "common/status.hpp"
+#include "store/store.hpp"
+
+namespace podlab::apiserver {
+
+/// The API of one cluster: the verbs with Kubernetes' semantics for every kind, each request judged
+/// by who asks. Keeps its store tidy: history is compacted after five minutes or more, Events are
+/// removed an hour after they last happened.
+class ApiService {
+ public:
+  ApiService(store::Store& store, Clock& clock, Rng& rng, asio::any_io_executor executor);
+  ~ApiService();
+
+  /// Reads the store and makes the namespaces that every cluster has (default, kube-system,
+  /// kube-public, kube-node-lease). Before any request.
+  Co<Status> start();
+  /// Ends watches and background work; later writes fail with kUnavailable.
+  Co<void> stop();
+
+  /// The API as `user` sees it; must not outlive the service.
+  std::unique_ptr<api::Api> as(User user);
+
+ private:
+  class BoundApi;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace podlab::apiserver

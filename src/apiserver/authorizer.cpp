@@ -1,0 +1,110 @@
+#include "apiserver/authorizer.hpp"
+
+#include <algorithm>
+
+#include "api/selectors.hpp"
+#include "api/status_conversion.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+constexpr std::string_view kLeaseNamespace = "kube-node-lease";
+
+bool isOneOf(std::string_view value, std::initializer_list<std::string_view> values) {
+  return std::ranges::find(values, value) != values.end();
+}
+
+/// The decision for one node's request, apart from its wording.
+class NodeRules {
+ public:
+  NodeRules(std::string node, const Attributes& attributes, const Lookup& lookup)
+      : node_(std::move(node)), attributes_(attributes), lookup_(lookup) {}
+
+  bool allow() const {
+    const api::Kind* kind = attributes_.id.kind;
+    if (kind == &api::kindFor<corev1::Node>()) return allowNode();
+    if (kind == &api::kindFor<coordinationv1::Lease>()) return allowLease();
+    if (kind == &api::kindFor<corev1::Pod>()) return allowPod();
+    if (kind == &api::kindFor<corev1::Event>()) return allowEvent();
+    return false;
+  }
+
+ private:
+  bool verbIs(std::initializer_list<std::string_view> verbs) const {
+    return isOneOf(attributes_.verb, verbs);
+  }
+
+  bool allowNode() const {
+    if (verbIs({"get", "list", "watch"})) return true;
+    return verbIs({"create", "update", "patch"}) && attributes_.id.name == node_ &&
+           isOneOf(attributes_.id.subresource, {"", "status"});
+  }
+
+  bool allowLease() const {
+    return verbIs({"get", "create", "update", "patch"}) && attributes_.id.ns == kLeaseNamespace &&
+           attributes_.id.name == node_;
+  }
+
+  bool allowPod() const {
+    if (verbIs({"list", "watch"})) {
+      const auto selector =
+          api::FieldSelector::parse(*attributes_.id.kind, attributes_.fieldSelector);
+      if (!selector) return false;
+      const std::string* nodeName = selector->requiredValue("spec.nodeName");
+      return nodeName != nullptr && *nodeName == node_;
+    }
+    const bool whole = attributes_.id.subresource.empty();
+    const auto found = lookup_(*attributes_.id.kind, attributes_.id.ns, attributes_.id.name);
+    // Of a pod that is gone a node learns no more than that.
+    if (!found) return whole && verbIs({"get", "delete"});
+    const auto& pod = api::as<corev1::Pod>(found);
+    if (pod.spec().nodename() != node_) return false;
+    if (verbIs({"get"})) return whole;
+    if (verbIs({"update", "patch"})) return attributes_.id.subresource == "status";
+    return whole && verbIs({"delete"}) && pod.metadata().has_deletiontimestamp() &&
+           attributes_.deletion->has_graceperiodseconds() &&
+           attributes_.deletion->graceperiodseconds() == 0;
+  }
+
+  bool allowEvent() const {
+    if (verbIs({"create"})) {
+      return attributes_.object && sourceIsThis(api::as<corev1::Event>(attributes_.object));
+    }
+    if (!verbIs({"update", "patch"})) return false;
+    const auto found = lookup_(*attributes_.id.kind, attributes_.id.ns, attributes_.id.name);
+    return found && sourceIsThis(api::as<corev1::Event>(found));
+  }
+
+  bool sourceIsThis(const corev1::Event& event) const {
+    return event.source().host() == node_ || event.reportinginstance() == node_;
+  }
+
+  const std::string node_;
+  const Attributes& attributes_;
+  const Lookup& lookup_;
+};
+
+Status denial(const User& user, const Attributes& attributes) {
+  const api::ResourceId& id = attributes.id;
+  std::string resource(id.kind->plural);
+  if (!id.subresource.empty()) resource += "/" + id.subresource;
+  std::string why = "User \"" + user.name + "\" cannot " + std::string(attributes.verb) +
+                    " resource \"" + resource + "\" in API group \"" + std::string(id.kind->group) +
+                    "\"";
+  why += id.ns.empty() ? " at the cluster scope" : " in the namespace \"" + id.ns + "\"";
+  if (id.name.empty()) {
+    return {Code::kForbidden, id.kind->resource() + " is forbidden: " + why};
+  }
+  return api::forbidden(*id.kind, id.name, why);
+}
+
+}  // namespace
+
+Status authorize(const User& user, const Attributes& attributes, const Lookup& lookup) {
+  if (user.isIn(kMasters)) return {};
+  const std::string node = user.nodeName();
+  if (!node.empty() && NodeRules(node, attributes, lookup).allow()) return {};
+  return denial(user, attributes);
+}
+
+}  // namespace podlab::apiserver

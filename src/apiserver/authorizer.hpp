@@ -1,0 +1,30 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "api/api.hpp"
+#include "apiserver/identity.hpp"
+
+namespace podlab::apiserver {
+
+/// What a user wants to do.
+struct Attributes {
+  std::string_view verb;      ///< "get", "list", "watch", "create", "update", "patch", "delete"
+  api::ResourceId id;         ///< of a create: with the name of the new object
+  std::string fieldSelector;  ///< of a list or watch
+  const api::DeleteOptions* deletion = nullptr;  ///< of a delete
+  api::ObjectPtr object;                         ///< of a create or update: what is to be written
+};
+
+/// The present object of that kind, namespace and name; nullptr when there is none.
+using Lookup = std::function<api::ObjectPtr(const api::Kind& kind, const std::string& ns,
+                                            const std::string& name)>;
+
+/// OK when the user may, kForbidden in the words of Kubernetes otherwise. The group system:masters
+/// may do anything. A node may read Nodes, its Lease and the pods bound to it, and may write its
+/// own Node and Lease, the status of its pods, and Events that name it as their source; it may
+/// remove its pods once they are terminating. All else is forbidden.
+Status authorize(const User& user, const Attributes& attributes, const Lookup& lookup);
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,78 @@
+#include "apiserver/housekeeping.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/times.hpp"
+#include "common/log.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+constexpr Duration kPeriod = std::chrono::minutes(1);
+constexpr Duration kHistory = std::chrono::minutes(5);
+constexpr Duration kEventLife = std::chrono::hours(1);
+constexpr std::size_t kDeletesInOneTxn = 500;
+
+WallTime lastHappened(const corev1::Event& event) {
+  WallTime last = api::toWallTime(event.metadata().creationtimestamp());
+  if (event.has_lasttimestamp()) last = std::max(last, api::toWallTime(event.lasttimestamp()));
+  if (event.has_eventtime()) last = std::max(last, api::toWallTime(event.eventtime()));
+  if (event.series().has_lastobservedtime()) {
+    last = std::max(last, api::toWallTime(event.series().lastobservedtime()));
+  }
+  return last;
+}
+
+}  // namespace
+
+Housekeeping::Housekeeping(store::Store& store, WatchCache& cache, Clock& clock,
+                           asio::any_io_executor executor)
+    : store_(store), cache_(cache), clock_(clock), tasks_(std::move(executor)) {}
+
+void Housekeeping::start() {
+  tasks_.spawn("housekeeping", run());
+}
+
+Co<void> Housekeeping::run() {
+  while (true) {
+    revisions_.emplace_back(clock_.now(), store_.currentRevision());
+    co_await clock_.sleepFor(kPeriod);
+    co_await compact();
+    co_await removeOldEvents();
+  }
+}
+
+Co<void> Housekeeping::compact() {
+  store::Revision target = 0;
+  while (!revisions_.empty() && revisions_.front().first <= clock_.now() - kHistory) {
+    target = revisions_.front().second;
+    revisions_.pop_front();
+  }
+  if (target <= store_.compactedRevision()) co_return;
+  const Status status = co_await store_.compact(target);
+  if (!status) logWarning("compaction_failed", {{"error", status}});
+}
+
+Co<void> Housekeeping::removeOldEvents() {
+  const api::Kind& kind = api::kindFor<corev1::Event>();
+  const WallTime oldest = clock_.wallNow() - kEventLife;
+  std::vector<std::string> keys;
+  for (const auto& [key, object] : cache_.of(kind).objects()) {
+    if (lastHappened(api::as<corev1::Event>(object)) < oldest) {
+      keys.push_back(storePrefix(kind) + key);
+    }
+  }
+  for (std::size_t begin = 0; begin < keys.size(); begin += kDeletesInOneTxn) {
+    store::Txn txn;
+    const std::size_t end = std::min(keys.size(), begin + kDeletesInOneTxn);
+    for (std::size_t i = begin; i < end; ++i) txn.deletes.push_back(std::move(keys[i]));
+    auto result = co_await store_.txn(std::move(txn));
+    if (!result) {
+      logWarning("event_expiry_failed", {{"error", result.status()}});
+      co_return;
+    }
+  }
+}
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,35 @@
+#pragma once
+#include <deque>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+
+#include "apiserver/watch_cache.hpp"
+#include "common/clock.hpp"
+#include "common/sync.hpp"
+#include "store/store.hpp"
+
+namespace podlab::apiserver {
+
+/// Once a minute: compacts the store to where it was five minutes ago, and removes the Events that
+/// have not happened for an hour.
+class Housekeeping {
+ public:
+  Housekeeping(store::Store& store, WatchCache& cache, Clock& clock,
+               asio::any_io_executor executor);
+  void start();
+  Co<void> stop() { co_await tasks_.cancelAndJoin(); }
+
+ private:
+  Co<void> run();
+  Co<void> compact();
+  Co<void> removeOldEvents();
+
+  store::Store& store_;
+  WatchCache& cache_;
+  Clock& clock_;
+  std::deque<std::pair<MonoTime, store::Revision>> revisions_;  ///< one a minute
+  TaskGroup tasks_;
+};
+
+}  // namespace podlab::apiserver

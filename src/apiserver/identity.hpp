@@ -1,0 +1,30 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "transport/byte_stream.hpp"
+
+namespace podlab::apiserver {
+
+inline constexpr std::string_view kMasters = "system:masters";  ///< the group that may do anything
+inline constexpr std::string_view kNodes = "system:nodes";
+inline constexpr std::string_view kNodeUserPrefix = "system:node:";
+
+/// Who asks.
+struct User {
+  std::string name;
+  std::vector<std::string> groups;
+
+  bool isIn(std::string_view group) const;
+  /// The node's name when this is a node ("system:node:NAME" in the group system:nodes), else "".
+  std::string nodeName() const;
+};
+
+/// The user that a verified client certificate stands for: CN is the name, the O values are the
+/// groups. No certificate: system:anonymous.
+User userOf(const ByteStream::PeerIdentity& identity);
+/// The server's own parts: may do anything.
+User systemUser(std::string_view component);
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,316 @@
+#include "apiserver/kind_cache.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/status_conversion.hpp"
+#include "common/sync.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+constexpr std::string_view kNodeNameLabel = "spec.nodeName";
+constexpr std::string_view kInitialEventsEnd = "k8s.io/initial-events-end";
+constexpr Duration kHistoryAge = std::chrono::minutes(5);
+constexpr std::size_t kMinHistory = 1000;
+constexpr std::size_t kMaxHistory = 1 << 17;
+/// A watch whose reader lags by more ends; the reader goes on from the last revision it saw.
+constexpr std::size_t kMaxQueued = 1 << 16;
+
+}  // namespace
+
+struct KindCache::Event {
+  store::Revision revision = 0;
+  MonoTime at;
+  std::string name;
+  api::ObjectPtr before;
+  api::ObjectPtr now;
+  api::ObjectPtr last;  ///< `before` with this revision, made when a watch needs it
+};
+
+struct KindCache::Watcher {
+  KindCache* cache = nullptr;  ///< null once the watch or the cache is gone
+  Filter filter;
+  bool bookmarks = false;
+  std::deque<api::WatchEvent> queue;
+  std::optional<Status> end;  ///< after the queue
+  WaitQueue ready;
+
+  void push(api::EventType type, api::ObjectPtr object) {
+    queue.push_back({type, std::move(object)});
+    ready.notifyOne();
+  }
+  void finish(Status status) {
+    if (!end) end = std::move(status);
+    ready.notifyOne();
+  }
+};
+
+class KindCache::CacheWatch final : public api::Watch {
+ public:
+  CacheWatch(std::shared_ptr<Watcher> watcher, Clock& clock, std::optional<Duration> timeout)
+      : watcher_(std::move(watcher)), clock_(clock) {
+    if (!timeout) return;
+    auto timeUp = [weak = std::weak_ptr(watcher_)] {
+      if (auto alive = weak.lock()) alive->finish({Code::kEndOfStream, "watch timed out"});
+    };
+    timer_ = clock_.scheduleIn(*timeout, std::move(timeUp));
+  }
+  ~CacheWatch() override {
+    if (timer_ != 0) clock_.cancel(timer_);
+    if (watcher_->cache != nullptr) watcher_->cache->unsubscribe(watcher_);
+  }
+
+  Co<Result<api::WatchEvent>> next() override {
+    auto watcher = watcher_;
+    while (watcher->queue.empty()) {
+      if (watcher->end) co_return *watcher->end;
+      co_await watcher->ready.wait();
+    }
+    api::WatchEvent event = std::move(watcher->queue.front());
+    watcher->queue.pop_front();
+    co_return event;
+  }
+
+ private:
+  std::shared_ptr<Watcher> watcher_;
+  Clock& clock_;
+  Clock::TimerId timer_ = 0;
+};
+
+void setRevision(google::protobuf::Message& object, store::Revision revision) {
+  api::mutableMeta(object).set_resourceversion(std::to_string(revision));
+}
+
+KindCache::KindCache(const api::Kind& kind, Clock& clock) : kind_(kind), clock_(clock) {
+  for (const auto& [label, read] : kind.strategy.fieldLabels) {
+    if (label == kNodeNameLabel) nodeNameReader_ = &read;
+  }
+}
+
+KindCache::~KindCache() {
+  endWatches({Code::kUnavailable, "the server is stopping"});
+}
+
+api::ObjectPtr KindCache::get(std::string_view key) const {
+  const auto found = objects_.find(key);
+  return found == objects_.end() ? nullptr : found->second;
+}
+
+bool KindCache::selects(const Filter& filter, const google::protobuf::Message& object) const {
+  if (!filter.ns.empty() && api::meta(object).namespace_() != filter.ns) return false;
+  return !filter.matches || filter.matches(object);
+}
+
+std::string KindCache::nodeNameOf(const api::ObjectPtr& object) const {
+  return nodeNameReader_ != nullptr && object ? (*nodeNameReader_)(*object) : std::string();
+}
+
+void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
+  const bool keyKnown = filter.name && (!filter.ns.empty() || !kind_.namespaced());
+  if (keyKnown) {
+    const std::string key = filter.ns.empty() ? *filter.name : filter.ns + "/" + *filter.name;
+    const auto object = get(key);
+    if (object && selects(filter, *object)) visit(key, object);
+    return;
+  }
+  if (filter.nodeName && nodeNameReader_ != nullptr && !filter.nodeName->empty()) {
+    const auto keys = keysByNode_.find(*filter.nodeName);
+    if (keys == keysByNode_.end()) return;
+    for (const auto& key : keys->second) {
+      const auto& object = objects_.find(key)->second;
+      if (selects(filter, *object) && !visit(key, object)) return;
+    }
+    return;
+  }
+  const std::string prefix = filter.ns.empty() ? "" : filter.ns + "/";
+  for (auto it = objects_.lower_bound(prefix); it != objects_.end(); ++it) {
+    if (!it->first.starts_with(prefix)) return;
+    if (selects(filter, *it->second) && !visit(it->first, it->second)) return;
+  }
+}
+
+KindCache::Watchers& KindCache::listOf(const Filter& filter) {
+  if (filter.name) return watchersByName_[*filter.name];
+  if (filter.nodeName && nodeNameReader_ != nullptr) return watchersByNode_[*filter.nodeName];
+  return watchers_;
+}
+
+std::unique_ptr<api::Watch> KindCache::subscribe(std::shared_ptr<Watcher> watcher,
+                                                 const api::WatchOptions& options) {
+  watcher->cache = this;
+  watcher->bookmarks = options.bookmarks;
+  listOf(watcher->filter).push_back(watcher);
+  return std::make_unique<CacheWatch>(std::move(watcher), clock_, options.timeout);
+}
+
+void KindCache::unsubscribe(const std::shared_ptr<Watcher>& watcher) {
+  watcher->cache = nullptr;
+  auto& list = listOf(watcher->filter);
+  std::erase(list, watcher);
+  if (!list.empty()) return;
+  if (watcher->filter.name) {
+    watchersByName_.erase(*watcher->filter.name);
+  } else if (&list != &watchers_) {
+    watchersByNode_.erase(*watcher->filter.nodeName);
+  }
+}
+
+Result<std::unique_ptr<api::Watch>> KindCache::watchFrom(Filter filter, store::Revision revision,
+                                                         const api::WatchOptions& options) {
+  if (revision < historyStart_) {
+    return api::expired(std::to_string(revision), std::to_string(historyStart_));
+  }
+  auto watcher = std::make_shared<Watcher>();
+  watcher->filter = std::move(filter);
+  auto first = std::ranges::upper_bound(history_, revision, {}, &Event::revision);
+  for (; first != history_.end(); ++first) offer(*watcher, *first);
+  return subscribe(std::move(watcher), options);
+}
+
+std::unique_ptr<api::Watch> KindCache::watchFromNow(Filter filter, store::Revision revision,
+                                                    const api::WatchOptions& options) {
+  auto watcher = std::make_shared<Watcher>();
+  watcher->filter = std::move(filter);
+  forEach(watcher->filter, [&](const std::string&, const api::ObjectPtr& object) {
+    watcher->push(api::EventType::kAdded, object);
+    return true;
+  });
+  if (options.sendInitialEvents) {
+    watcher->push(api::EventType::kBookmark, bookmark(revision, true));
+  }
+  return subscribe(std::move(watcher), options);
+}
+
+void KindCache::offer(Watcher& watcher, Event& event) const {
+  if (watcher.end) return;
+  const bool was = event.before && selects(watcher.filter, *event.before);
+  const bool is = event.now && selects(watcher.filter, *event.now);
+  if (is) {
+    watcher.push(was ? api::EventType::kModified : api::EventType::kAdded, event.now);
+  } else if (was) {
+    if (!event.last) {
+      api::MutableObjectPtr last(event.before->New());
+      last->CopyFrom(*event.before);
+      setRevision(*last, event.revision);
+      event.last = std::move(last);
+    }
+    watcher.push(api::EventType::kDeleted, event.last);
+  }
+}
+
+void KindCache::index(const std::string& key, const api::ObjectPtr& before,
+                      const api::ObjectPtr& now) {
+  if (nodeNameReader_ == nullptr) return;
+  const std::string from = nodeNameOf(before);
+  const std::string to = nodeNameOf(now);
+  if (from == to) return;
+  if (const auto keys = keysByNode_.find(from); keys != keysByNode_.end()) {
+    keys->second.erase(key);
+    if (keys->second.empty()) keysByNode_.erase(keys);
+  }
+  if (!to.empty()) keysByNode_[to].insert(key);
+}
+
+void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revision revision) {
+  Event event;
+  event.revision = revision;
+  event.at = clock_.now();
+  event.now = now;
+  if (now) {
+    auto& slot = objects_[key];
+    event.before = std::exchange(slot, std::move(now));
+  } else {
+    const auto found = objects_.find(key);
+    if (found == objects_.end()) return;
+    event.before = std::move(found->second);
+    objects_.erase(found);
+  }
+  index(key, event.before, event.now);
+  event.name = key.substr(key.find('/') + 1);
+  auto offerAll = [&](const Watchers& list) {
+    for (const auto& watcher : list) {
+      if (watcher->queue.size() >= kMaxQueued && !watcher->end) {
+        watcher->finish({Code::kEndOfStream, "the watch's reader is too slow"});
+      }
+      offer(*watcher, event);
+    }
+  };
+  offerAll(watchers_);
+  if (auto named = watchersByName_.find(event.name); named != watchersByName_.end()) {
+    offerAll(named->second);
+  }
+  if (!watchersByNode_.empty()) {
+    // Unbound objects have the node "".
+    auto offerNode = [&](const std::string& node) {
+      if (auto found = watchersByNode_.find(node); found != watchersByNode_.end()) {
+        offerAll(found->second);
+      }
+    };
+    const std::string from = nodeNameOf(event.before);
+    const std::string to = nodeNameOf(event.now);
+    offerNode(to);
+    if (from != to) offerNode(from);
+  }
+  history_.push_back(std::move(event));
+  if (history_.size() > kMaxHistory) {
+    historyStart_ = history_.front().revision;
+    history_.pop_front();
+  }
+}
+
+void KindCache::reset(Objects objects, store::Revision revision) {
+  endWatches({Code::kExpired, "too old resource version: the server has read its store anew"});
+  objects_ = std::move(objects);
+  keysByNode_.clear();
+  for (const auto& [key, object] : objects_) index(key, nullptr, object);
+  history_.clear();
+  historyStart_ = revision;
+}
+
+void KindCache::forEachWatcher(const std::function<void(Watcher&)>& visit) {
+  for (const auto& watcher : watchers_) visit(*watcher);
+  for (const auto* lists : {&watchersByName_, &watchersByNode_}) {
+    for (const auto& [value, list] : *lists) {
+      for (const auto& watcher : list) visit(*watcher);
+    }
+  }
+}
+
+void KindCache::endWatches(const Status& status) {
+  forEachWatcher([&](Watcher& watcher) {
+    watcher.cache = nullptr;
+    watcher.finish(status);
+  });
+  watchers_.clear();
+  watchersByName_.clear();
+  watchersByNode_.clear();
+}
+
+api::ObjectPtr KindCache::bookmark(store::Revision revision, bool endOfInitialEvents) const {
+  auto object = kind_.make();
+  setRevision(*object, revision);
+  if (endOfInitialEvents) {
+    (*api::mutableMeta(*object).mutable_annotations())[std::string(kInitialEventsEnd)] = "true";
+  }
+  return object;
+}
+
+void KindCache::sendBookmarks(store::Revision revision) {
+  api::ObjectPtr object;
+  forEachWatcher([&](Watcher& watcher) {
+    if (!watcher.bookmarks || watcher.end) return;
+    if (!object) object = bookmark(revision, false);
+    watcher.push(api::EventType::kBookmark, object);
+  });
+}
+
+void KindCache::trimHistory() {
+  const MonoTime oldest = clock_.now() - kHistoryAge;
+  while (history_.size() > kMinHistory && history_.front().at < oldest) {
+    historyStart_ = history_.front().revision;
+    history_.pop_front();
+  }
+}
+
+}  // namespace podlab::apiserver

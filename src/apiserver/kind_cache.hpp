@@ -1,0 +1,100 @@
+#pragma once
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "api/api.hpp"
+#include "api/kinds.hpp"
+#include "common/clock.hpp"
+#include "store/store.hpp"
+
+namespace podlab::apiserver {
+
+/// Which objects of a kind a list or a watch wants.
+struct Filter {
+  std::string ns;  ///< empty: all
+  /// Values that the selector demands of metadata.name and spec.nodeName: they narrow the search by
+  /// index, `matches` decides.
+  std::optional<std::string> name;
+  std::optional<std::string> nodeName;
+  std::function<bool(const google::protobuf::Message&)> matches;  ///< unset: all
+};
+
+/// The present objects of one kind, decoded, the recent changes, and the watches that they feed:
+/// each change is decoded once and shared by all.
+class KindCache {
+ public:
+  using Objects =
+      std::map<std::string, api::ObjectPtr, std::less<>>;  ///< by "namespace/name" or "name"
+
+  KindCache(const api::Kind& kind, Clock& clock);
+  /// Ends the watches with kUnavailable.
+  ~KindCache();
+  KindCache(const KindCache&) = delete;
+  KindCache& operator=(const KindCache&) = delete;
+
+  const api::Kind& kind() const { return kind_; }
+  api::ObjectPtr get(std::string_view key) const;
+  const Objects& objects() const { return objects_; }
+  /// Calls `visit` for each match in the order of keys, until it returns false.
+  using Visitor = std::function<bool(const std::string& key, const api::ObjectPtr& object)>;
+  void forEach(const Filter& filter, const Visitor& visit) const;
+
+  /// Changes after `revision`, then what comes. kExpired when they are no longer kept.
+  Result<std::unique_ptr<api::Watch>> watchFrom(Filter filter, store::Revision revision,
+                                                const api::WatchOptions& options);
+  /// Added for each present match, a bookmark with `revision` when options.sendInitialEvents, then
+  /// what comes.
+  std::unique_ptr<api::Watch> watchFromNow(Filter filter, store::Revision revision,
+                                           const api::WatchOptions& options);
+
+  /// One change, not before any earlier one; `now` null: deleted.
+  void apply(const std::string& key, api::ObjectPtr now, store::Revision revision);
+  /// Replaces all objects without history; every watch ends with kExpired.
+  void reset(Objects objects, store::Revision revision);
+  void sendBookmarks(store::Revision revision);
+  /// Forgets changes older than five minutes, except the latest thousand.
+  void trimHistory();
+
+ private:
+  struct Event;
+  struct Watcher;
+  class CacheWatch;
+  using Watchers = std::vector<std::shared_ptr<Watcher>>;
+
+  bool selects(const Filter& filter, const google::protobuf::Message& object) const;
+  std::string nodeNameOf(const api::ObjectPtr& object) const;
+  void index(const std::string& key, const api::ObjectPtr& before, const api::ObjectPtr& now);
+  void offer(Watcher& watcher, Event& event) const;
+  std::unique_ptr<api::Watch> subscribe(std::shared_ptr<Watcher> watcher,
+                                        const api::WatchOptions& options);
+  Watchers& listOf(const Filter& filter);
+  void unsubscribe(const std::shared_ptr<Watcher>& watcher);
+  void forEachWatcher(const std::function<void(Watcher&)>& visit);
+  void endWatches(const Status& status);
+  api::ObjectPtr bookmark(store::Revision revision, bool endOfInitialEvents) const;
+
+  const api::Kind& kind_;
+  Clock& clock_;
+  /// Reads the field label spec.nodeName; null when the kind has none.
+  const std::function<std::string(const google::protobuf::Message&)>* nodeNameReader_ = nullptr;
+  Objects objects_;
+  std::unordered_map<std::string, std::set<std::string>> keysByNode_;
+  std::deque<Event> history_;
+  store::Revision historyStart_ = 0;  ///< every change after this one is in history_
+  Watchers watchers_;                 ///< of filters without an indexed value
+  std::unordered_map<std::string, Watchers> watchersByName_;
+  std::unordered_map<std::string, Watchers> watchersByNode_;
+};
+
+/// "This revision" as API objects carry it.
+void setRevision(google::protobuf::Message& object, store::Revision revision);
+
+}  // namespace podlab::apiserver

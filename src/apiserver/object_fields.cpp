@@ -1,0 +1,87 @@
+#include "apiserver/object_fields.hpp"
+
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
+#include <stdexcept>
+
+namespace podlab::apiserver {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+
+/// spec.finalizers of the object's type, nullptr when it has none; `spec` is set to the outer
+/// field.
+const FieldDescriptor* specFinalizers(const Message& object, const FieldDescriptor*& spec) {
+  spec = object.GetDescriptor()->FindFieldByName("spec");
+  if (spec == nullptr || spec->message_type() == nullptr) return nullptr;
+  return spec->message_type()->FindFieldByName("finalizers");
+}
+
+}  // namespace
+
+std::string encode(const Message& object) {
+  std::string bytes;
+  bytes.reserve(object.ByteSizeLong());
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  coded.SetSerializationDeterministic(true);
+  object.SerializePartialToCodedStream(&coded);
+  coded.Trim();
+  return bytes;
+}
+
+void copyField(const Message& from, Message& to, const char* name) {
+  const FieldDescriptor* field = from.GetDescriptor()->FindFieldByName(name);
+  if (field == nullptr) throw std::logic_error(from.GetTypeName() + " has no field " + name);
+  if (!from.GetReflection()->HasField(from, field)) {
+    to.GetReflection()->ClearField(&to, field);
+    return;
+  }
+  to.GetReflection()
+      ->MutableMessage(&to, field)
+      ->CopyFrom(from.GetReflection()->GetMessage(from, field));
+}
+
+bool specDiffers(const Message& a, const Message& b) {
+  const auto stripped = [](const Message& object) {
+    std::unique_ptr<Message> copy(object.New());
+    copy->CopyFrom(object);
+    for (const char* name : {"metadata", "status"}) {
+      if (const auto* field = copy->GetDescriptor()->FindFieldByName(name)) {
+        copy->GetReflection()->ClearField(copy.get(), field);
+      }
+    }
+    return encode(*copy);
+  };
+  return stripped(a) != stripped(b);
+}
+
+bool hasSpecFinalizers(const Message& object) {
+  const FieldDescriptor* spec = nullptr;
+  return specFinalizers(object, spec) != nullptr;
+}
+
+bool hasFinalizers(const Message& object) {
+  if (!api::meta(object).finalizers().empty()) return true;
+  const FieldDescriptor* spec = nullptr;
+  const FieldDescriptor* field = specFinalizers(object, spec);
+  if (field == nullptr) return false;
+  const Message& inner = object.GetReflection()->GetMessage(object, spec);
+  return inner.GetReflection()->FieldSize(inner, field) > 0;
+}
+
+void copySpecFinalizers(const Message& from, Message& to) {
+  const FieldDescriptor* spec = nullptr;
+  const FieldDescriptor* field = specFinalizers(from, spec);
+  const Message& source = from.GetReflection()->GetMessage(from, spec);
+  Message& target = *to.GetReflection()->MutableMessage(&to, spec);
+  target.GetReflection()->ClearField(&target, field);
+  for (int i = 0; i < source.GetReflection()->FieldSize(source, field); ++i) {
+    target.GetReflection()->AddString(&target, field,
+                                      source.GetReflection()->GetRepeatedString(source, field, i));
+  }
+}
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,25 @@
+#pragma once
+#include <string>
+
+#include "api/object.hpp"
+
+namespace podlab::apiserver {
+
+/// The object's stored form: equal objects give equal bytes. (Its resourceVersion in them means
+/// nothing: the key's revision counts.)
+std::string encode(const google::protobuf::Message& object);
+
+/// Makes the top-level field `name` ("spec", "status") of `to` equal to that of `from`.
+void copyField(const google::protobuf::Message& from, google::protobuf::Message& to,
+               const char* name);
+/// Whether the objects differ in anything but metadata and status.
+bool specDiffers(const google::protobuf::Message& a, const google::protobuf::Message& b);
+
+/// Whether metadata.finalizers, or a Namespace's spec.finalizers, hold the object back from
+/// removal.
+bool hasFinalizers(const google::protobuf::Message& object);
+/// Whether the kind has spec.finalizers; and makes those of `to` equal to those of `from`.
+bool hasSpecFinalizers(const google::protobuf::Message& object);
+void copySpecFinalizers(const google::protobuf::Message& from, google::protobuf::Message& to);
+
+}  // namespace podlab::apiserver

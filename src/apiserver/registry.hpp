@@ -1,0 +1,77 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/api.hpp"
+#include "api/kinds.hpp"
+#include "apiserver/watch_cache.hpp"
+#include "common/clock.hpp"
+#include "common/rng.hpp"
+#include "store/store.hpp"
+
+namespace podlab::apiserver {
+
+/// The verbs of the API over the store, for every row of the kinds table and without regard to who
+/// asks. Reads come from the cache; writes are compare-and-swap transactions, and have reached the
+/// cache when they return.
+class Registry {
+ public:
+  Registry(store::Store& store, WatchCache& cache, Clock& clock, Rng& rng)
+      : store_(store), cache_(cache), clock_(clock), rng_(rng) {}
+
+  /// nullptr when there is none.
+  api::ObjectPtr find(const api::Kind& kind, const std::string& ns, const std::string& name) const;
+
+  Result<api::ObjectPtr> get(const api::ResourceId& id) const;
+  Co<Result<api::ListResult>> list(api::ResourceId collection, api::ListOptions options);
+  Result<std::unique_ptr<api::Watch>> watch(const api::ResourceId& collection,
+                                            const api::WatchOptions& options);
+  Co<Result<api::WriteResult>> create(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options);
+  Co<Result<api::WriteResult>> update(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options);
+  Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
+                                     api::WriteOptions options);
+  Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options);
+
+ private:
+  /// What is to become of an object.
+  struct Change {
+    api::MutableObjectPtr next;  ///< when removed: its last state
+    bool remove = false;
+  };
+  /// Decides a change from the present state. Called again when another writer was faster.
+  using Decide = std::function<Result<Change>(const google::protobuf::Message& current)>;
+  /// What an update is to make of the present state, before the rules of updates are applied.
+  using Desired = std::function<Result<api::ObjectPtr>(const google::protobuf::Message& current)>;
+
+  Co<Result<api::ListResult>> listPage(api::ResourceId collection, Filter filter,
+                                       api::ListOptions options);
+  Co<Result<api::ObjectPtr>> change(api::ResourceId id, bool dryRun, Decide decide);
+  Co<Result<api::ObjectPtr>> bind(api::ResourceId id, api::ObjectPtr binding, bool dryRun);
+  Co<Result<api::WriteResult>> apply(api::ResourceId id, Desired desired,
+                                     api::WriteOptions options);
+  Result<Change> decideUpdate(const api::ResourceId& id, const google::protobuf::Message& current,
+                              const google::protobuf::Message& desired) const;
+  Result<Change> decideRemoval(const api::ResourceId& id, const google::protobuf::Message& current,
+                               const api::DeleteOptions& options) const;
+  Result<Change> decideBinding(const google::protobuf::Message& current,
+                               const corev1::Binding& binding) const;
+  Result<api::MutableObjectPtr> prepareCreate(const api::ResourceId& id,
+                                              const google::protobuf::Message& object);
+  Co<Result<api::ObjectPtr>> insert(const api::Kind& kind, api::MutableObjectPtr object,
+                                    bool dryRun);
+  /// The namespace's store key and revision, for a create in it to depend on; kNotFound or
+  /// kForbidden when nothing can be created there.
+  Result<store::Compare> requireActiveNamespace(const api::Kind& kind, const std::string& ns,
+                                                const std::string& name) const;
+
+  store::Store& store_;
+  WatchCache& cache_;
+  Clock& clock_;
+  Rng& rng_;
+};
+
+}  // namespace podlab::apiserver

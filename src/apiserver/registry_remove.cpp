@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "api/status_conversion.hpp"
+#include "api/times.hpp"
+#include "apiserver/object_fields.hpp"
+#include "apiserver/registry.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+using google::protobuf::Message;
+
+constexpr std::array<std::string_view, 3> kImmortalNamespaces{"default", "kube-public",
+                                                              "kube-system"};
+
+Status checkPreconditions(const api::Kind& kind, const metav1::ObjectMeta& metadata,
+                          const metav1::Preconditions& wanted) {
+  if (wanted.has_uid() && wanted.uid() != metadata.uid()) {
+    return api::conflict(kind, metadata.name(),
+                         "Precondition failed: UID in precondition: " + wanted.uid() +
+                             ", UID in object meta: " + metadata.uid());
+  }
+  if (wanted.has_resourceversion() && wanted.resourceversion() != metadata.resourceversion()) {
+    return api::conflict(
+        kind, metadata.name(),
+        "Precondition failed: ResourceVersion in precondition: " + wanted.resourceversion() +
+            ", ResourceVersion in object meta: " + metadata.resourceversion());
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Registry::Change> Registry::decideRemoval(const api::ResourceId& id, const Message& current,
+                                                 const api::DeleteOptions& options) const {
+  const api::Kind& kind = *id.kind;
+  const metav1::ObjectMeta& before = api::meta(current);
+  if (Status bad = checkPreconditions(kind, before, options.preconditions()); !bad) return bad;
+  std::int64_t grace = 0;
+  if (kind.strategy.deletionGraceSeconds) grace = kind.strategy.deletionGraceSeconds(current);
+  if (grace > 0 && options.has_graceperiodseconds()) grace = options.graceperiodseconds();
+
+  Change change{api::MutableObjectPtr(current.New())};
+  change.next->CopyFrom(current);
+  if (grace == 0 && !hasFinalizers(current)) {
+    change.remove = true;
+    return change;
+  }
+  metav1::ObjectMeta& metadata = api::mutableMeta(*change.next);
+  WallTime deadline = clock_.wallNow() + std::chrono::seconds(grace);
+  if (before.has_deletiontimestamp()) {
+    const std::int64_t granted = before.deletiongraceperiodseconds();
+    if (grace >= granted) return change;  // a grace period can only become shorter
+    deadline = api::toWallTime(before.deletiontimestamp()) - std::chrono::seconds(granted - grace);
+  } else {
+    if (metadata.generation() > 0) metadata.set_generation(metadata.generation() + 1);
+    if (kind.strategy.beginDeletion) kind.strategy.beginDeletion(*change.next);
+  }
+  *metadata.mutable_deletiontimestamp() = api::toTime(deadline);
+  metadata.set_deletiongraceperiodseconds(grace);
+  return change;
+}
+
+Co<Result<api::ObjectPtr>> Registry::remove(api::ResourceId id, api::DeleteOptions options) {
+  if (id.name.empty() || !id.subresource.empty()) {
+    co_return Status(Code::kMethodNotAllowed,
+                     "the server does not allow this method on the requested resource");
+  }
+  if (options.has_graceperiodseconds() && options.graceperiodseconds() < 0) {
+    co_return Status(Code::kBadRequest, "gracePeriodSeconds: Invalid value: " +
+                                            std::to_string(options.graceperiodseconds()) +
+                                            ": must be greater than or equal to 0");
+  }
+  if (id.kind == &api::kindFor<corev1::Namespace>() &&
+      std::ranges::find(kImmortalNamespaces, id.name) != kImmortalNamespaces.end()) {
+    co_return api::forbidden(*id.kind, id.name, "this namespace may not be deleted");
+  }
+  const bool dryRun = std::ranges::find(options.dryrun(), "All") != options.dryrun().end();
+  Decide decide = [&](const Message& current) { return decideRemoval(id, current, options); };
+  co_return co_await change(id, dryRun, std::move(decide));
+}
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,289 @@
+#include <utility>
+
+#include "api/patch.hpp"
+#include "api/status_conversion.hpp"
+#include "api/times.hpp"
+#include "api/validation.hpp"
+#include "apiserver/object_fields.hpp"
+#include "apiserver/registry.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+using google::protobuf::Message;
+
+constexpr int kNameAttempts = 8;
+constexpr std::size_t kMaxGeneratedBase = 58;  // 63 less the suffix
+
+Status unknownSubresource() {
+  return {Code::kNotFound, "the server could not find the requested resource"};
+}
+
+Status methodNotAllowed() {
+  return {Code::kMethodNotAllowed,
+          "the server does not allow this method on the requested resource"};
+}
+
+std::string storeKey(const api::Kind& kind, const Message& object) {
+  return storePrefix(kind) + api::keyOf(object);
+}
+
+api::MutableObjectPtr copyOf(const Message& object) {
+  api::MutableObjectPtr copy(object.New());
+  copy->CopyFrom(object);
+  return copy;
+}
+
+Status checkType(const api::Kind& kind, const api::ObjectPtr& object) {
+  if (object && object->GetDescriptor() == kind.prototype->GetDescriptor()) return {};
+  return {Code::kBadRequest, "the object is not a " + std::string(kind.kind)};
+}
+
+/// The fields of the metadata that only the server writes.
+void keepServerFields(const metav1::ObjectMeta& from, metav1::ObjectMeta& to) {
+  to.set_uid(from.uid());
+  to.set_resourceversion(from.resourceversion());
+  *to.mutable_creationtimestamp() = from.creationtimestamp();
+  to.clear_generation();
+  if (from.has_generation()) to.set_generation(from.generation());
+  to.clear_deletiontimestamp();
+  if (from.has_deletiontimestamp()) *to.mutable_deletiontimestamp() = from.deletiontimestamp();
+  to.clear_deletiongraceperiodseconds();
+  if (from.has_deletiongraceperiodseconds()) {
+    to.set_deletiongraceperiodseconds(from.deletiongraceperiodseconds());
+  }
+  to.clear_selflink();
+  to.clear_managedfields();
+}
+
+/// Fills in the name and namespace of the address; kBadRequest when the body says otherwise.
+Status checkAddress(const api::ResourceId& id, metav1::ObjectMeta& metadata) {
+  if (metadata.namespace_().empty()) {
+    if (!id.ns.empty()) metadata.set_namespace_(id.ns);
+  } else if (metadata.namespace_() != id.ns) {
+    return {
+        Code::kBadRequest,
+        "the namespace of the provided object does not match the namespace sent on the request"};
+  }
+  if (id.name.empty()) return {};
+  if (metadata.name().empty()) {
+    metadata.set_name(id.name);
+  } else if (metadata.name() != id.name) {
+    return {Code::kBadRequest, "the name of the object (" + metadata.name() +
+                                   ") does not match the name on the URL (" + id.name + ")"};
+  }
+  return {};
+}
+
+/// Whether a terminating object has nothing more to wait for.
+bool isFreeToGo(const metav1::ObjectMeta& metadata) {
+  return metadata.has_deletiontimestamp() && metadata.deletiongraceperiodseconds() == 0;
+}
+
+}  // namespace
+
+Result<store::Compare> Registry::requireActiveNamespace(const api::Kind& kind,
+                                                        const std::string& ns,
+                                                        const std::string& name) const {
+  const api::Kind& namespaceKind = api::kindFor<corev1::Namespace>();
+  const auto found = find(namespaceKind, "", ns);
+  if (!found) return api::notFound(namespaceKind, ns);
+  const auto& metadata = api::meta(*found);
+  if (metadata.has_deletiontimestamp()) {
+    const Status denied = api::forbidden(
+        kind, name,
+        "unable to create new content in namespace " + ns + " because it is being terminated");
+    return Status(denied.code(), denied.message(),
+                  {{"NamespaceTerminating", "metadata.namespace",
+                    "namespace " + ns + " is being terminated"}});
+  }
+  return store::Compare{storeKey(namespaceKind, *found), std::stoll(metadata.resourceversion())};
+}
+
+Result<api::MutableObjectPtr> Registry::prepareCreate(const api::ResourceId& id,
+                                                      const Message& object) {
+  const api::Kind& kind = *id.kind;
+  auto made = copyOf(object);
+  metav1::ObjectMeta& metadata = api::mutableMeta(*made);
+  if (Status bad = checkAddress(id, metadata); !bad) return bad;
+  if (!metadata.resourceversion().empty()) {
+    return Status(Code::kBadRequest, "resourceVersion should not be set on objects to be created");
+  }
+  if (metadata.name().empty() && !metadata.generatename().empty()) {
+    metadata.set_name(metadata.generatename().substr(0, kMaxGeneratedBase) + rng_.suffix());
+  }
+  metav1::ObjectMeta fresh;
+  fresh.set_uid(rng_.uuid());
+  *fresh.mutable_creationtimestamp() = api::toTime(clock_.wallNow());
+  if (kind.strategy.hasGeneration) fresh.set_generation(1);
+  keepServerFields(fresh, metadata);
+  metadata.clear_resourceversion();
+  if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*made);
+  if (kind.strategy.prepareForCreate) kind.strategy.prepareForCreate(*made);
+  if (Status bad = api::validateCreate(*made); !bad) return bad;
+  return made;
+}
+
+Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr object,
+                                              api::WriteOptions options) {
+  const api::Kind& kind = *id.kind;
+  if (id.subresource == "binding" && &kind == &api::kindFor<corev1::Pod>()) {
+    if (Status bad = checkType(api::kindFor<corev1::Binding>(), object); !bad) co_return bad;
+    auto bound = co_await bind(std::move(id), std::move(object), options.dryRun);
+    if (!bound) co_return bound.status();
+    co_return api::WriteResult{std::move(*bound), {}};
+  }
+  if (!id.subresource.empty()) co_return unknownSubresource();
+  if (Status bad = checkType(kind, object); !bad) co_return bad;
+  if (kind.namespaced() == id.ns.empty()) co_return methodNotAllowed();
+  const bool generated = api::meta(*object).name().empty();
+  for (int attempt = 1;; ++attempt) {
+    auto made = prepareCreate(id, *object);
+    if (!made) co_return made.status();
+    std::vector<std::string> warnings;
+    if (kind.strategy.warnings) warnings = kind.strategy.warnings(**made);
+    auto stored = co_await insert(kind, std::move(*made), options.dryRun);
+    if (stored) co_return api::WriteResult{std::move(*stored), std::move(warnings)};
+    const bool taken = stored.status().is(Code::kAlreadyExists);
+    if (!taken || !generated || attempt == kNameAttempts) co_return stored.status();
+  }
+}
+
+Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableObjectPtr object,
+                                            bool dryRun) {
+  const metav1::ObjectMeta& metadata = api::meta(*object);
+  const std::string key = storeKey(kind, *object);
+  const std::string bytes = encode(*object);
+  while (true) {
+    store::Txn txn{{{key, 0}}, {{key, bytes}}, {}};
+    if (kind.namespaced()) {
+      auto active = requireActiveNamespace(kind, metadata.namespace_(), metadata.name());
+      if (!active) co_return active.status();
+      txn.compares.push_back(std::move(*active));
+    }
+    if (find(kind, metadata.namespace_(), metadata.name())) {
+      co_return api::alreadyExists(kind, metadata.name());
+    }
+    if (dryRun) co_return api::ObjectPtr(std::move(object));
+    WatchCache::Expected expected(cache_, key, bytes, object);
+    auto result = co_await store_.txn(std::move(txn));
+    if (!result) co_return result.status();
+    if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
+    if (!result->succeeded) continue;  // taken meanwhile, or the namespace has changed
+    if (metadata.resourceversion().empty()) setRevision(*object, result->revision);
+    co_return api::ObjectPtr(std::move(object));
+  }
+}
+
+// One compare-and-swap at a time, decided anew from the present state until one succeeds. Each
+// failure means that another writer has succeeded.
+Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Decide decide) {
+  const api::Kind& kind = *id.kind;
+  while (true) {
+    const auto current = find(kind, id.ns, id.name);
+    if (!current) co_return api::notFound(kind, id.name);
+    auto decided = decide(*current);
+    if (!decided) co_return decided.status();
+    const api::MutableObjectPtr next = std::move(decided->next);
+    const std::string& revision = api::meta(*current).resourceversion();
+    const std::string key = storeKey(kind, *current);
+    store::Txn txn{{{key, std::stoll(revision)}}, {}, {}};
+    std::string bytes;
+    if (decided->remove) {
+      txn.deletes.push_back(key);
+    } else {
+      bytes = encode(*next);
+      if (bytes == encode(*current)) co_return current;
+      txn.puts.push_back({key, bytes});
+    }
+    if (dryRun) co_return api::ObjectPtr(next);
+    WatchCache::Expected expected(cache_, key, std::move(bytes), next);
+    auto result = co_await store_.txn(std::move(txn));
+    if (!result) co_return result.status();
+    if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
+    if (!result->succeeded) continue;
+    if (api::meta(*next).resourceversion() == revision) setRevision(*next, result->revision);
+    co_return api::ObjectPtr(next);
+  }
+}
+
+Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const Message& current,
+                                                const Message& desired) const {
+  const api::Kind& kind = *id.kind;
+  const metav1::ObjectMeta& before = api::meta(current);
+  const metav1::ObjectMeta& wanted = api::meta(desired);
+  if (!wanted.uid().empty() && wanted.uid() != before.uid()) {
+    return api::conflict(kind, id.name,
+                         "Precondition failed: UID in precondition: " + wanted.uid() +
+                             ", UID in object meta: " + before.uid());
+  }
+  if (!wanted.resourceversion().empty() && wanted.resourceversion() != before.resourceversion()) {
+    return api::conflict(kind, id.name);
+  }
+  auto next = copyOf(id.subresource.empty() ? desired : current);
+  Status valid;
+  if (id.subresource == "status" && kind.strategy.hasStatus) {
+    copyField(desired, *next, "status");
+    valid = api::validateStatusUpdate(*next, current);
+  } else if (id.subresource == "finalize" && hasSpecFinalizers(current)) {
+    copySpecFinalizers(desired, *next);
+  } else if (id.subresource.empty()) {
+    keepServerFields(before, api::mutableMeta(*next));
+    if (kind.strategy.hasStatus) copyField(current, *next, "status");
+    if (hasSpecFinalizers(current)) copySpecFinalizers(current, *next);
+    if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*next);
+    if (kind.strategy.hasGeneration && specDiffers(*next, current)) {
+      api::mutableMeta(*next).set_generation(before.generation() + 1);
+    }
+    valid = api::validateUpdate(*next, current);
+  } else {
+    return unknownSubresource();
+  }
+  if (!valid) return valid;
+  const bool remove = isFreeToGo(before) && hasFinalizers(current) && !hasFinalizers(*next);
+  return Change{std::move(next), remove};
+}
+
+Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired,
+                                             api::WriteOptions options) {
+  const api::Kind& kind = *id.kind;
+  std::vector<std::string> warnings;
+  Decide decide = [&](const Message& current) -> Result<Change> {
+    auto wanted = desired(current);
+    if (!wanted) return wanted.status();
+    auto decided = decideUpdate(id, current, **wanted);
+    if (decided && kind.strategy.warnings && id.subresource.empty()) {
+      warnings = kind.strategy.warnings(*decided->next);
+    }
+    return decided;
+  };
+  auto stored = co_await change(id, options.dryRun, std::move(decide));
+  if (!stored) co_return stored.status();
+  co_return api::WriteResult{std::move(*stored), std::move(warnings)};
+}
+
+Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr object,
+                                              api::WriteOptions options) {
+  if (Status bad = checkType(*id.kind, object); !bad) co_return bad;
+  auto body = copyOf(*object);
+  if (Status bad = checkAddress(id, api::mutableMeta(*body)); !bad) co_return bad;
+  Desired desired = [body](const Message&) -> Result<api::ObjectPtr> { return {body}; };
+  co_return co_await apply(std::move(id), std::move(desired), std::move(options));
+}
+
+Co<Result<api::WriteResult>> Registry::patch(api::ResourceId id, api::PatchType type,
+                                             std::string body, api::WriteOptions options) {
+  std::vector<std::string> warnings;
+  Desired desired = [&](const Message& current) -> Result<api::ObjectPtr> {
+    auto patched = api::applyPatch(current, type, body, options.fieldValidation);
+    if (!patched) return patched.status();
+    if (Status bad = checkAddress(id, api::mutableMeta(*patched->object)); !bad) return bad;
+    warnings = std::move(patched->warnings);
+    return api::ObjectPtr(std::move(patched->object));
+  };
+  auto result = co_await apply(id, desired, options);
+  if (result) result->warnings.insert(result->warnings.begin(), warnings.begin(), warnings.end());
+  co_return result;
+}
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,54 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <unordered_set>
+
+#include <asio/any_io_executor.hpp>
+
+#include "apiserver/api_service.hpp"
+#include "apiserver/identity.hpp"
+#include "apiserver/stream_relay.hpp"
+#include "common/clock.hpp"
+#include "common/sync.hpp"
+#include "transport/rpc.hpp"
+
+namespace podlab::apiserver {
+
+/// Who is at the other end of an accepted stream.
+using Authenticate = std::function<User(const ByteStream&)>;
+
+/// Serves the API over RPC: the methods "api" and "watch" of proto/api_rpc.proto and those of
+/// StreamRelay, each connection with the identity of its client certificate. The connections of
+/// nodes are the relay's way to their agents.
+class RpcServer {
+ public:
+  RpcServer(ApiService& service, StreamRelay& relay, Clock& clock, asio::any_io_executor executor,
+            rpc::ConnectionOptions options = {});
+  /// The same with another way to tell who connects (streams in memory have no certificates).
+  RpcServer(ApiService& service, StreamRelay& relay, Clock& clock, asio::any_io_executor executor,
+            Authenticate authenticate, rpc::ConnectionOptions options = {});
+
+  /// Accepts and serves connections until stop().
+  void serve(std::unique_ptr<Listener> listener);
+  /// Ends all connections; returns when none is served any more.
+  Co<void> stop();
+  std::size_t connections() const { return connections_.size(); }
+
+ private:
+  Co<void> acceptAll(Listener* listener);
+  Co<void> serveConnection(std::unique_ptr<ByteStream> stream);
+  Co<Status> serveStream(api::Api& api, User user, rpc::Stream& stream);
+
+  ApiService& service_;
+  StreamRelay& relay_;
+  Clock& clock_;
+  asio::any_io_executor executor_;
+  Authenticate authenticate_;
+  rpc::ConnectionOptions options_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  std::unordered_set<std::shared_ptr<rpc::Connection>> connections_;
+  bool stopping_ = false;
+  TaskGroup tasks_;
+};
+
+}  // namespace podlab::apiserver

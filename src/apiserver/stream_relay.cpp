@@ -1,0 +1,115 @@
+#include "apiserver/stream_relay.hpp"
+
+#include <utility>
+
+#include <asio.hpp>
+#include <asio/experimental/awaitable_operators.hpp>
+
+#include "api/kinds.hpp"
+#include "apiserver/authorizer.hpp"
+#include "common/sync.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+Status authorizeStream(const User& user, std::string_view verb, api::ResourceId id) {
+  const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
+  return authorize(user, {verb, std::move(id), "", nullptr, nullptr}, nothing);
+}
+
+api::ResourceId podId(const std::string& ns, const std::string& name,
+                      const std::string& subresource) {
+  return {&api::kindFor<corev1::Pod>(), ns, name, subresource};
+}
+
+/// Moves messages until one side ends; why.
+Co<Status> pump(rpc::Stream& from, rpc::Stream& to) {
+  while (true) {
+    auto message = co_await from.receive();
+    if (!message) co_return message.status();
+    const Status sent = co_await to.send(std::move(*message));
+    if (!sent) co_return sent;
+  }
+}
+
+/// Client to agent. A client that has finished may still listen, so this ends by cancellation then.
+Co<Status> pumpUp(rpc::Stream& client, rpc::Stream& agent) {
+  const Status end = co_await pump(client, agent);
+  if (!end.is(Code::kEndOfStream)) co_return end;
+  agent.finish();
+  WaitQueue never;
+  co_await never.wait();
+  co_return end;
+}
+
+}  // namespace
+
+StreamRelay::StreamRelay(std::unique_ptr<api::Api> api, Clock& clock, Rng& rng)
+    : api_(std::move(api)), clock_(clock), rng_(rng) {}
+
+void StreamRelay::connected(const std::string& node, std::shared_ptr<rpc::Connection> connection) {
+  agents_[node] = std::move(connection);
+}
+
+void StreamRelay::disconnected(const std::string& node, const rpc::Connection& connection) {
+  const auto found = agents_.find(node);
+  if (found != agents_.end() && found->second.get() == &connection) agents_.erase(found);
+}
+
+bool StreamRelay::serves(std::string_view method) {
+  return method == "logs" || method == "exec" || method == "reach";
+}
+
+Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
+  auto first = co_await client.receive();
+  if (!first) co_return first.status();
+  const std::string& method = client.method();
+  if (method == "logs") {
+    rpc::LogRequest request;
+    if (Status bad = rpc::decode(*first, request); !bad) co_return bad;
+    auto pod = podId(request.namespace_(), request.pod(), "log");
+    co_return co_await relay(std::move(user), client, std::move(*first), std::move(pod));
+  }
+  if (method == "exec") {
+    rpc::ExecRequest request;
+    if (Status bad = rpc::decode(*first, request); !bad) co_return bad;
+    auto pod = podId(request.namespace_(), request.pod(), "exec");
+    co_return co_await relay(std::move(user), client, std::move(*first), std::move(pod));
+  }
+  co_return co_await reach(std::move(user), client, std::move(*first));
+}
+
+Co<Result<std::unique_ptr<rpc::Stream>>> StreamRelay::openAt(std::string node, std::string method) {
+  const auto found = agents_.find(node);
+  if (found == agents_.end()) {
+    co_return Status(Code::kUnavailable,
+                     "node \"" + node +
+                         "\" is not connected: its agent does not run, or cannot "
+                         "reach the server");
+  }
+  const auto connection = found->second;
+  co_return co_await connection->open(std::move(method));
+}
+
+Co<Status> StreamRelay::relay(User user, rpc::Stream& client, std::string first,
+                              api::ResourceId id) {
+  using namespace asio::experimental::awaitable_operators;
+  const std::string_view verb = id.subresource == "log" ? "get" : "create";
+  if (Status denied = authorizeStream(user, verb, id); !denied) co_return denied;
+  id.subresource.clear();
+  auto found = co_await api_->get(id);
+  if (!found) co_return found.status();
+  const std::string node = api::as<corev1::Pod>(*found).spec().nodename();
+  if (node.empty()) {
+    co_return Status(Code::kBadRequest, "pod " + id.name + " does not have a host assigned");
+  }
+  auto agent = co_await openAt(node, client.method());
+  if (!agent) co_return agent.status();
+  const Status sent = co_await (*agent)->send(std::move(first));
+  if (!sent) co_return sent;
+  const auto end = co_await (pump(**agent, client) || pumpUp(client, **agent));
+  const Status why = std::visit([](const Status& status) { return status; }, end);
+  co_return why.is(Code::kEndOfStream) ? Status() : why;
+}
+
+}  // namespace podlab::apiserver

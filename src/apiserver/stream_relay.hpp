@@ -1,0 +1,49 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "agent_rpc.pb.h"
+
+#include "api/api.hpp"
+#include "apiserver/identity.hpp"
+#include "common/clock.hpp"
+#include "common/rng.hpp"
+#include "transport/rpc.hpp"
+
+namespace podlab::apiserver {
+
+/// Takes clients' streams to the agents, over the connections that the agents themselves opened:
+/// the methods "logs", "exec" and "reach" of proto/agent_rpc.proto. Both directions wait for their
+/// slower end.
+class StreamRelay {
+ public:
+  /// `api` may read all pods.
+  StreamRelay(std::unique_ptr<api::Api> api, Clock& clock, Rng& rng);
+
+  /// The latest connection of a node serves its streams.
+  void connected(const std::string& node, std::shared_ptr<rpc::Connection> connection);
+  /// Ignored when the node has a newer connection.
+  void disconnected(const std::string& node, const rpc::Connection& connection);
+  bool isConnected(const std::string& node) const { return agents_.contains(node); }
+
+  static bool serves(std::string_view method);
+  /// Serves one stream of a client until it ends. Failures say what is missing: the pod, its node,
+  /// or the agent's connection.
+  Co<Status> serve(User user, rpc::Stream& client);
+
+ private:
+  struct Session;
+  Co<Status> relay(User user, rpc::Stream& client, std::string first, api::ResourceId pod);
+  Co<Status> reach(User user, rpc::Stream& client, std::string first);
+  Co<Result<std::unique_ptr<rpc::Stream>>> openAt(std::string node, std::string method);
+  Co<Result<rpc::ReachReport>> listEndpoints(rpc::ReachRequest request);
+
+  std::unique_ptr<api::Api> api_;
+  Clock& clock_;
+  Rng& rng_;
+  std::unordered_map<std::string, std::shared_ptr<rpc::Connection>> agents_;
+};
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,178 @@
+#include "apiserver/watch_cache.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/log.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+constexpr std::string_view kRegistry = "/registry/";
+constexpr Duration kTick = std::chrono::minutes(1);
+constexpr Duration kRetryDelay = std::chrono::seconds(1);
+constexpr std::int64_t kPageSize = 5000;
+/// How many revisions of history a starting server reads again.
+constexpr store::Revision kReplayedRevisions = 10000;
+
+}  // namespace
+
+std::string storePrefix(const api::Kind& kind) {
+  std::string prefix(kRegistry);
+  if (!kind.group.empty()) prefix.append(kind.group).append("/");
+  return prefix.append(kind.plural).append("/");
+}
+
+WatchCache::Expected::Expected(WatchCache& cache, std::string key, std::string value,
+                               api::MutableObjectPtr object)
+    : cache_(cache), key_(std::move(key)), value_(std::move(value)), object_(std::move(object)) {
+  cache_.expected_[key_].push_back(this);
+}
+
+WatchCache::Expected::~Expected() {
+  const auto found = cache_.expected_.find(key_);
+  std::erase(found->second, this);
+  if (found->second.empty()) cache_.expected_.erase(found);
+}
+
+WatchCache::WatchCache(store::Store& store, Clock& clock, asio::any_io_executor executor)
+    : store_(store), clock_(clock), tasks_(std::move(executor)) {
+  for (const api::Kind& kind : api::kinds()) {
+    auto& cache = caches_[&kind] = std::make_unique<KindCache>(kind, clock);
+    byPrefix_[storePrefix(kind)] = cache.get();
+  }
+}
+
+WatchCache::~WatchCache() {
+  if (tick_ != 0) clock_.cancel(tick_);
+}
+
+Co<Status> WatchCache::start() {
+  const store::Revision current = store_.currentRevision();
+  const store::Revision earliest =
+      std::max(store_.compactedRevision(), current - kReplayedRevisions);
+  auto loaded = co_await load(std::max<store::Revision>(earliest, 1));
+  if (!loaded) loaded = co_await load(0);
+  if (!loaded) co_return loaded.status().withContext("cannot read the store");
+  tasks_.spawn("watch_cache", follow(std::move(*loaded)));
+  scheduleTick();
+  co_return co_await waitFor(current);
+}
+
+Co<void> WatchCache::stop() {
+  stopped_ = true;
+  advanced_.notifyAll();
+  co_await tasks_.cancelAndJoin();
+}
+
+Co<Status> WatchCache::waitFor(store::Revision revision) {
+  while (revision_ < revision) {
+    if (stopped_) co_return Status(Code::kUnavailable, "the server is stopping");
+    co_await advanced_.wait();
+  }
+  co_return Status();
+}
+
+void WatchCache::scheduleTick() {
+  tick_ = clock_.scheduleIn(kTick, [this] {
+    for (auto& [kind, cache] : caches_) {
+      cache->sendBookmarks(revision_);
+      cache->trimHistory();
+    }
+    scheduleTick();
+  });
+}
+
+KindCache* WatchCache::cacheOf(std::string_view key, std::string_view& prefix) const {
+  auto next = byPrefix_.upper_bound(key);
+  if (next == byPrefix_.begin()) return nullptr;
+  --next;
+  if (!key.starts_with(next->first)) return nullptr;
+  prefix = next->first;
+  return next->second;
+}
+
+Result<api::ObjectPtr> WatchCache::decode(const api::Kind& kind, const store::KeyValue& kv) const {
+  auto object = kind.make();
+  if (!object->ParseFromString(kv.value)) {
+    return Status(Code::kInternal, "the stored value of " + kv.key + " is damaged");
+  }
+  setRevision(*object, kv.modRevision);
+  return api::ObjectPtr(std::move(object));
+}
+
+api::ObjectPtr WatchCache::objectOf(const api::Kind& kind, const store::KeyValue& kv) {
+  if (const auto found = expected_.find(kv.key); found != expected_.end()) {
+    for (Expected* expected : found->second) {
+      if (expected->object_ == nullptr || expected->value_ != kv.value) continue;
+      api::MutableObjectPtr object = std::move(expected->object_);
+      setRevision(*object, kv.modRevision);
+      return object;
+    }
+  }
+  auto decoded = decode(kind, kv);
+  if (decoded) return std::move(*decoded);
+  logError("object_unreadable", {{"key", kv.key}, {"error", decoded.status()}});
+  return nullptr;
+}
+
+// Reads everything as of `revision` (0: now) into the caches; the watcher goes on from there.
+Co<Result<WatchCache::WatcherPtr>> WatchCache::load(store::Revision revision) {
+  std::map<KindCache*, KindCache::Objects> objects;
+  store::RangeRequest page{std::string(kRegistry), store::prefixEnd(kRegistry), kPageSize,
+                           revision};
+  for (bool more = true; more;) {
+    auto result = co_await store_.range(page);
+    if (!result) co_return result.status();
+    for (const auto& kv : result->items) {
+      std::string_view prefix;
+      KindCache* cache = cacheOf(kv.key, prefix);
+      if (cache == nullptr) continue;
+      if (auto object = objectOf(cache->kind(), kv)) {
+        objects[cache].emplace(kv.key.substr(prefix.size()), std::move(object));
+      }
+    }
+    page.revision = result->revision;
+    more = result->remaining > 0;
+    if (more) page.start = result->items.back().key + '\0';
+  }
+  auto watcher = co_await store_.watch(std::string(kRegistry), page.end, page.revision);
+  if (!watcher) co_return watcher.status();
+  for (auto& [kind, cache] : caches_) cache->reset(std::move(objects[cache.get()]), page.revision);
+  revision_ = page.revision;
+  advanced_.notifyAll();
+  co_return std::move(*watcher);
+}
+
+Co<void> WatchCache::follow(WatcherPtr watcher) {
+  while (true) {
+    auto batch = co_await watcher->next();
+    if (batch) {
+      apply(*batch);
+      continue;
+    }
+    logWarning("store_watch_lost", {{"error", batch.status()}});
+    auto loaded = co_await load(0);
+    while (!loaded) {
+      co_await clock_.sleepFor(kRetryDelay);
+      loaded = co_await load(0);
+    }
+    watcher = std::move(*loaded);
+  }
+}
+
+void WatchCache::apply(const store::Watcher::Batch& batch) {
+  for (const auto& event : batch.events) {
+    std::string_view prefix;
+    KindCache* cache = cacheOf(event.kv.key, prefix);
+    if (cache == nullptr) continue;
+    const std::string key = event.kv.key.substr(prefix.size());
+    api::ObjectPtr now;
+    if (event.type == store::Event::Type::kPut) now = objectOf(cache->kind(), event.kv);
+    cache->apply(key, std::move(now), event.kv.modRevision);
+  }
+  revision_ = std::max(revision_, batch.revision);
+  advanced_.notifyAll();
+}
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,80 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+
+#include "apiserver/kind_cache.hpp"
+#include "common/sync.hpp"
+#include "store/store.hpp"
+
+namespace podlab::apiserver {
+
+/// Where a kind's objects lie in the store: "/registry/[GROUP/]PLURAL/". An object's key adds
+/// "NAMESPACE/NAME" or "NAME".
+std::string storePrefix(const api::Kind& kind);
+
+/// The caches of all kinds, fed by one watch of the store, so that they share one revision: gets,
+/// lists and watches cost the store nothing. A writer waits for waitFor(its revision), so that
+/// every later read sees the write.
+class WatchCache {
+ public:
+  WatchCache(store::Store& store, Clock& clock, asio::any_io_executor executor);
+  ~WatchCache();
+
+  /// Loads the store's contents together with the history that it still has, so that watches go on
+  /// over a restart of the server.
+  Co<Status> start();
+  Co<void> stop();
+
+  KindCache& of(const api::Kind& kind) { return *caches_.at(&kind); }
+  /// Every change up to here is in the caches.
+  store::Revision revision() const { return revision_; }
+  /// Until `revision` is in the caches; kUnavailable when stopped.
+  Co<Status> waitFor(store::Revision revision);
+  /// The object of a stored value.
+  Result<api::ObjectPtr> decode(const api::Kind& kind, const store::KeyValue& kv) const;
+
+  /// While it lives, the change that writes `value` under `key` takes `object` instead of decoding
+  /// the value again.
+  class Expected {
+   public:
+    Expected(WatchCache& cache, std::string key, std::string value, api::MutableObjectPtr object);
+    ~Expected();
+    Expected(const Expected&) = delete;
+    Expected& operator=(const Expected&) = delete;
+
+   private:
+    friend class WatchCache;
+    WatchCache& cache_;
+    std::string key_;
+    std::string value_;
+    api::MutableObjectPtr object_;
+  };
+
+ private:
+  using WatcherPtr = std::unique_ptr<store::Watcher>;
+  Co<Result<WatcherPtr>> load(store::Revision revision);
+  Co<void> follow(WatcherPtr watcher);
+  void apply(const store::Watcher::Batch& batch);
+  api::ObjectPtr objectOf(const api::Kind& kind, const store::KeyValue& kv);
+  KindCache* cacheOf(std::string_view key, std::string_view& prefix) const;
+  void scheduleTick();
+
+  store::Store& store_;
+  Clock& clock_;
+  std::unordered_map<const api::Kind*, std::unique_ptr<KindCache>> caches_;
+  std::map<std::string, KindCache*, std::less<>> byPrefix_;
+  std::unordered_map<std::string, std::vector<Expected*>> expected_;
+  store::Revision revision_ = 0;
+  bool stopped_ = false;
+  WaitQueue advanced_;
+  Clock::TimerId tick_ = 0;
+  TaskGroup tasks_;
+};
+
+}  // namespace podlab::apiserver
