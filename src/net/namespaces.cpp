@@ -79,28 +79,28 @@ Result<MountState> mountState(const std::string& folder) {
 
 }  // namespace
 
-Result<NamespaceScope> NamespaceScope::enter() {
-  NamespaceScope scope;
-  for (auto [path, fd] : {std::pair{kNetwork, &scope.network_}, std::pair{kIpc, &scope.ipc_},
-                          std::pair{kUts, &scope.uts_}}) {
-    auto file = openFile(path, O_RDONLY);
-    if (!file) return file.status();
-    *fd = std::move(*file);
-  }
-  return scope;
-}
-
 NamespaceScope::~NamespaceScope() {
-  for (auto [fd, kind] : {std::pair{&network_, CLONE_NEWNET}, std::pair{&ipc_, CLONE_NEWIPC},
-                          std::pair{&uts_, CLONE_NEWUTS}}) {
-    if (*fd && ::setns(fd->get(), kind) < 0) {
+  for (const auto& [kind, origin] : origins_) {
+    if (::setns(origin.get(), kind) < 0) {
       logError("namespace_lost", {{"error", errnoStatus(errno, "return to a namespace")}});
       std::abort();
     }
   }
 }
 
+Status NamespaceScope::remember(int flags) {
+  for (auto [path, kind] : {std::pair{kNetwork, CLONE_NEWNET}, std::pair{kIpc, CLONE_NEWIPC},
+                            std::pair{kUts, CLONE_NEWUTS}}) {
+    if (!(flags & kind) || origins_.contains(kind)) continue;
+    auto file = openFile(path, O_RDONLY);
+    if (!file) return file.status();
+    origins_[kind] = std::move(*file);
+  }
+  return Status();
+}
+
 Status NamespaceScope::joinNetwork(const std::string& path) {
+  if (Status status = remember(CLONE_NEWNET); !status) return status;
   auto file = openFile(path, O_RDONLY);
   if (!file) return file.status();
   if (::setns(file->get(), CLONE_NEWNET) < 0) {
@@ -110,6 +110,7 @@ Status NamespaceScope::joinNetwork(const std::string& path) {
 }
 
 Status NamespaceScope::unshare(int flags) {
+  if (Status status = remember(flags); !status) return status;
   return ::unshare(flags) < 0 ? errnoStatus(errno, "make namespaces") : Status();
 }
 
@@ -202,13 +203,12 @@ Result<NamespacePaths> NamespacePins::create(const std::string& id, const Wanted
   if (::mkdir(base.c_str(), 0711) < 0) return errnoStatus(errno, "make " + base);
   const NamespacePaths made = paths(id, wanted);
   auto build = [&]() -> Status {
-    auto scope = NamespaceScope::enter();
-    if (!scope) return scope.status();
+    NamespaceScope scope;
     int flags = 0;
     if (wanted.network) flags |= CLONE_NEWNET;
     if (wanted.ipc) flags |= CLONE_NEWIPC;
     if (wanted.uts) flags |= CLONE_NEWUTS;
-    if (Status done = scope->unshare(flags); !done) return done;
+    if (Status done = scope.unshare(flags); !done) return done;
     if (wanted.uts && ::sethostname(wanted.hostname.data(), wanted.hostname.size()) < 0) {
       return errnoStatus(errno, "set the hostname \"" + wanted.hostname + "\"");
     }

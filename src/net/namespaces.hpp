@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -13,26 +14,22 @@
 
 namespace podlab::net {
 
-/// Remembers the calling thread's network, IPC and UTS namespaces and brings the thread back to
-/// them in the end; a thread that cannot come back ends the process, for everything it does later
-/// would happen in the wrong place.
+/// Takes the calling thread into other namespaces and back in the end; a thread that cannot come
+/// back ends the process, for everything it does later would happen in the wrong place.
 class NamespaceScope {
  public:
-  static Result<NamespaceScope> enter();
-  NamespaceScope(NamespaceScope&&) = default;
-  NamespaceScope& operator=(NamespaceScope&&) = delete;
+  NamespaceScope() = default;
+  NamespaceScope(NamespaceScope&&) = delete;
   ~NamespaceScope();
 
   /// Moves the thread into the network namespace of this file.
   Status joinNetwork(const std::string& path);
-  /// Moves the thread into new namespaces (CLONE_NEW* flags of these three kinds).
+  /// Moves the thread into new namespaces (CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS).
   Status unshare(int flags);
 
  private:
-  NamespaceScope() = default;
-  UniqueFd network_;
-  UniqueFd ipc_;
-  UniqueFd uts_;
+  Status remember(int flags);
+  std::map<int, UniqueFd> origins_;  // by CLONE_NEW*
 };
 
 /// Runs `job` (returning a Status or Result) on this thread in the network namespace of `path`;
@@ -40,9 +37,8 @@ class NamespaceScope {
 template <typename F>
 auto inNetworkNamespace(const std::string& path, F job) -> std::invoke_result_t<F> {
   if (path.empty()) return job();
-  auto scope = NamespaceScope::enter();
-  if (!scope) return scope.status();
-  if (Status joined = scope->joinNetwork(path); !joined) return joined;
+  NamespaceScope scope;
+  if (Status joined = scope.joinNetwork(path); !joined) return joined;
   return job();
 }
 

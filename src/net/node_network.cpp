@@ -1,6 +1,8 @@
 #include "net/node_network.hpp"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 #include "net/namespaces.hpp"
 
@@ -95,11 +97,6 @@ Result<IpAddress> underlayOf(const OverlayPeer& peer, Family family) {
                                     " address on the underlay, where this node needs one");
 }
 
-template <typename T>
-bool holds(const std::vector<T>& items, const T& item) {
-  return std::ranges::find(items, item) != items.end();
-}
-
 }  // namespace
 
 std::string vxlanName(std::uint32_t id) {
@@ -184,27 +181,33 @@ Status removeNode(NetlinkSocket& socket) {
   return socket.executeAll(std::move(messages));
 }
 
-Result<NodeTables> tablesFor(const NodeLayout& layout, const NodeLinks& links,
-                             const std::vector<OverlayPeer>& peers) {
-  NodeTables tables;
+PlannedTables planTables(const NodeLayout& layout, const NodeLinks& links,
+                         const std::vector<OverlayPeer>& peers) {
+  PlannedTables plan;
+  auto refuse = [&](const Status& problem) {
+    if (plan.problem.ok()) plan.problem = problem;
+  };
   for (const Cidr& range : layout.ranges) {
     Route own;
     own.destination = range;
     own.linkIndex = links.bridge;
-    tables.routes.push_back(own);
+    plan.tables.routes.push_back(own);
   }
   for (const Cidr& range : layout.clusterRanges) {
     Route rest;
     rest.destination = range;
     rest.unreachable = true;
     rest.metric = kUnreachableMetric;
-    tables.routes.push_back(rest);
+    plan.tables.routes.push_back(rest);
   }
   for (const OverlayPeer& peer : peers) {
     if (layout.vxlan) {
       auto remote = underlayOf(peer, layout.underlay.addresses.front().family());
-      if (!remote) return remote.status();
-      tables.fdb.push_back({links.vxlan, peer.vxlanMac, *remote});
+      if (!remote) {
+        refuse(remote.status());
+        continue;
+      }
+      plan.tables.fdb.push_back({links.vxlan, peer.vxlanMac, *remote});
     }
     for (const Cidr& range : peer.ranges) {
       Route route;
@@ -212,17 +215,20 @@ Result<NodeTables> tablesFor(const NodeLayout& layout, const NodeLinks& links,
       if (layout.vxlan) {
         route.gateway = NodeLayout::overlayAddress(range);
         route.linkIndex = links.vxlan;
-        tables.neighbours.push_back({links.vxlan, *route.gateway, peer.vxlanMac});
+        plan.tables.neighbours.push_back({links.vxlan, *route.gateway, peer.vxlanMac});
       } else {
         auto hop = underlayOf(peer, range.family());
-        if (!hop) return hop.status();
+        if (!hop) {
+          refuse(hop.status());
+          continue;
+        }
         route.gateway = *hop;
         route.linkIndex = layout.underlay.linkIndex;
       }
-      tables.routes.push_back(std::move(route));
+      plan.tables.routes.push_back(std::move(route));
     }
   }
-  return tables;
+  return plan;
 }
 
 Result<NodeTables> readTables(NetlinkSocket& socket, const NodeLinks& links) {
@@ -243,40 +249,46 @@ Result<NodeTables> readTables(NetlinkSocket& socket, const NodeLinks& links) {
 }
 
 std::vector<NetlinkMessage> tableChanges(const NodeTables& actual, const NodeTables& desired) {
+  auto setOf = [](const auto& items) { return std::set(items.begin(), items.end()); };
+  const auto actualRoutes = setOf(actual.routes);
+  const auto actualNeighbours = setOf(actual.neighbours);
+  const auto actualFdb = setOf(actual.fdb);
+  const auto desiredFdb = setOf(desired.fdb);
+  // What names an entry in the kernel: one that only changes is replaced, without a moment in which
+  // there is none.
+  auto routeKey = [](const Route& r) { return std::tuple(r.destination, r.metric, r.unreachable); };
+  std::set<std::tuple<Cidr, std::uint32_t, bool>> routeKeys;
+  std::set<IpAddress> neighbourKeys;
+  std::set<MacAddress> changedMacs;
+
   std::vector<NetlinkMessage> messages;
+  for (const Route& route : desired.routes) routeKeys.insert(routeKey(route));
   for (const Route& route : actual.routes) {
-    // One that is only to change is replaced below, without a moment in which there is none.
-    bool wanted = std::ranges::any_of(desired.routes, [&](const Route& other) {
-      return other.destination == route.destination && other.metric == route.metric &&
-             other.unreachable == route.unreachable;
-    });
-    if (!wanted) messages.push_back(deleteRoute(route));
+    if (!routeKeys.contains(routeKey(route))) messages.push_back(deleteRoute(route));
   }
   for (const Neighbour& neighbour : desired.neighbours) {
-    if (!holds(actual.neighbours, neighbour)) messages.push_back(replaceNeighbour(neighbour));
+    neighbourKeys.insert(neighbour.address);
+    if (!actualNeighbours.contains(neighbour)) messages.push_back(replaceNeighbour(neighbour));
   }
   for (const FdbEntry& entry : desired.fdb) {
-    if (!holds(actual.fdb, entry)) messages.push_back(replaceFdb(entry));
+    if (actualFdb.contains(entry)) continue;
+    changedMacs.insert(entry.mac);
+    messages.push_back(replaceFdb(entry));
   }
   for (const Route& route : desired.routes) {
-    if (!holds(actual.routes, route)) {
-      messages.push_back(
-          replaceRoute(route, /*onlink=*/!desired.neighbours.empty() && route.gateway.has_value()));
-    }
+    if (actualRoutes.contains(route)) continue;
+    // The gateway of an overlay route is an address that only its neighbour entry knows.
+    const bool onlink = route.gateway && neighbourKeys.contains(*route.gateway);
+    messages.push_back(replaceRoute(route, onlink));
   }
   for (const Neighbour& neighbour : actual.neighbours) {
-    bool wanted = std::ranges::any_of(desired.neighbours, [&](const Neighbour& other) {
-      return other.address == neighbour.address;
-    });
-    if (!wanted) messages.push_back(deleteNeighbour(neighbour));
+    if (!neighbourKeys.contains(neighbour.address)) messages.push_back(deleteNeighbour(neighbour));
   }
   for (const FdbEntry& entry : actual.fdb) {
     // Replacing an entry of the same MAC has already removed this destination.
-    bool replaced =
-        !holds(desired.fdb, entry) && std::ranges::any_of(desired.fdb, [&](const FdbEntry& other) {
-          return other.mac == entry.mac && !holds(actual.fdb, other);
-        });
-    if (!holds(desired.fdb, entry) && !replaced) messages.push_back(deleteFdb(entry));
+    if (!desiredFdb.contains(entry) && !changedMacs.contains(entry.mac)) {
+      messages.push_back(deleteFdb(entry));
+    }
   }
   return messages;
 }

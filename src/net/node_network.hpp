@@ -63,11 +63,15 @@ struct NodeTables {
   std::vector<FdbEntry> fdb;          ///< of the VXLAN device
 };
 
+struct PlannedTables {
+  NodeTables tables;
+  Status problem;  ///< of the first peer that cannot be served; the others are
+};
 /// The entries for this node's own range, the cluster's and each peer's: one route a range, one
-/// neighbour a range, one forwarding entry a peer. A peer without an address of the family that is
-/// needed is an error that names it.
-Result<NodeTables> tablesFor(const NodeLayout& layout, const NodeLinks& links,
-                             const std::vector<OverlayPeer>& peers);
+/// neighbour a range, one forwarding entry a peer. A peer without an underlay address of the family
+/// that is needed is a problem.
+PlannedTables planTables(const NodeLayout& layout, const NodeLinks& links,
+                         const std::vector<OverlayPeer>& peers);
 Result<NodeTables> readTables(NetlinkSocket& socket, const NodeLinks& links);
 /// The requests from one to the other: a route goes before the entries it needs and comes after
 /// them.

@@ -128,9 +128,9 @@ std::string podUidOfAlias(const std::string& alias) {
   return alias.starts_with(kPodAliasPrefix) ? alias.substr(sizeof kPodAliasPrefix - 1) : "";
 }
 
-Status ensurePodLink(NetlinkSocket& node, NetlinkSocket& pod, int podNamespaceFd,
-                     const NodeLayout& layout, const NodeLinks& links, const PodLink& link,
-                     bool exactAddresses) {
+Result<int> ensurePodLink(NetlinkSocket& node, NetlinkSocket& pod, int podNamespaceFd,
+                          const NodeLayout& layout, const NodeLinks& links, const PodLink& link,
+                          bool exactAddresses) {
   auto port = ensureNodeEnd(node, podNamespaceFd, layout, links, link);
   if (!port) return port.status();
   LinkSettings settings;
@@ -147,7 +147,8 @@ Status ensurePodLink(NetlinkSocket& node, NetlinkSocket& pod, int podNamespaceFd
     messages.push_back(replaceNeighbour({links.bridge, address, mac}));
   }
   if (Status status = node.executeAll(std::move(messages)); !status) return status;
-  return ensurePodEnd(pod, layout, link, exactAddresses);
+  if (Status status = ensurePodEnd(pod, layout, link, exactAddresses); !status) return status;
+  return port->index;
 }
 
 Status removePodLink(NetlinkSocket& node, const std::string& podUid) {

@@ -30,10 +30,10 @@ std::string podUidOfAlias(const std::string& alias);
 
 /// Makes or repairs both ends; `pod` is a socket of the namespace `podNamespaceFd`. With
 /// `exactAddresses` addresses that are not the pod's go; otherwise they stay, since a pod may give
-/// itself more.
-Status ensurePodLink(NetlinkSocket& node, NetlinkSocket& pod, int podNamespaceFd,
-                     const NodeLayout& layout, const NodeLinks& links, const PodLink& link,
-                     bool exactAddresses);
+/// itself more. Returns the index of the node's end.
+Result<int> ensurePodLink(NetlinkSocket& node, NetlinkSocket& pod, int podNamespaceFd,
+                          const NodeLayout& layout, const NodeLinks& links, const PodLink& link,
+                          bool exactAddresses);
 
 /// Deletes the pair; absent is OK.
 Status removePodLink(NetlinkSocket& node, const std::string& podUid);

@@ -1,4 +1,5 @@
 #pragma once
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,7 +21,7 @@ struct LinkAddress {
   IpAddress address;
   int prefix = 0;
   bool linkLocal = false;
-  bool operator==(const LinkAddress&) const = default;
+  auto operator<=>(const LinkAddress&) const = default;
 };
 /// Of one link, or of all (0).
 Result<std::vector<LinkAddress>> listAddresses(NetlinkSocket& socket, int linkIndex = 0);
@@ -38,7 +39,7 @@ struct Route {
   std::uint32_t metric = 0;  ///< the kernel makes an IPv6 metric of 0 to 1024
   std::uint8_t protocol = kRouteProtocol;
   std::string toString() const;
-  bool operator==(const Route&) const = default;
+  auto operator<=>(const Route&) const = default;
 };
 /// Routes of the main table, of one protocol or of all (0).
 Result<std::vector<Route>> listRoutes(NetlinkSocket& socket, Family family,
@@ -53,7 +54,7 @@ struct Neighbour {
   int linkIndex = 0;
   IpAddress address;
   MacAddress mac;
-  bool operator==(const Neighbour&) const = default;
+  auto operator<=>(const Neighbour&) const = default;
 };
 /// Permanent entries of a link, of both families.
 Result<std::vector<Neighbour>> listNeighbours(NetlinkSocket& socket, int linkIndex);
@@ -66,7 +67,7 @@ struct FdbEntry {
   int linkIndex = 0;
   MacAddress mac;
   std::optional<IpAddress> destination;
-  bool operator==(const FdbEntry&) const = default;
+  auto operator<=>(const FdbEntry&) const = default;
 };
 /// Entries of a VXLAN device.
 Result<std::vector<FdbEntry>> listVxlanFdb(NetlinkSocket& socket, int linkIndex);

@@ -1,0 +1,48 @@
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+
+#include "common/co.hpp"
+#include "common/status.hpp"
+
+namespace podlab::net {
+
+/// Something changed in a network namespace.
+struct NetworkEvent {
+  enum class Table { kLink, kAddress, kRoute, kNeighbour };
+  Table table = Table::kLink;
+  bool removed = false;
+  int linkIndex = 0;  ///< 0 for routes without one link
+  std::optional<int>
+      namespaceId;  ///< of another namespace that has an id here; nullopt: the monitor's own
+};
+
+/// Changes of links, addresses, routes and neighbours (bridge and VXLAN forwarding entries too) of
+/// one network namespace, and of all namespaces that it has an id for, so that one socket watches a
+/// node and its pods.
+class NetlinkMonitor {
+ public:
+  /// In the namespace of `networkPath`; empty: the calling thread's.
+  static Result<std::unique_ptr<NetlinkMonitor>> open(asio::any_io_executor executor,
+                                                      const std::string& networkPath);
+  ~NetlinkMonitor();
+
+  struct Batch {
+    std::vector<NetworkEvent> events;
+    bool lost = false;  ///< more came than the socket could hold: anything may have changed
+  };
+  /// What has come since the last call, at least one event. Throws operation_aborted when
+  /// cancelled.
+  Co<Result<Batch>> next();
+
+ private:
+  struct State;
+  explicit NetlinkMonitor(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace podlab::net
