@@ -39,7 +39,7 @@ void fillContainerStatus(corev1::ContainerStatus& out, const ContainerView& in, 
       state.mutable_waiting()->set_reason(in.waitingReason.empty() ? std::string(defaultReason)
                                                                    : in.waitingReason);
       if (!in.waitingMessage.empty()) state.mutable_waiting()->set_message(in.waitingMessage);
-      if (in.ended) *last.mutable_terminated() = *in.ended;
+      if (in.ended || in.previous) *last.mutable_terminated() = in.ended ? *in.ended : *in.previous;
       break;
     case Phase::kRunning:
       *state.mutable_running()->mutable_startedat() =
@@ -125,7 +125,7 @@ std::string_view podPhase(const corev1::PodSpec& spec, const PodView& view) {
   for (const auto& container : view.containers) {
     if (container.phase == Phase::kRunning) {
       ++running;
-    } else if (container.ended) {
+    } else if (container.ended || container.previous) {
       ++stopped;
       if (container.phase == Phase::kTerminated && container.ended->exitcode() == 0) ++good;
     } else {

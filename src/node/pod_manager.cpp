@@ -1,0 +1,132 @@
+#include "node/pod_manager.hpp"
+
+#include <utility>
+
+#include "common/log.hpp"
+
+namespace podlab::node {
+
+PodManager::PodManager(PodServices services)
+    : services_(std::move(services)), tasks_(services_.executor) {
+  services_.addressFreed = [this] { retrySetUp(); };
+  services_.runtime.onChange([this](const std::string& id) {
+    auto worker = workers_.find(id.substr(0, id.find('_')));
+    if (worker != workers_.end()) worker->second->containerChanged(id);
+  });
+}
+
+PodManager::~PodManager() {
+  services_.runtime.onChange([](const std::string&) {});
+}
+
+Co<Status> PodManager::recover() {
+  auto containers = co_await services_.runtime.list();
+  if (!containers.ok())
+    co_return containers.status().withContext("cannot list the node's containers");
+  auto sandboxes = co_await services_.dataplane.listSandboxes();
+  if (!sandboxes.ok()) co_return sandboxes.status().withContext("cannot list the node's sandboxes");
+  auto loaded = services_.checkpoints.loadPods();
+  for (const auto& uid : loaded.unreadable) remains_[uid];
+  for (const auto& owner : services_.addresses.owners()) remains_[owner];
+  for (auto& status : *containers) remains_[status.podUid].containers.push_back(std::move(status));
+  for (const auto& uid : *sandboxes) remains_[uid].sandbox = true;
+  for (auto& record : loaded.pods) {
+    auto pod = std::make_shared<const corev1::Pod>(record.pod());
+    remains_[pod->metadata().uid()].record = std::move(record);
+    start(std::move(pod));
+  }
+  logInfo("pods_recovered", {{"pods", workers_.size()}, {"unclaimed", remains_.size()}});
+  co_return Status();
+}
+
+void PodManager::start(std::shared_ptr<const corev1::Pod> pod) {
+  std::string uid = pod->metadata().uid();
+  PodRemains remains;
+  if (auto found = remains_.find(uid); found != remains_.end()) {
+    remains = std::move(found->second);
+    remains_.erase(found);
+  }
+  services_.statuses.observe(pod);
+  auto worker = std::make_unique<PodWorker>(services_, std::move(pod), std::move(remains));
+  workers_[uid] = std::move(worker);
+  tasks_.spawn("pod " + uid, runWorker(uid));
+}
+
+Co<void> PodManager::runWorker(std::string uid) {
+  co_await workers_.at(uid)->run();
+  if (!workers_.at(uid)->isRemovedAtServer()) gone_.insert(uid);
+  workers_.erase(uid);
+}
+
+void PodManager::upsert(const api::ObjectPtr& object) {
+  auto pod = api::share<corev1::Pod>(object);
+  const auto& uid = pod->metadata().uid();
+  if (gone_.contains(uid)) return;
+  services_.statuses.observe(object);
+  if (auto worker = workers_.find(uid); worker != workers_.end()) {
+    worker->second->update(std::move(pod));
+  } else {
+    start(std::move(pod));
+  }
+}
+
+void PodManager::removed(const api::ObjectPtr& last) {
+  const auto& pod = api::as<corev1::Pod>(last);
+  gone_.erase(pod.metadata().uid());
+  auto worker = workers_.find(pod.metadata().uid());
+  if (worker != workers_.end()) worker->second->removedAtServer(&pod);
+}
+
+Co<void> PodManager::reconcile(std::vector<api::ObjectPtr> present) {
+  std::set<std::string> uids;
+  for (const auto& pod : present) uids.insert(api::meta(*pod).uid());
+  for (auto& [uid, worker] : workers_) {
+    if (!uids.contains(uid)) worker->removedAtServer(nullptr);
+  }
+  auto unclaimed = std::exchange(remains_, {});
+  for (auto& [uid, remains] : unclaimed) co_await removeRemains(uid, std::move(remains));
+}
+
+Co<void> PodManager::removeRemains(std::string uid, PodRemains remains) {
+  logInfo("remains_removed",
+          {{"uid", uid}, {"containers", remains.containers.size()}, {"sandbox", remains.sandbox}});
+  Status worst;
+  auto keep = [&worst](Status status) {
+    if (worst.ok()) worst = std::move(status);
+  };
+  for (const auto& container : remains.containers)
+    keep(co_await services_.runtime.remove(container.id));
+  keep(co_await services_.runtime.removePidNamespace(uid));
+  keep(co_await services_.dataplane.removeSandbox(uid));
+  keep(co_await services_.volumes.tearDown(uid));
+  keep(co_await services_.addresses.release(uid));
+  keep(services_.checkpoints.removePod(uid));
+  if (!worst.ok()) logError("remains_not_removed", {{"uid", uid}, {"error", worst}});
+}
+
+void PodManager::retrySetUp() {
+  for (auto& [uid, worker] : workers_) worker->retrySetUp();
+}
+
+Co<void> PodManager::stop() {
+  co_await tasks_.cancelAndJoin();
+  for (auto& [uid, worker] : workers_) co_await worker->stop();
+  workers_.clear();
+}
+
+const PodWorker* PodManager::find(std::string_view ns, std::string_view name) const {
+  const PodWorker* found = nullptr;
+  for (const auto& [uid, worker] : workers_) {
+    const auto& metadata = worker->pod().metadata();
+    if (metadata.namespace_() != ns || metadata.name() != name) continue;
+    if (found == nullptr || !metadata.has_deletiontimestamp()) found = worker.get();
+  }
+  return found;
+}
+
+const PodWorker* PodManager::findByUid(const std::string& uid) const {
+  auto worker = workers_.find(uid);
+  return worker == workers_.end() ? nullptr : worker->second.get();
+}
+
+}  // namespace podlab::node

@@ -1,0 +1,415 @@
+// What a PodWorker does, as opposed to when: each function is one operation that ends by waking the
+// state machine.
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "api/kinds.hpp"
+#include "api/times.hpp"
+#include "common/log.hpp"
+#include "node/pod_container.hpp"
+
+namespace podlab::node {
+namespace {
+
+using client::EventClass;
+using Phase = ContainerView::Phase;
+
+/// Between tries to make the sandbox or the volumes: kubelet's period for pods whose sync failed.
+constexpr Duration kSetUpRetry = std::chrono::seconds(10);
+constexpr Duration kPullErrorShown = std::chrono::seconds(1);
+constexpr Duration kKillRetry = std::chrono::seconds(1);
+constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
+constexpr Duration kLastRetry = std::chrono::seconds(30);
+/// As containerd and kubelet report a program that cannot be executed.
+constexpr int kStartErrorExitCode = 128;
+
+}  // namespace
+
+void PodWorker::beginSetUp() {
+  if (sandbox_ == Step::kTodo) {
+    sandbox_ = Step::kBusy;
+    bool storageToo = storage_ == Step::kTodo;
+    if (storageToo) storage_ = Step::kBusy;
+    spawn("sandbox", setUpSandbox(storageToo));
+  } else if (storage_ == Step::kTodo) {
+    storage_ = Step::kBusy;
+    spawn("storage", setUpStorage());
+  }
+}
+
+void PodWorker::failSetUp(std::string_view what, const Status& status) {
+  event(EventClass::kWarning, "FailedCreatePodSandBox",
+        std::string(what) + ": " + status.message());
+  logWarning("pod_set_up_failed", {{"pod", api::keyOf(*pod_)}, {"step", what}, {"error", status}});
+  setUpNotBefore_ = services_.clock.now() + kSetUpRetry;
+}
+
+Co<void> PodWorker::setUpSandbox(bool storageToo) {
+  SandboxSpec spec;
+  spec.podUid = uid_;
+  spec.hostname = podHostname(*pod_, services_.nodeName);
+  spec.hostNetwork = pod_->spec().hostnetwork();
+  if (spec.hostNetwork) {
+    podIps_ = services_.hostIps;
+  } else {
+    auto addresses = co_await services_.addresses.allocate(uid_);
+    if (!addresses.ok()) {
+      sandbox_ = Step::kTodo;
+      if (storageToo) storage_ = Step::kTodo;
+      failSetUp("cannot give the pod an address", addresses.status());
+      wake();
+      co_return;
+    }
+    spec.addresses = *std::move(addresses);
+    podIps_.clear();
+    for (const auto& address : spec.addresses) podIps_.push_back(address.toString());
+  }
+  // From here on, a restarted agent must know of the pod.
+  checkpoint();
+  // The files name the addresses; the rest goes side by side.
+  if (storageToo) spawn("storage", setUpStorage());
+
+  auto namespaces = co_await services_.dataplane.createSandbox(std::move(spec));
+  Status status = namespaces.status();
+  if (status.ok() && pod_->spec().shareprocessnamespace()) {
+    auto shared = co_await services_.runtime.createPidNamespace(uid_);
+    status = shared.status();
+    if (status.ok()) pidNamespace_ = *shared;
+  }
+  if (status.ok()) {
+    namespaces_ = *namespaces;
+    sandbox_ = Step::kDone;
+  } else {
+    sandbox_ = Step::kTodo;
+    failSetUp("cannot create the sandbox", status);
+  }
+  wake();
+}
+
+Co<void> PodWorker::setUpStorage() {
+  Status status = writeEtcFiles();
+  if (status.ok()) {
+    auto folders = co_await services_.volumes.setUp(*pod_);
+    status = folders.status();
+    if (status.ok()) volumes_ = *std::move(folders);
+  }
+  storage_ = status.ok() ? Step::kDone : Step::kTodo;
+  if (!status.ok()) {
+    event(EventClass::kWarning, "FailedMount", "cannot set up the volumes: " + status.message());
+    setUpNotBefore_ = services_.clock.now() + kSetUpRetry;
+  }
+  wake();
+}
+
+Status PodWorker::writeEtcFiles() {
+  auto& files = services_.files;
+  auto hostFile = [&files](const std::string& path) { return files.readFile(path).valueOr(""); };
+  std::string hostname = podHostname(*pod_, services_.nodeName);
+  bool host = pod_->spec().hostnetwork();
+  const std::pair<const char*, std::string> contents[] = {
+      {"hosts", hostsFile(*pod_, hostname, podIps_, host ? hostFile("/etc/hosts") : "",
+                          services_.dns.domain)},
+      {"hostname", hostname + "\n"},
+      {"resolv.conf", resolvConf(*pod_, services_.dns, hostFile("/etc/resolv.conf"))},
+  };
+  Status status = files.createDirectories(folder_.root() + "/etc");
+  for (const auto& [name, content] : contents) {
+    // A file is bind-mounted by inode: one that containers already see stays.
+    if (!status.ok() || files.exists(folder_.etc(name))) continue;
+    status = files.writeFileAtomic(folder_.etc(name), content, 0644, /*durable=*/false);
+  }
+  return status;
+}
+
+Co<void> PodWorker::resolveImage(Container& container) {
+  std::string reference = container.spec.image();
+  auto image = co_await services_.images.resolve(reference);
+  container.busy = false;
+  if (reference != container.spec.image()) {
+    wake();
+    co_return;
+  }
+  if (image.ok()) {
+    container.image = *std::move(image);
+    container.pullBackoff.reset();
+  } else {
+    bool never = container.spec.imagepullpolicy() == "Never";
+    MonoTime now = services_.clock.now();
+    container.pullBackoff.restarted();
+    container.pullNotBefore = now + container.pullBackoff.current();
+    container.pullErrorUntil = std::min(now + kPullErrorShown, container.pullNotBefore);
+    container.pullError = image.status().message();
+    container.view.phase = Phase::kWaiting;
+    container.view.waitingReason = never ? "ErrImageNeverPull" : "ErrImagePull";
+    container.view.waitingMessage =
+        never ? "Container image \"" + reference + "\" is not present with pull policy of Never"
+              : container.pullError;
+    event(container, EventClass::kWarning, never ? "ErrImageNeverPull" : "Failed",
+          never ? container.view.waitingMessage
+                : "Failed to pull image \"" + reference + "\": " + container.pullError);
+  }
+  wake();
+}
+
+void PodWorker::failConfig(Container& container, std::string_view reason, const Status& status) {
+  if (container.configFailed) return;
+  container.configFailed = true;
+  container.view.phase = Phase::kWaiting;
+  container.view.waitingReason = std::string(reason);
+  container.view.waitingMessage = status.message();
+  event(container, EventClass::kWarning, "Failed", "Error: " + status.message());
+}
+
+std::vector<Mount> PodWorker::mounts(const corev1::Container& spec) const {
+  std::vector<Mount> mounts;
+  for (const auto& mount : spec.volumemounts()) {
+    auto folder = volumes_.byName.find(mount.name());
+    if (folder != volumes_.byName.end())
+      mounts.push_back({folder->second, mount.mountpath(), mount.readonly()});
+  }
+  auto add = [&mounts](std::string source, std::string destination) {
+    bool taken = std::ranges::any_of(
+        mounts, [&](const Mount& mount) { return mount.destination == destination; });
+    if (!taken) mounts.push_back({std::move(source), std::move(destination), false});
+  };
+  for (const char* file : {"hosts", "hostname", "resolv.conf"})
+    add(folder_.etc(file), std::string("/etc/") + file);
+  if (!volumes_.sharedMemory.empty()) add(volumes_.sharedMemory, "/dev/shm");
+  return mounts;
+}
+
+PodEnvironment PodWorker::environment() const {
+  PodEnvironment environment;
+  environment.hostname = podHostname(*pod_, services_.nodeName);
+  environment.hostIp = services_.hostIps.empty() ? "" : services_.hostIps.front();
+  environment.podIps = podIps_;
+  return environment;
+}
+
+Co<void> PodWorker::startContainer(Container& container) {
+  Image image = *std::exchange(container.image, std::nullopt);
+  auto program = buildProgram(*pod_, container.spec, image, environment());
+  if (!program.ok()) {
+    container.busy = false;
+    failConfig(container, "CreateContainerConfigError", program.status());
+    wake();
+    co_return;
+  }
+  container.image.reset();
+  container.outdated = false;
+  container.started = false;
+  if (container.view.ended)
+    container.view.previous = std::exchange(container.view.ended, std::nullopt);
+  container.view.phase = Phase::kWaiting;
+  container.view.waitingReason.clear();
+  container.view.waitingMessage.clear();
+  container.view.image = container.spec.image();
+  container.view.imageId = image.id;
+  ++container.attempt;
+  checkpoint();
+
+  ContainerSpec spec;
+  spec.id = containerId(container, container.attempt);
+  spec.podUid = uid_;
+  spec.name = container.spec.name();
+  spec.argv = program->argv;
+  spec.env = program->env;
+  spec.workingDir = program->workingDir;
+  spec.image = std::move(image);
+  spec.namespaces = namespaces_;
+  spec.pidNamespace = pidNamespace_;
+  spec.mounts = mounts(container.spec);
+  spec.logPath = folder_.log(container.spec.name(), container.attempt);
+  spec.tty = container.spec.tty();
+  spec.stdin = container.spec.stdin();
+  std::string id = spec.id;
+  event(container, EventClass::kNormal, "Pulled",
+        "Container image \"" + container.spec.image() + "\" already present on machine");
+  Status status = services_.files.createDirectories(folder_.logs(container.spec.name()));
+  if (status.ok()) status = co_await services_.runtime.start(std::move(spec));
+  if (status.ok()) {
+    auto seen = co_await services_.runtime.status(id);
+    if (seen.ok()) apply(container, *seen);
+    container.busy = false;
+    event(container, EventClass::kNormal, "Created", "Created container " + container.spec.name());
+    event(container, EventClass::kNormal, "Started", "Started container " + container.spec.name());
+    if (container.attempt > 0) {
+      spawn("remove", removeInstance(containerId(container, container.attempt - 1)));
+      if (container.attempt > 1) {
+        (void)services_.files.removeFile(folder_.log(container.spec.name(), container.attempt - 2));
+      }
+    }
+  } else if (status.is(Code::kNotFound) || status.is(Code::kForbidden)) {
+    corev1::ContainerStateTerminated how;
+    how.set_exitcode(kStartErrorExitCode);
+    how.set_reason("StartError");
+    how.set_message(status.message());
+    how.set_containerid(externalId(id));
+    *how.mutable_startedat() = api::toTime(WallTime());
+    *how.mutable_finishedat() = api::toTime(services_.clock.wallNow());
+    container.view.containerId = externalId(id);
+    container.view.restartCount = container.attempt;
+    event(container, EventClass::kWarning, "Failed", "Error: " + status.message());
+    ended(container, std::move(how), Duration::zero());
+    container.busy = false;
+  } else {
+    // Not the program's fault: the same instance is tried again.
+    container.view.waitingReason = "RunContainerError";
+    container.view.waitingMessage = status.message();
+    event(container, EventClass::kWarning, "Failed", "Error: " + status.message());
+    container.backoff.restarted();
+    container.notBefore = services_.clock.now() + container.backoff.current();
+    co_await discardHalfBegun(container);
+  }
+  wake();
+}
+
+Co<void> PodWorker::discardHalfBegun(Container& container) {
+  Status status = co_await services_.runtime.remove(containerId(container, container.attempt));
+  // What cannot be removed keeps its number for itself.
+  if (status.ok()) {
+    --container.attempt;
+  } else {
+    logWarning("container_not_removed", {{"pod", api::keyOf(*pod_)}, {"error", status}});
+  }
+  container.busy = false;
+  wake();
+}
+
+Co<void> PodWorker::removeInstance(std::string id) {
+  Status status = co_await services_.runtime.remove(id);
+  if (!status.ok()) logWarning("container_not_removed", {{"id", id}, {"error", status}});
+}
+
+Co<void> PodWorker::refresh(Container& container) {
+  while (std::exchange(container.refreshAgain, false)) {
+    std::string id = containerId(container, container.attempt);
+    auto status = co_await services_.runtime.status(id);
+    if (id != containerId(container, container.attempt)) continue;
+    if (status.ok()) {
+      apply(container, *status);
+    } else if (status.status().is(Code::kNotFound) && container.running()) {
+      lost(container);
+    }
+  }
+  container.refreshing = false;
+  wake();
+}
+
+Co<void> PodWorker::kill(Container& container, std::string id, int signal) {
+  Status status = co_await services_.runtime.kill(id, signal);
+  if (!container.running() || id != containerId(container, container.attempt)) co_return;
+  if (status.is(Code::kNotFound)) {
+    containerChanged(id);
+  } else if (!status.ok()) {
+    logWarning("kill_failed", {{"id", id}, {"signal", signal}, {"error", status}});
+    if (signal == SIGKILL) {
+      container.killNotBefore = services_.clock.now() + kKillRetry;
+      container.killed = false;
+    }
+  }
+  wake();
+}
+
+Co<void> PodWorker::runProbe(Container& container, std::string id) {
+  ProbeTarget target;
+  target.containerId = id;
+  target.namespaces = namespaces_;
+  target.podIp = podIps_.empty() ? "" : podIps_.front();
+  target.ports.assign(container.spec.ports().begin(), container.spec.ports().end());
+  auto spec = container.spec.readinessprobe();
+  auto outcome = co_await services_.prober.probe(std::move(target), spec);
+  container.probing = false;
+  if (container.running() && id == containerId(container, container.attempt)) {
+    Duration period =
+        std::chrono::seconds(spec.has_periodseconds() ? std::max(1, spec.periodseconds()) : 10);
+    while (container.nextProbe <= services_.clock.now()) container.nextProbe += period;
+    container.probe.add(outcome.success, spec);
+    if (!outcome.success) {
+      event(container, EventClass::kWarning, "Unhealthy",
+            "Readiness probe failed: " + outcome.output);
+    }
+  }
+  wake();
+}
+
+Co<Status> PodWorker::tearDown() {
+  Status worst;
+  auto keep = [&worst](Status status) {
+    if (worst.ok()) worst = std::move(status);
+  };
+  for (const auto& container : containers_) {
+    for (int attempt = std::max(0, container->attempt - 1); attempt <= container->attempt;
+         ++attempt) {
+      keep(co_await services_.runtime.remove(containerId(*container, attempt)));
+    }
+  }
+  if (pod_->spec().shareprocessnamespace())
+    keep(co_await services_.runtime.removePidNamespace(uid_));
+  keep(co_await services_.dataplane.removeSandbox(uid_));
+  keep(co_await services_.volumes.tearDown(uid_));
+  co_return worst;
+}
+
+Co<void> PodWorker::tearDownFinished() {
+  Duration retry = kFirstRetry;
+  for (;;) {
+    Status status = co_await tearDown();
+    if (status.ok() || stopping_) break;
+    logWarning("pod_tear_down_failed", {{"pod", api::keyOf(*pod_)}, {"error", status}});
+    co_await services_.clock.sleepFor(retry);
+    retry = std::min(2 * retry, kLastRetry);
+  }
+  tearingDown_ = false;
+  tornDown_ = true;
+  sandbox_ = storage_ = Step::kTodo;
+  sandboxFound_ = false;
+  wake();
+}
+
+Co<void> PodWorker::finish() {
+  Duration retry = kFirstRetry;
+  for (;;) {
+    Status status = co_await tearDown();
+    if (status.ok()) break;
+    logWarning("pod_tear_down_failed", {{"pod", api::keyOf(*pod_)}, {"error", status}});
+    co_await services_.clock.sleepFor(retry);
+    retry = std::min(2 * retry, kLastRetry);
+  }
+  sandbox_ = storage_ = Step::kTodo;
+  sandboxFound_ = false;
+  if (!removedAtServer_) co_await removeFromServer();
+  services_.statuses.forget(uid_);
+  Status released = co_await services_.addresses.release(uid_);
+  if (!released.ok())
+    logError("address_not_released", {{"pod", api::keyOf(*pod_)}, {"error", released}});
+  Status removed = services_.checkpoints.removePod(uid_);
+  if (!removed.ok())
+    logError("pod_folder_not_removed", {{"pod", api::keyOf(*pod_)}, {"error", removed}});
+  finished_ = true;
+  if (services_.addressFreed) services_.addressFreed();
+  wake();
+}
+
+Co<void> PodWorker::removeFromServer() {
+  publish();
+  co_await services_.statuses.flush(uid_);
+  api::ResourceId id{&api::kindFor<corev1::Pod>(), pod_->metadata().namespace_(),
+                     pod_->metadata().name(), ""};
+  api::DeleteOptions options;
+  options.set_graceperiodseconds(0);
+  options.mutable_preconditions()->set_uid(uid_);
+  Duration retry = kFirstRetry;
+  while (!removedAtServer_) {
+    auto removed = co_await services_.api.remove(id, options);
+    Status status = removed.status();
+    // A conflict: another pod has the name by now.
+    if (status.ok() || status.is(Code::kNotFound) || status.is(Code::kConflict)) break;
+    logDebug("pod_delete_retry", {{"pod", api::keyOf(*pod_)}, {"error", status}});
+    co_await removed_.waitUntil(services_.clock, services_.clock.now() + retry);
+    retry = std::min(2 * retry, kLastRetry);
+  }
+}
+
+}  // namespace podlab::node

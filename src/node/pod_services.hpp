@@ -1,0 +1,50 @@
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+
+#include "api/api.hpp"
+#include "client/event_recorder.hpp"
+#include "common/clock.hpp"
+#include "common/filesystem.hpp"
+#include "node/address_pool.hpp"
+#include "node/checkpoint.hpp"
+#include "node/container_runtime.hpp"
+#include "node/dataplane.hpp"
+#include "node/env.hpp"
+#include "node/hosts_file.hpp"
+#include "node/image_store.hpp"
+#include "node/pod_volumes.hpp"
+#include "node/prober.hpp"
+#include "node/status_writer.hpp"
+
+namespace podlab::node {
+
+/// What all pods of a node share. The references outlive the workers.
+struct PodServices {
+  asio::any_io_executor executor;
+  Clock& clock;
+  api::Api& api;
+  Dataplane& dataplane;
+  ContainerRuntime& runtime;
+  ImageStore& images;
+  PodVolumes& volumes;
+  Prober& prober;
+  Filesystem& files;
+  AddressPool& addresses;
+  StatusWriter& statuses;
+  client::EventRecorder& events;
+  CheckpointStore& checkpoints;
+
+  std::string nodeName;
+  std::string stateFolder;
+  std::vector<std::string> hostIps;  ///< the node's, filled before pods start
+  std::string runtimeName;           ///< scheme of container IDs: "crun"
+  ClusterDns dns;
+  /// Called when a pod gives its addresses back.
+  std::function<void()> addressFreed;
+};
+
+}  // namespace podlab::node

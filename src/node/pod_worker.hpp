@@ -1,0 +1,156 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/object.hpp"
+#include "common/sync.hpp"
+#include "node/pod_services.hpp"
+#include "node/pod_status.hpp"
+#include "node/restart_backoff.hpp"
+
+namespace podlab::node {
+
+/// What an earlier agent left of a pod.
+struct PodRemains {
+  records::PodRecord record;                ///< without `pod` when there is no usable record
+  std::vector<ContainerStatus> containers;  ///< all instances that the runtime knows
+  bool sandbox = false;
+};
+
+/// One pod on this node: a level-triggered state machine. Each event (a newer object, an exit, a
+/// timer, the end of an operation) runs sync(), which starts what should be happening and is not;
+/// nothing is polled, and nothing waits for the server except the very end. Operations run as
+/// tasks, at most one start for each container at a time.
+class PodWorker {
+ public:
+  PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> pod, PodRemains remains);
+  ~PodWorker();
+
+  /// Until nothing of the pod is left on this node, and the server knows.
+  Co<void> run();
+  /// Stops the worker, not the pod.
+  Co<void> stop();
+
+  /// A newer object from the server.
+  void update(std::shared_ptr<const corev1::Pod> pod);
+  /// The server has no such pod any more; `last` is its last state.
+  void removedAtServer(const corev1::Pod* last);
+  /// A container may have changed.
+  void containerChanged(const std::string& id);
+  /// An address came free, or the node's network came up: worth trying at once.
+  void retrySetUp();
+
+  const corev1::Pod& pod() const { return *pod_; }
+  bool finished() const { return finished_; }
+  bool isRemovedAtServer() const { return removedAtServer_; }
+  const SandboxNamespaces& namespaces() const { return namespaces_; }
+  const std::vector<std::string>& podIps() const { return podIps_; }
+  /// Where streams find a container: nullopt when the pod has none of this name.
+  struct ContainerAccess {
+    std::string id;    ///< of the current or last instance
+    int attempt = -1;  ///< its number; -1: none was started
+    bool running = false;
+  };
+  std::optional<ContainerAccess> access(std::string_view container) const;
+
+ private:
+  struct Container;
+  enum class Step { kTodo, kBusy, kDone };
+
+  // Construction from what an earlier agent left.
+  void addContainer(const corev1::Container& spec, bool init);
+  void restore(PodRemains remains);
+  static records::ContainerRecord recordOf(const corev1::ContainerStatus& status);
+  void restoreContainer(Container& container, const records::ContainerRecord& record,
+                        const std::vector<ContainerStatus>& found);
+
+  // The state machine.
+  void sync();
+  void syncRunning();
+  void syncContainer(Container& container);
+  void syncProbe(Container& container);
+  void syncStop();
+  void driveStop(Container& container, MonoTime deadline);
+  void publish();
+  void checkpoint();
+  void wake();
+  void wakeAt(MonoTime at);
+  void spawn(std::string_view what, Co<void> task);
+
+  // Operations.
+  void beginSetUp();
+  Co<void> setUpSandbox(bool storageToo);
+  Co<void> setUpStorage();
+  Status writeEtcFiles();
+  Co<void> resolveImage(Container& container);
+  Co<void> startContainer(Container& container);
+  Co<void> discardHalfBegun(Container& container);
+  Co<void> removeInstance(std::string id);
+  Co<void> refresh(Container& container);
+  Co<void> kill(Container& container, std::string id, int signal);
+  Co<void> runProbe(Container& container, std::string id);
+  Co<void> tearDownFinished();
+  Co<void> finish();
+  Co<Status> tearDown();
+  Co<void> removeFromServer();
+
+  // Transitions of a container.
+  void apply(Container& container, const ContainerStatus& status);
+  void ended(Container& container, corev1::ContainerStateTerminated how, Duration ran);
+  void lost(Container& container);
+  void beginStart(Container& container);
+  void failSetUp(std::string_view what, const Status& status);
+  void failConfig(Container& container, std::string_view reason, const Status& status);
+  bool shouldRestart(const Container& container) const;
+
+  std::string containerId(const Container& container, int attempt) const;
+  std::string externalId(const std::string& id) const { return services_.runtimeName + "://" + id; }
+  std::vector<Mount> mounts(const corev1::Container& spec) const;
+  PodEnvironment environment() const;
+  PodView view() const;
+  Duration gracePeriod() const;
+  void event(client::EventClass type, std::string_view reason, std::string message);
+  void event(const Container& container, client::EventClass type, std::string_view reason,
+             std::string message);
+
+  PodServices& services_;
+  std::string uid_;
+  std::shared_ptr<const corev1::Pod> pod_;
+  PodFolder folder_;
+  std::vector<std::unique_ptr<Container>> containers_;  ///< init containers first
+  corev1::PodStatus status_;                            ///< as last computed
+  WallTime startTime_;
+  std::string savedRecord_;
+
+  std::vector<std::string> podIps_;
+  SandboxNamespaces namespaces_;
+  std::string pidNamespace_;
+  PodVolumes::Folders volumes_;
+  Step sandbox_ = Step::kTodo;
+  bool sandboxFound_ = false;  ///< an earlier agent made it
+  Step storage_ = Step::kTodo;
+  MonoTime setUpNotBefore_;
+  std::string refusal_;  ///< why the node does not run the pod
+
+  bool inert_ = false;  ///< had ended before this agent could know: only its deletion matters
+  bool stopping_ = false;
+  bool removedAtServer_ = false;
+  std::optional<MonoTime> stopDeadline_;
+  bool tearingDown_ = false;
+  bool tornDown_ = false;
+  bool finishing_ = false;
+  bool finished_ = false;
+
+  bool dirty_ = true;
+  WaitQueue changed_;
+  WaitQueue removed_;
+  std::optional<MonoTime> nextWake_;
+  Clock::TimerId timer_ = 0;
+  TaskGroup operations_;
+};
+
+}  // namespace podlab::node

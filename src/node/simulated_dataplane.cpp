@@ -1,0 +1,51 @@
+#include "node/simulated_dataplane.hpp"
+
+#include <utility>
+
+namespace podlab::node {
+
+void SimulatedDataplane::reboot() {
+  network_.reset();
+  peers_.clear();
+  sandboxes_.clear();
+}
+
+Co<Result<NodeNetworkInfo>> SimulatedDataplane::discover() {
+  co_return info_;
+}
+
+Co<Status> SimulatedDataplane::configureNode(NodeNetwork network) {
+  network_ = std::move(network);
+  co_return Status();
+}
+
+Co<Status> SimulatedDataplane::setPeers(std::vector<Peer> peers) {
+  peers_ = std::move(peers);
+  ++peerUpdates_;
+  co_return Status();
+}
+
+Co<Result<SandboxNamespaces>> SimulatedDataplane::createSandbox(SandboxSpec spec) {
+  SandboxScript script;
+  if (script_) script = script_(spec);
+  if (script.takes > Duration::zero()) co_await clock_.sleepFor(script.takes);
+  if (!script.fails.ok()) co_return script.fails;
+  std::string folder = "simulated/" + spec.podUid;
+  SandboxNamespaces namespaces{folder + "/net", folder + "/ipc", folder + "/uts"};
+  if (spec.hostNetwork) namespaces.network.clear();
+  sandboxes_[spec.podUid] = std::move(spec);
+  co_return namespaces;
+}
+
+Co<Status> SimulatedDataplane::removeSandbox(std::string podUid) {
+  sandboxes_.erase(podUid);
+  co_return Status();
+}
+
+Co<Result<std::vector<std::string>>> SimulatedDataplane::listSandboxes() {
+  std::vector<std::string> uids;
+  for (const auto& [uid, spec] : sandboxes_) uids.push_back(uid);
+  co_return uids;
+}
+
+}  // namespace podlab::node

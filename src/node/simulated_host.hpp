@@ -1,0 +1,49 @@
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "common/clock.hpp"
+#include "node/image_store.hpp"
+#include "node/pod_dialer.hpp"
+#include "node/pod_volumes.hpp"
+
+namespace podlab::node {
+
+/// Has every image but those said to be missing. An image's program is "/pause".
+class SimulatedImages final : public ImageStore {
+ public:
+  void setMissing(const std::string& reference, bool missing);
+  Co<Result<Image>> resolve(std::string reference) override;
+
+ private:
+  std::set<std::string> missing_;
+};
+
+/// Volumes that are names only.
+class SimulatedVolumes final : public PodVolumes {
+ public:
+  const std::set<std::string>& pods() const { return pods_; }
+  Co<Result<Folders>> setUp(const corev1::Pod& pod) override;
+  Co<Status> tearDown(std::string podUid) override;
+
+ private:
+  std::set<std::string> pods_;
+};
+
+/// Pods that accept connections, or not, by script; unset: they refuse.
+class SimulatedPodDialer final : public PodDialer {
+ public:
+  using Answer = std::function<Result<std::unique_ptr<ByteStream>>(const net::IpAddress& address,
+                                                                   std::uint16_t port)>;
+  void setAnswer(Answer answer) { answer_ = std::move(answer); }
+  Co<Result<std::unique_ptr<ByteStream>>> dial(SandboxNamespaces pod, net::IpAddress address,
+                                               std::uint16_t port) override;
+
+ private:
+  Answer answer_;
+};
+
+}  // namespace podlab::node
