@@ -89,8 +89,9 @@ class Walk {
       }
       const std::string& name = field->name();
       const FieldPath at = path.child(name);
-      const std::string rowName = name == "initContainers" ? "containers" : name;
-      std::string here = pattern + "." + rowName;
+      const FieldPath rowPath =
+          FieldPath(pattern).child(name == "initContainers" ? "containers" : name);
+      std::string here = rowPath.text();
       if (!isList(*field)) {
         visitField(message, *field, at, here, row);
         continue;

@@ -12,7 +12,7 @@
 namespace podlab::api {
 namespace {
 
-constexpr std::int64_t kMaxAnnotationBytes = 256 * 1024;
+constexpr std::int64_t kMaxAnnotationBytes = 256 << 10;
 
 void validateAnnotations(const Labels& annotations, const FieldPath& path, FieldErrors& errors) {
   std::int64_t bytes = 0;

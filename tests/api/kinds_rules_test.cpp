@@ -86,7 +86,7 @@ TEST(ConfigMap, HasKeysSizesAndMayBeImmutable) {
             "binaryData[b/c]: Invalid value: \"b/c\": a valid config key must consist of "
             "alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
             "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')\n");
-  const std::string big(1024 * 1024, 'x');
+  const std::string big(1 << 20, 'x');
   EXPECT_EQ(createErrors<corev1::ConfigMap>(meta + R"(data { key: "a" value: ")" + big + "\" }"),
             "");
   EXPECT_EQ(createErrors<corev1::ConfigMap>(meta + R"(data { key: "a" value: "x)" + big + "\" }"),
@@ -157,7 +157,7 @@ TEST(Metadata, IsCheckedForEveryKind) {
   };
   EXPECT_EQ(errors(R"(generateName: "a-")"), "");
   EXPECT_NE(errors(R"(generateName: "-a")"), "");
-  EXPECT_EQ(errors(R"(annotations { key: "a" value: ")" + std::string(256 * 1024, 'x') + "\" }"),
+  EXPECT_EQ(errors(R"(annotations { key: "a" value: ")" + std::string(256 << 10, 'x') + "\" }"),
             "metadata.annotations: Too long: may not be more than 262144 bytes\n");
   EXPECT_TRUE(errors(R"(labels { key: "a/b/c" value: "" })")
                   .starts_with("metadata.labels: Invalid value: \"a/b/c\": a qualified name must"));

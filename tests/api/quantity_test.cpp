@@ -137,8 +137,9 @@ TEST(Quantity, EqualsLongDecimalArithmetic) {
     for (int i = below(14); i-- > 0;) fraction += static_cast<char>('0' + below(10));
     if (whole.empty() && fraction.empty()) whole = "7";
     const Suffix& suffix = kSuffixes[below(std::size(kSuffixes))];
-    const std::string text =
-        whole + (fraction.empty() ? "" : "." + fraction) + std::string(suffix.text);
+    std::string text = whole;
+    if (!fraction.empty()) text.append(".").append(fraction);
+    text += suffix.text;
 
     Decimal expected{whole + fraction, -static_cast<int>(fraction.size())};
     if (suffix.base == 10) {

@@ -105,7 +105,8 @@ void collectUncovered(const Descriptor& type, const std::string& path,
     }
     const bool message = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_map();
     const std::string name = field.name() == "initContainers" ? "containers" : field.name();
-    const std::string here = path + "." + name + (message && field.is_repeated() ? "[]" : "");
+    std::string here = path;
+    here.append(".").append(name).append(message && field.is_repeated() ? "[]" : "");
     if (rows.contains(here) || rows.contains(path + ".*")) continue;
     if (message) {
       collectUncovered(*field.message_type(), here, rows, uncovered);

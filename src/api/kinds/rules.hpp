@@ -16,7 +16,7 @@ namespace podlab::api {
 
 inline constexpr std::string_view kImmutable = "field is immutable";
 inline constexpr std::string_view kImmutableWhenSet = "field is immutable when `immutable` is set";
-inline constexpr std::int64_t kMaxDataBytes = 1024 * 1024;  ///< of a ConfigMap or Secret
+inline constexpr std::int64_t kMaxDataBytes = 1 << 20;  ///< of a ConfigMap or Secret
 
 /// The keys of a protobuf map in a fixed order.
 template <typename Map>
