@@ -1,0 +1,52 @@
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include <CLI/CLI.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/executable.hpp"
+#include "node/shim.hpp"
+
+namespace podlab::cli {
+namespace {
+
+int run(int argc, char** argv) {
+  Context context;
+  if (const char* name = std::getenv("PODLAB_NAME"); name && *name) context.lab = name;
+
+  CLI::App app("Real multi-node pod clusters on one machine, without root, Docker or images.",
+               "podlab");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("--name", context.lab, "The lab (default $PODLAB_NAME or \"default\")");
+  app.add_flag("-q,--quiet", context.quiet, "Say nothing but errors");
+  app.add_option("--log-level", context.logLevel, "debug, info, warn or error")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->group("");
+  app.set_version_flag("--version", "podlab " + versionText());
+  addLabCommands(app, context);
+  addNodeCommands(app, context);
+  addResourceCommands(app, context);
+  addConfigCommands(app, context);
+  addVersionCommand(app, context);
+  addProcessCommands(app, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // Help and version are no errors.
+    const int code = app.exit(error);
+    return code == 0 ? kDone : kUsage;
+  }
+  return context.exitCode;
+}
+
+}  // namespace
+}  // namespace podlab::cli
+
+int main(int argc, char** argv) {
+  // Every container has one of these: it starts before anything else is set up.
+  if (argc > 1 && std::string_view(argv[1]) == "shim")
+    return podlab::node::shimMain(argc - 1, argv + 1);
+  return podlab::cli::run(argc, argv);
+}
