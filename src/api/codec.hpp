@@ -49,8 +49,8 @@ Status fromJson(std::string_view json, google::protobuf::Message& out,
 Result<TypeMeta> readTypeMeta(std::string_view json);
 
 struct EncodeOptions {
-  TypeMeta type;   ///< written into the object unless empty
-  int indent = 0;  ///< spaces a level; 0: compact
+  TypeMeta type = {};  ///< written into the object unless empty
+  int indent = 0;      ///< spaces a level; 0: compact
 };
 
 /// The message as JSON with its members sorted by name, as kubectl prints objects.

@@ -1,4 +1,5 @@
 #include <map>
+#include <set>
 
 #include "api/codec.hpp"
 #include "api/codec_table.hpp"
@@ -35,9 +36,8 @@ class SchemaWriter {
 
  private:
   std::string reference(const Descriptor* descriptor) {
-    if (known_.emplace(descriptor->name(), descriptor).second)
-      pending_.emplace(descriptor->name(), descriptor);
-    return "#/$defs/" + descriptor->name();
+    if (known_.insert(descriptor).second) pending_.emplace(descriptor->full_name(), descriptor);
+    return "#/$defs/" + descriptor->full_name();
   }
 
   void member(std::string_view name, std::string_view value) {
@@ -141,7 +141,7 @@ class SchemaWriter {
   }
 
   JsonWriter out_;
-  std::map<std::string, const Descriptor*> known_;
+  std::set<const Descriptor*> known_;
   std::map<std::string, const Descriptor*> pending_;
 };
 
