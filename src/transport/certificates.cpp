@@ -314,6 +314,10 @@ Result<Credentials> CertificateAuthority::issue(const LeafSpec& spec, WallTime n
   if (!certificate) return certificate.status();
   X509* raw = certificate->get();
   X509* ca = state_->certificate.get();
+  if (X509_NAME_cmp(X509_get_subject_name(raw), X509_get_subject_name(ca)) == 0) {
+    // Verifiers would take it for self-signed.
+    return invalidField("commonName", spec.commonName, "is the CA's own name");
+  }
   const char* usage = !spec.client   ? "serverAuth"
                       : !spec.server ? "clientAuth"
                                      : "serverAuth,clientAuth";

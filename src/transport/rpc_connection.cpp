@@ -124,7 +124,8 @@ Co<void> ConnectionImpl::readLoop(std::shared_ptr<ConnectionImpl> self) {
     auto got = co_await c.stream_->read(c.input_.space());
     if (c.ending_) break;
     if (!got) {
-      c.end(got.status(), false);
+      bool hungUp = got.status().is(Code::kEndOfStream);
+      c.end(hungUp ? Status(Code::kUnavailable, "the peer hung up") : got.status(), false);
       break;
     }
     c.lastReceived_ = c.clock_.now();
