@@ -41,15 +41,15 @@ TEST(Support, OfAPlainPodIsComplete) {
 
 TEST(Support, NamesWhatHasNoEffect) {
   EXPECT_EQ(joined(unsupportedWarnings(makePod(R"(spec {
-                initContainers { name: "i" image: "x" tty: true }
+                initContainers { name: "i" image: "x" stdinOnce: true }
                 containers { name: "d" image: "x" ports { containerPort: 1 hostPort: 2 } }
-                priorityClassName: "high" dnsPolicy: "Default" })"))),
+                priorityClassName: "high" schedulerName: "mine" })"))),
             "spec.containers[1].ports[0].hostPort: has no effect: the scheduler keeps pods with "
             "the same host port apart, but no traffic is forwarded; with hostNetwork it is the "
             "container's own port\n"
-            "spec.dnsPolicy: has no effect: there is no cluster DNS\n"
-            "spec.initContainers[0].tty: has no effect: containers have no terminal; exec -t has\n"
-            "spec.priorityClassName: has no effect: no pod goes before another\n");
+            "spec.schedulerName: has no effect: there is one scheduler\n"
+            "spec.initContainers[0].stdinOnce: has no effect: standard input stays open\n"
+            "spec.priorityClassName: has no effect: there are no priority classes: set priority\n");
   EXPECT_EQ(joined(unsupportedWarnings(
                 fromText<corev1::Node>(R"(spec { providerID: "x" podCIDR: "10.0.0.0/24" })"))),
             "spec.providerID: has no effect: it means something to cloud providers only\n");
