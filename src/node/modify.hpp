@@ -13,4 +13,7 @@ using Change = std::function<bool(google::protobuf::Message&)>;
 Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::ObjectPtr known,
                                   Change change);
 
+/// Whether `a` is a later state of the object than `b`, which may be null.
+bool isNewer(const google::protobuf::Message& a, const api::ObjectPtr& b);
+
 }  // namespace podlab::node

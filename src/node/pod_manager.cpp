@@ -104,6 +104,11 @@ Co<void> PodManager::removeRemains(std::string uid, PodRemains remains) {
   if (!worst.ok()) logError("remains_not_removed", {{"uid", uid}, {"error", worst}});
 }
 
+void PodManager::networkIsUp() {
+  services_.networkUp = true;
+  retrySetUp();
+}
+
 void PodManager::retrySetUp() {
   for (auto& [uid, worker] : workers_) worker->retrySetUp();
 }

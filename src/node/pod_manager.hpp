@@ -30,8 +30,8 @@ class PodManager {
   /// pod is removed.
   Co<void> reconcile(std::vector<api::ObjectPtr> present);
 
-  /// Pods that could not be set up try again now.
-  void retrySetUp();
+  /// Sandboxes can be made from now on.
+  void networkIsUp();
   /// Stops the workers; the pods go on.
   Co<void> stop();
 
@@ -45,6 +45,8 @@ class PodManager {
   PodServices& services() { return services_; }
 
  private:
+  /// Pods that could not be set up try again now.
+  void retrySetUp();
   void start(std::shared_ptr<const corev1::Pod> pod);
   Co<void> runWorker(std::string uid);
   Co<void> removeRemains(std::string uid, PodRemains remains);

@@ -43,6 +43,7 @@ struct PodServices {
   std::vector<std::string> hostIps;  ///< the node's, filled before pods start
   std::string runtimeName;           ///< scheme of container IDs: "crun"
   ClusterDns dns;
+  bool networkUp = false;  ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
   std::function<void()> addressFreed;
 };

@@ -277,7 +277,7 @@ void PodWorker::sync() {
 }
 
 void PodWorker::syncRunning() {
-  if (sandbox_ == Step::kTodo || storage_ == Step::kTodo) {
+  if (services_.networkUp && (sandbox_ == Step::kTodo || storage_ == Step::kTodo)) {
     if (services_.clock.now() >= setUpNotBefore_) {
       beginSetUp();
     } else {

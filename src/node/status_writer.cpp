@@ -3,7 +3,6 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <utility>
@@ -20,16 +19,9 @@ namespace {
 constexpr Duration kFirstRetry = std::chrono::milliseconds(100);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
 
-std::uint64_t revision(const google::protobuf::Message& pod) {
-  const auto& text = api::meta(pod).resourceversion();
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
 /// Whether trying again can help.
 bool permanent(const Status& status) {
-  return status.is(Code::kInvalid) || status.is(Code::kBadRequest) || status.is(Code::kForbidden);
+  return status.is(Code::kInvalid) || status.is(Code::kBadRequest);
 }
 
 }  // namespace
@@ -127,7 +119,8 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
   auto result = co_await modify(api, id, entry->latest, change);
   entry = find(uid);
   if (entry == nullptr) co_return true;
-  if (*replaced || result.status().is(Code::kNotFound)) {
+  // The server does not tell a node of pods that are not its own: forbidden means gone, too.
+  if (*replaced || result.status().is(Code::kNotFound) || result.status().is(Code::kForbidden)) {
     entry->gone = true;
     entry->wanted.reset();
     co_return true;
@@ -137,7 +130,7 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
     co_return false;
   }
   if (result.ok()) {
-    if (revision(**result) > revision(*entry->latest)) entry->latest = *result;
+    if (isNewer(**result, entry->latest)) entry->latest = *result;
   } else {
     logError("pod_status_refused", {{"uid", uid}, {"error", result.status()}});
   }
@@ -153,7 +146,7 @@ StatusWriter::~StatusWriter() = default;
 
 void StatusWriter::observe(const api::ObjectPtr& pod) {
   auto& entry = state_->entries[api::meta(*pod).uid()];
-  if (entry.latest == nullptr || revision(*pod) > revision(*entry.latest)) entry.latest = pod;
+  if (isNewer(*pod, entry.latest)) entry.latest = pod;
 }
 
 void StatusWriter::set(const std::string& uid, corev1::PodStatus status, Duration delay) {

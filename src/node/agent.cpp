@@ -1,0 +1,254 @@
+#include "node/agent.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/kinds.hpp"
+#include "common/log.hpp"
+
+namespace podlab::node {
+namespace {
+
+/// Nodes that come together change the peers together.
+constexpr Duration kPeerDebounce = std::chrono::milliseconds(5);
+constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
+constexpr Duration kLastRetry = std::chrono::seconds(10);
+
+std::vector<net::Cidr> rangesOf(const corev1::Node& node) {
+  std::vector<net::Cidr> ranges;
+  for (const auto& text : node.spec().podcidrs()) {
+    auto range = net::Cidr::parse(text);
+    if (range.ok()) {
+      ranges.push_back(*range);
+    } else {
+      logError("node_range_invalid", {{"range", text}, {"error", range.status()}});
+    }
+  }
+  return ranges;
+}
+
+std::string joined(const std::vector<net::Cidr>& ranges) {
+  std::string text;
+  for (const auto& range : ranges) text += (text.empty() ? "" : ",") + range.toString();
+  return text;
+}
+
+}  // namespace
+
+Agent::Agent(AgentDependencies dependencies, AgentOptions options)
+    : dependencies_(dependencies),
+      options_(std::move(options)),
+      checkpoints_(dependencies_.files, options_.stateFolder),
+      addresses_(dependencies_.files, dependencies_.blocking, options_.stateFolder + "/addresses"),
+      statuses_(dependencies_.api, dependencies_.clock, dependencies_.executor),
+      events_(dependencies_.api, dependencies_.clock, dependencies_.executor, "podlab-agent",
+              options_.nodeName),
+      prober_(dependencies_.clock, dependencies_.runtime, dependencies_.dialer),
+      tasks_(dependencies_.executor) {}
+
+Agent::~Agent() = default;
+
+void Agent::requestStop() {
+  stopRequested_ = true;
+  changed_.notifyAll();
+}
+
+Co<Status> Agent::run() {
+  Status begun = co_await begin();
+  if (begun.ok()) {
+    tasks_.spawn("network", keepNetwork());
+    tasks_.spawn("peers", keepPeers());
+    tasks_.spawn("pods", keepPods());
+    while (!stopRequested_) co_await changed_.wait();
+  }
+  co_await shutDown();
+  co_return begun;
+}
+
+Co<Status> Agent::begin() {
+  auto& deps = dependencies_;
+  auto network = co_await deps.dataplane.discover();
+  if (!network.ok()) co_return network.status().withContext("the node's underlay");
+  auto version = co_await deps.runtime.version();
+  if (!version.ok()) co_return version.status().withContext("the container runtime");
+
+  NodeFacts facts;
+  facts.name = options_.nodeName;
+  facts.labels = options_.labels;
+  facts.taints = options_.taints;
+  facts.capacity = options_.capacity;
+  facts.network = *network;
+  facts.system = options_.system;
+  facts.system.set_containerruntimeversion(*version);
+
+  std::vector<std::string> hostIps;
+  for (const auto& address : network->underlay) hostIps.push_back(address.toString());
+  pods_ = std::make_unique<PodManager>(
+      PodServices{.executor = deps.executor,
+                  .clock = deps.clock,
+                  .api = deps.api,
+                  .dataplane = deps.dataplane,
+                  .runtime = deps.runtime,
+                  .images = deps.images,
+                  .volumes = deps.volumes,
+                  .prober = prober_,
+                  .files = deps.files,
+                  .addresses = addresses_,
+                  .statuses = statuses_,
+                  .events = events_,
+                  .checkpoints = checkpoints_,
+                  .nodeName = options_.nodeName,
+                  .stateFolder = options_.stateFolder,
+                  .hostIps = std::move(hostIps),
+                  .runtimeName = version->substr(0, version->find(':')),
+                  .dns = options_.dns,
+                  .addressFreed = {}});
+  // While the server is away, the node goes on with the ranges that it had.
+  if (auto record = checkpoints_.loadNode()) {
+    std::vector<net::Cidr> ranges;
+    for (const auto& text : record->podranges()) {
+      auto range = net::Cidr::parse(text);
+      if (range.ok()) ranges.push_back(*range);
+    }
+    wantedRanges_ = ranges;
+    Status opened = addresses_.setRanges(std::move(ranges));
+    if (!opened.ok()) logError("addresses_not_read", {{"error", opened}});
+  }
+  Status recovered = co_await pods_->recover();
+  if (!recovered.ok()) co_return recovered;
+  registration_ = std::make_unique<NodeRegistration>(deps.api, deps.clock, deps.executor,
+                                                     std::move(facts), options_.intervals);
+  registration_->start();
+  watchNodes();
+  co_return Status();
+}
+
+void Agent::watchNodes() {
+  api::ResourceId all{&api::kindFor<corev1::Node>(), "", "", ""};
+  nodes_ = std::make_unique<client::Informer>(dependencies_.api, dependencies_.clock,
+                                              dependencies_.rng, dependencies_.executor, all);
+  auto seen = [this](const api::ObjectPtr& node) {
+    if (api::meta(*node).name() == options_.nodeName) {
+      ownNode(node);
+    } else {
+      peersDirty_ = true;
+      changed_.notifyAll();
+    }
+  };
+  client::Informer::Handlers handlers;
+  handlers.added = seen;
+  handlers.updated = [seen](const api::ObjectPtr&, const api::ObjectPtr& now) { seen(now); };
+  handlers.deleted = [this](const api::ObjectPtr& last) {
+    if (api::meta(*last).name() == options_.nodeName) {
+      registration_->observe(nullptr);
+    } else {
+      peersDirty_ = true;
+      changed_.notifyAll();
+    }
+  };
+  nodes_->addHandlers(std::move(handlers));
+  nodes_->start();
+}
+
+void Agent::ownNode(const api::ObjectPtr& node) {
+  registration_->observe(node);
+  auto ranges = rangesOf(api::as<corev1::Node>(node));
+  if (ranges.empty() || ranges == wantedRanges_) return;
+  wantedRanges_ = std::move(ranges);
+  changed_.notifyAll();
+}
+
+Co<void> Agent::keepNetwork() {
+  Duration retry = kFirstRetry;
+  for (;;) {
+    while (wantedRanges_ == ranges_) co_await changed_.wait();
+    auto ranges = wantedRanges_;
+    Status status = co_await configureNetwork(ranges);
+    if (status.ok()) {
+      retry = kFirstRetry;
+      ranges_ = ranges;
+      logInfo("network_up", {{"node", options_.nodeName}, {"ranges", joined(ranges)}});
+      registration_->setReadiness({true, ""});
+      peersDirty_ = true;
+      changed_.notifyAll();
+      pods_->networkIsUp();
+      continue;
+    }
+    logError("network_failed", {{"node", options_.nodeName}, {"error", status}});
+    registration_->setReadiness({false, "the network is not up: " + status.message()});
+    co_await dependencies_.clock.sleepFor(retry);
+    retry = std::min(2 * retry, kLastRetry);
+  }
+}
+
+Co<Status> Agent::configureNetwork(std::vector<net::Cidr> ranges) {
+  NodeNetwork network;
+  network.podRanges = ranges;
+  network.clusterRanges = options_.clusterRanges;
+  network.backend = options_.backend;
+  Status configured = co_await dependencies_.dataplane.configureNode(std::move(network));
+  if (!configured.ok()) co_return configured;
+  Status opened = addresses_.setRanges(ranges);
+  if (!opened.ok()) co_return opened;
+  records::NodeRecord record;
+  for (const auto& range : ranges) record.add_podranges(range.toString());
+  co_return checkpoints_.saveNode(record);
+}
+
+Co<void> Agent::keepPeers() {
+  // Without the list of nodes, what the kernel has from the last agent is better than nothing.
+  co_await nodes_->waitForSync();
+  std::optional<std::vector<Peer>> present;
+  Duration retry = kFirstRetry;
+  for (;;) {
+    while (!peersDirty_ || ranges_.empty()) co_await changed_.wait();
+    co_await dependencies_.clock.sleepFor(kPeerDebounce);
+    peersDirty_ = false;
+    std::vector<std::shared_ptr<const corev1::Node>> all;
+    for (const auto& node : nodes_->list()) all.push_back(api::share<corev1::Node>(node));
+    auto peers = peersOf(all, options_.nodeName);
+    if (present == peers) continue;
+    Status status = co_await dependencies_.dataplane.setPeers(peers);
+    if (status.ok()) {
+      retry = kFirstRetry;
+      present = std::move(peers);
+      continue;
+    }
+    logError("peers_failed", {{"node", options_.nodeName}, {"error", status}});
+    peersDirty_ = true;
+    co_await dependencies_.clock.sleepFor(retry);
+    retry = std::min(2 * retry, kLastRetry);
+  }
+}
+
+Co<void> Agent::keepPods() {
+  while (ranges_.empty()) co_await changed_.wait();
+  api::ResourceId all{&api::kindFor<corev1::Pod>(), "", "", ""};
+  podInformer_ = std::make_unique<client::Informer>(dependencies_.api, dependencies_.clock,
+                                                    dependencies_.rng, dependencies_.executor, all,
+                                                    "", "spec.nodeName=" + options_.nodeName);
+  client::Informer::Handlers handlers;
+  handlers.added = [this](const api::ObjectPtr& pod) { pods_->upsert(pod); };
+  handlers.updated = [this](const api::ObjectPtr& before, const api::ObjectPtr& now) {
+    // Another pod of the same name.
+    if (api::meta(*before).uid() != api::meta(*now).uid()) pods_->removed(before);
+    pods_->upsert(now);
+  };
+  handlers.deleted = [this](const api::ObjectPtr& last) { pods_->removed(last); };
+  podInformer_->addHandlers(std::move(handlers));
+  podInformer_->start();
+  co_await podInformer_->waitForSync();
+  co_await pods_->reconcile(podInformer_->list());
+}
+
+Co<void> Agent::shutDown() {
+  co_await tasks_.cancelAndJoin();
+  if (podInformer_ != nullptr) co_await podInformer_->stop();
+  if (nodes_ != nullptr) co_await nodes_->stop();
+  if (registration_ != nullptr) co_await registration_->stop();
+  if (pods_ != nullptr) co_await pods_->stop();
+  co_await statuses_.stop();
+  co_await events_.stop();
+}
+
+}  // namespace podlab::node

@@ -1,0 +1,104 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+
+#include "api/api.hpp"
+#include "client/informer.hpp"
+#include "common/blocking.hpp"
+#include "common/clock.hpp"
+#include "common/filesystem.hpp"
+#include "common/rng.hpp"
+#include "node/container_runtime.hpp"
+#include "node/dataplane.hpp"
+#include "node/hosts_file.hpp"
+#include "node/image_store.hpp"
+#include "node/node_registration.hpp"
+#include "node/pod_dialer.hpp"
+#include "node/pod_manager.hpp"
+#include "node/pod_volumes.hpp"
+
+namespace podlab::node {
+
+/// What an agent works with; all of it outlives the agent.
+struct AgentDependencies {
+  asio::any_io_executor executor;
+  Clock& clock;
+  Rng& rng;
+  api::Api& api;
+  Dataplane& dataplane;
+  ContainerRuntime& runtime;
+  ImageStore& images;
+  PodVolumes& volumes;
+  PodDialer& dialer;
+  Filesystem& files;
+  BlockingPool& blocking;
+};
+
+struct AgentOptions {
+  std::string nodeName;
+  std::map<std::string, std::string> labels;    ///< besides hostname, os and arch
+  std::vector<corev1::Taint> taints;            ///< at registration
+  std::map<std::string, std::string> capacity;  ///< "cpu", "memory", "pods": quantities
+  corev1::NodeSystemInfo
+      system;               ///< readSystemInfo(), with the version of podlab as kubeletVersion
+  std::string stateFolder;  ///< must exist
+  std::vector<net::Cidr> clusterRanges;
+  std::string backend = "vxlan";
+  ClusterDns dns;
+  NodeRegistration::Intervals intervals;
+};
+
+/// One node: registers it, takes its ranges from the server, keeps network and pods as the server's
+/// objects say, and reports. Pods outlive the agent; the next one in the same state folder finds
+/// them again, also while the server is away.
+class Agent {
+ public:
+  Agent(AgentDependencies dependencies, AgentOptions options);
+  ~Agent();
+
+  /// Until requestStop(). A failure is one of the node itself: its underlay, runtime or state
+  /// folder.
+  Co<Status> run();
+  void requestStop();
+
+  /// Once run() has begun to serve; nullptr before.
+  const PodManager* pods() const { return pods_.get(); }
+  bool ready() const { return registration_ != nullptr && registration_->readiness().ready; }
+  const AgentOptions& options() const { return options_; }
+  const AgentDependencies& dependencies() const { return dependencies_; }
+
+ private:
+  Co<Status> begin();
+  void watchNodes();
+  void ownNode(const api::ObjectPtr& node);
+  Co<void> keepNetwork();
+  Co<Status> configureNetwork(std::vector<net::Cidr> ranges);
+  Co<void> keepPeers();
+  Co<void> keepPods();
+  Co<void> shutDown();
+
+  AgentDependencies dependencies_;
+  AgentOptions options_;
+  CheckpointStore checkpoints_;
+  AddressPool addresses_;
+  StatusWriter statuses_;
+  client::EventRecorder events_;
+  Prober prober_;
+  std::unique_ptr<NodeRegistration> registration_;
+  std::unique_ptr<client::Informer> nodes_;
+  std::unique_ptr<client::Informer> podInformer_;
+  std::unique_ptr<PodManager> pods_;
+
+  std::vector<net::Cidr> wantedRanges_;
+  std::vector<net::Cidr> ranges_;  ///< in use; empty: the network is not up
+  bool peersDirty_ = false;
+  bool stopRequested_ = false;
+  WaitQueue changed_;
+  TaskGroup tasks_;
+};
+
+}  // namespace podlab::node

@@ -1,0 +1,171 @@
+#include "node/node_registration.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/kinds.hpp"
+#include "api/times.hpp"
+#include "common/log.hpp"
+#include "node/modify.hpp"
+
+namespace podlab::node {
+namespace {
+
+constexpr const char* kLeaseNamespace = "kube-node-lease";
+constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
+constexpr Duration kLastRetry = std::chrono::seconds(7);
+
+api::ResourceId nodeId(const std::string& name, std::string subresource = "") {
+  return {&api::kindFor<corev1::Node>(), "", name, std::move(subresource)};
+}
+
+}  // namespace
+
+NodeRegistration::NodeRegistration(api::Api& api, Clock& clock, asio::any_io_executor executor,
+                                   NodeFacts facts, Intervals intervals)
+    : api_(api),
+      clock_(clock),
+      facts_(std::move(facts)),
+      intervals_(intervals),
+      tasks_(std::move(executor)) {}
+
+void NodeRegistration::start() {
+  tasks_.spawn("node registration", keepNode());
+  tasks_.spawn("node lease", keepLease());
+}
+
+Co<void> NodeRegistration::stop() {
+  co_await tasks_.cancelAndJoin();
+}
+
+void NodeRegistration::setReadiness(NodeReadiness readiness) {
+  readiness_ = std::move(readiness);
+  dirty_ = true;
+  changed_.notifyAll();
+}
+
+void NodeRegistration::observe(const api::ObjectPtr& node) {
+  if (!registered_) return;
+  if (node == nullptr) {
+    node_ = nullptr;
+    registered_ = false;
+  } else if (isNewer(*node, node_)) {
+    node_ = node;
+    corev1::Node copy = api::as<corev1::Node>(node);
+    registered_ = !updateMetadata(copy, facts_);
+  }
+  dirty_ = true;
+  changed_.notifyAll();
+}
+
+Co<void> NodeRegistration::keepNode() {
+  Duration retry = kFirstRetry;
+  for (;;) {
+    dirty_ = false;
+    Status status;
+    if (!registered_) status = co_await registerNode();
+    if (status.ok()) status = co_await postStatus();
+    if (!status.ok()) {
+      logWarning("node_status_retry", {{"node", facts_.name}, {"error", status}});
+      dirty_ = true;
+      co_await clock_.sleepFor(retry);
+      retry = std::min(2 * retry, kLastRetry);
+      continue;
+    }
+    retry = kFirstRetry;
+    while (!dirty_ && clock_.now() < heartbeatDue_)
+      co_await changed_.waitUntil(clock_, heartbeatDue_);
+  }
+}
+
+Co<Status> NodeRegistration::registerNode() {
+  auto object = std::make_shared<corev1::Node>(makeNode(facts_));
+  api::WriteOptions options;
+  auto created = co_await api_.create(nodeId(""), object, options);
+  if (created.ok()) {
+    node_ = created->object;
+    logInfo("node_registered", {{"node", facts_.name}});
+  } else if (created.status().is(Code::kAlreadyExists)) {
+    Change change = [this](google::protobuf::Message& node) {
+      return updateMetadata(static_cast<corev1::Node&>(node), facts_);
+    };
+    auto modified = co_await modify(api_, nodeId(facts_.name), nullptr, change);
+    if (!modified.ok()) co_return modified.status();
+    node_ = *modified;
+  } else {
+    co_return created.status();
+  }
+  registered_ = true;
+  co_return Status();
+}
+
+Co<Status> NodeRegistration::postStatus() {
+  bool heartbeat = clock_.now() >= heartbeatDue_;
+  Change change = [this, heartbeat](google::protobuf::Message& node) {
+    return updateStatus(*static_cast<corev1::Node&>(node).mutable_status(), facts_, readiness_,
+                        heartbeat, clock_.wallNow());
+  };
+  auto modified = co_await modify(api_, nodeId(facts_.name, "status"), node_, change);
+  if (!modified.ok()) {
+    if (modified.status().is(Code::kNotFound)) registered_ = false;
+    co_return modified.status();
+  }
+  node_ = *modified;
+  if (heartbeat) heartbeatDue_ = clock_.now() + intervals_.status;
+  co_return Status();
+}
+
+Co<void> NodeRegistration::keepLease() {
+  Duration retry = kFirstRetry;
+  for (;;) {
+    Status status = co_await renewLease();
+    if (status.ok()) {
+      retry = kFirstRetry;
+      co_await clock_.sleepFor(intervals_.lease);
+    } else {
+      logDebug("lease_retry", {{"node", facts_.name}, {"error", status}});
+      co_await clock_.sleepFor(retry);
+      retry = std::min(2 * retry, kLastRetry);
+    }
+  }
+}
+
+Co<Status> NodeRegistration::renewLease() {
+  api::ResourceId id{&api::kindFor<coordinationv1::Lease>(), kLeaseNamespace, facts_.name, ""};
+  auto renew = [this](coordinationv1::Lease& lease) {
+    auto& spec = *lease.mutable_spec();
+    spec.set_holderidentity(facts_.name);
+    spec.set_leasedurationseconds(static_cast<int>(
+        std::chrono::duration_cast<std::chrono::seconds>(intervals_.leaseDuration).count()));
+    *spec.mutable_renewtime() = api::toMicroTime(clock_.wallNow());
+  };
+  Change change = [renew](google::protobuf::Message& lease) {
+    renew(static_cast<coordinationv1::Lease&>(lease));
+    return true;
+  };
+  auto modified = co_await modify(api_, id, lease_, change);
+  if (modified.ok()) {
+    lease_ = *modified;
+    co_return Status();
+  }
+  lease_ = nullptr;
+  if (!modified.status().is(Code::kNotFound)) co_return modified.status();
+  auto lease = std::make_shared<coordinationv1::Lease>();
+  lease->mutable_metadata()->set_name(facts_.name);
+  lease->mutable_metadata()->set_namespace_(kLeaseNamespace);
+  if (node_ != nullptr) {
+    auto& owner = *lease->mutable_metadata()->add_ownerreferences();
+    owner.set_apiversion("v1");
+    owner.set_kind("Node");
+    owner.set_name(facts_.name);
+    owner.set_uid(api::meta(*node_).uid());
+  }
+  renew(*lease);
+  id.name.clear();
+  api::WriteOptions options;
+  auto created = co_await api_.create(id, lease, options);
+  if (created.ok()) lease_ = created->object;
+  co_return created.status();
+}
+
+}  // namespace podlab::node

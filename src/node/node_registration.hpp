@@ -1,0 +1,55 @@
+#pragma once
+#include <functional>
+#include <string>
+
+#include "api/api.hpp"
+#include "common/clock.hpp"
+#include "common/sync.hpp"
+#include "node/node_status.hpp"
+
+namespace podlab::node {
+
+/// Keeps this node's Node object and Lease at the server: registers it, posts changes of its status
+/// at once and all of it every 5 minutes, and renews the Lease. Never stops trying while the server
+/// is away.
+class NodeRegistration {
+ public:
+  struct Intervals {
+    Duration lease = std::chrono::seconds(10);          ///< between renewals
+    Duration leaseDuration = std::chrono::seconds(40);  ///< what the Lease promises
+    Duration status = std::chrono::minutes(5);
+  };
+
+  NodeRegistration(api::Api& api, Clock& clock, asio::any_io_executor executor, NodeFacts facts,
+                   Intervals intervals);
+
+  void start();
+  Co<void> stop();
+
+  void setReadiness(NodeReadiness readiness);
+  const NodeReadiness& readiness() const { return readiness_; }
+  /// The Node as the watch shows it (null: it is gone): what is wrong with it is put right.
+  void observe(const api::ObjectPtr& node);
+
+ private:
+  Co<void> keepNode();
+  Co<Status> registerNode();
+  Co<Status> postStatus();
+  Co<void> keepLease();
+  Co<Status> renewLease();
+
+  api::Api& api_;
+  Clock& clock_;
+  NodeFacts facts_;
+  Intervals intervals_;
+  NodeReadiness readiness_{false, "the network is not up yet"};
+  bool registered_ = false;
+  bool dirty_ = true;
+  MonoTime heartbeatDue_;
+  api::ObjectPtr node_;
+  api::ObjectPtr lease_;
+  WaitQueue changed_;
+  TaskGroup tasks_;
+};
+
+}  // namespace podlab::node

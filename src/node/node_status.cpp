@@ -1,0 +1,161 @@
+#include "node/node_status.hpp"
+
+#include <google/protobuf/util/message_differencer.h>
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <sstream>
+#include <string_view>
+#include <utility>
+
+#include "api/conditions.hpp"
+#include "api/taints.hpp"
+#include "api/times.hpp"
+#include "common/log.hpp"
+
+namespace podlab::node {
+namespace {
+
+std::string firstLine(Filesystem& files, const std::string& path) {
+  std::string text = files.readFile(path).valueOr("");
+  return text.substr(0, text.find('\n'));
+}
+
+/// The value of KEY="value" in os-release(5).
+std::string osRelease(const std::string& text, std::string_view key) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(key) || line.size() <= key.size() || line[key.size()] != '=') continue;
+    std::string value = line.substr(key.size() + 1);
+    std::erase(value, '"');
+    return value;
+  }
+  return {};
+}
+
+std::string goArchitecture(std::string_view machine) {
+  if (machine == "x86_64") return "amd64";
+  if (machine == "aarch64") return "arm64";
+  return std::string(machine);
+}
+
+std::map<std::string, std::string> labelsOf(const NodeFacts& facts) {
+  auto labels = facts.labels;
+  labels["kubernetes.io/hostname"] = facts.name;
+  labels["kubernetes.io/os"] = facts.system.operatingsystem();
+  labels["kubernetes.io/arch"] = facts.system.architecture();
+  return labels;
+}
+
+std::map<std::string, std::string> annotationsOf(const NodeFacts& facts) {
+  return {{kVxlanMacAnnotation, facts.network.vxlanMac.toString()},
+          {kPodMtuAnnotation, std::to_string(facts.network.mtu)}};
+}
+
+template <typename Map>
+bool setAll(Map& map, const std::map<std::string, std::string>& wanted) {
+  bool changed = false;
+  for (const auto& [key, value] : wanted) {
+    auto [it, fresh] = map.insert({key, value});
+    if (!fresh && it->second == value) continue;
+    it->second = value;
+    changed = true;
+  }
+  return changed;
+}
+
+void addAddress(corev1::NodeStatus& status, const char* type, std::string address) {
+  auto& added = *status.add_addresses();
+  added.set_type(type);
+  added.set_address(std::move(address));
+}
+
+}  // namespace
+
+corev1::NodeSystemInfo readSystemInfo(Filesystem& files) {
+  corev1::NodeSystemInfo info;
+  utsname uts{};
+  ::uname(&uts);
+  info.set_kernelversion(uts.release);
+  info.set_architecture(goArchitecture(uts.machine));
+  info.set_operatingsystem("linux");
+  info.set_osimage(osRelease(files.readFile("/etc/os-release").valueOr(""), "PRETTY_NAME"));
+  info.set_machineid(firstLine(files, "/etc/machine-id"));
+  info.set_systemuuid(firstLine(files, "/sys/class/dmi/id/product_uuid"));
+  info.set_bootid(firstLine(files, "/proc/sys/kernel/random/boot_id"));
+  return info;
+}
+
+corev1::Node makeNode(const NodeFacts& facts) {
+  corev1::Node node;
+  node.mutable_metadata()->set_name(facts.name);
+  updateMetadata(node, facts);
+  auto& notReady = *node.mutable_spec()->add_taints();
+  notReady.set_key(std::string(api::kTaintNotReady));
+  notReady.set_effect(std::string(api::kNoSchedule));
+  for (const auto& taint : facts.taints) *node.mutable_spec()->add_taints() = taint;
+  return node;
+}
+
+bool updateMetadata(corev1::Node& node, const NodeFacts& facts) {
+  bool labels = setAll(*node.mutable_metadata()->mutable_labels(), labelsOf(facts));
+  return setAll(*node.mutable_metadata()->mutable_annotations(), annotationsOf(facts)) || labels;
+}
+
+bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
+                  const NodeReadiness& readiness, bool heartbeat, WallTime now) {
+  corev1::NodeStatus before = status;
+  status.clear_capacity();
+  status.clear_allocatable();
+  for (const auto& [resource, quantity] : facts.capacity) {
+    (*status.mutable_capacity())[resource].set_string(quantity);
+    (*status.mutable_allocatable())[resource].set_string(quantity);
+  }
+  status.clear_addresses();
+  for (const auto& address : facts.network.underlay)
+    addAddress(status, "InternalIP", address.toString());
+  addAddress(status, "Hostname", facts.name);
+  *status.mutable_nodeinfo() = facts.system;
+
+  corev1::NodeStatus fresh = status;
+  const api::ConditionState conditions[] = {
+      {"MemoryPressure", "False", "NodeHasSufficientMemory", "the node has enough memory"},
+      {"DiskPressure", "False", "NodeHasNoDiskPressure", "the node has no disk pressure"},
+      {"PIDPressure", "False", "NodeHasSufficientPID", "the node has enough process ids"},
+      {"Ready", readiness.ready ? "True" : "False", readiness.ready ? "NodeReady" : "NodeNotReady",
+       readiness.ready ? "the network is up and the container runtime answers" : readiness.message},
+  };
+  bool changed = !google::protobuf::util::MessageDifferencer::Equals(before, status);
+  for (const auto& condition : conditions)
+    changed = api::setCondition(fresh, condition, now) || changed;
+  if (changed || heartbeat) status = std::move(fresh);
+  return changed || heartbeat;
+}
+
+std::vector<Peer> peersOf(const std::vector<std::shared_ptr<const corev1::Node>>& nodes,
+                          const std::string& self) {
+  std::vector<Peer> peers;
+  for (const auto& node : nodes) {
+    if (node->metadata().name() == self) continue;
+    Peer peer;
+    peer.node = node->metadata().name();
+    for (const auto& text : node->spec().podcidrs()) {
+      auto range = net::Cidr::parse(text);
+      if (range.ok()) peer.podRanges.push_back(*range);
+    }
+    for (const auto& address : node->status().addresses()) {
+      auto parsed = net::IpAddress::parse(address.address());
+      if (address.type() == "InternalIP" && parsed.ok()) peer.underlay.push_back(*parsed);
+    }
+    auto annotation = node->metadata().annotations().find(kVxlanMacAnnotation);
+    if (annotation == node->metadata().annotations().end()) continue;
+    auto mac = net::MacAddress::parse(annotation->second);
+    if (peer.podRanges.empty() || peer.underlay.empty() || !mac.ok()) continue;
+    peer.vxlanMac = *mac;
+    peers.push_back(std::move(peer));
+  }
+  std::ranges::sort(peers, {}, &Peer::node);
+  return peers;
+}
+
+}  // namespace podlab::node

@@ -1,0 +1,51 @@
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "api/object.hpp"
+#include "common/filesystem.hpp"
+#include "common/time.hpp"
+#include "node/dataplane.hpp"
+
+namespace podlab::node {
+
+inline constexpr const char* kVxlanMacAnnotation = "podlab.io/vxlan-mac";
+inline constexpr const char* kPodMtuAnnotation = "podlab.io/pod-mtu";
+
+/// What a node says about itself that does not change while its agent runs.
+struct NodeFacts {
+  std::string name;
+  std::map<std::string, std::string> labels;    ///< besides the well-known ones
+  std::vector<corev1::Taint> taints;            ///< at registration
+  std::map<std::string, std::string> capacity;  ///< resource to quantity: "cpu": "4"
+  NodeNetworkInfo network;
+  corev1::NodeSystemInfo system;
+};
+
+/// Kernel, distribution and ids of this machine.
+corev1::NodeSystemInfo readSystemInfo(Filesystem& files);
+
+/// A new Node: labels, annotations, and the not-ready taint, which the server takes away once the
+/// node is ready.
+corev1::Node makeNode(const NodeFacts& facts);
+
+/// Brings labels and annotations of an existing Node to the facts; others' stay. Whether anything
+/// changed.
+bool updateMetadata(corev1::Node& node, const NodeFacts& facts);
+
+struct NodeReadiness {
+  bool ready = false;
+  std::string message;  ///< why not
+};
+
+/// Brings the status to the facts and conditions; `heartbeat` renews the conditions' heartbeat
+/// times, too. Whether anything changed.
+bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
+                  const NodeReadiness& readiness, bool heartbeat, WallTime now);
+
+/// The other nodes that have a range, an underlay address and a VXLAN MAC, by name.
+std::vector<Peer> peersOf(const std::vector<std::shared_ptr<const corev1::Node>>& nodes,
+                          const std::string& self);
+
+}  // namespace podlab::node
