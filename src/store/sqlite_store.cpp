@@ -77,6 +77,8 @@ Co<void> writeTogether(std::shared_ptr<State> state,
 /// Runs while requests wait.
 Co<void> writeAll(std::shared_ptr<State> state) {
   while (!state->waiting.empty()) {
+    // All that is ready to run now can still join: above all the writers of the last commit.
+    co_await asio::post(asio::use_awaitable);
     auto requests = std::exchange(state->waiting, {});
     if (state->thread) {
       co_await writeTogether(state, std::move(requests));
