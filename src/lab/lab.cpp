@@ -215,7 +215,7 @@ class Lab {
     const std::string host = server.isV4() ? server.toString() : "[" + server.toString() + "]";
     std::vector<std::string> arguments{options_.executable,
                                        "agent",
-                                       "--name",
+                                       "--node-name",
                                        node.config.name(),
                                        "--server",
                                        host + ":" + std::to_string(kServerPort),

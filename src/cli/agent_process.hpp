@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+#include <vector>
+
+namespace podlab::cli {
+
+/// `podlab agent`: one node.
+struct AgentProcessOptions {
+  std::string name;
+  std::string server;  ///< host:port
+  std::string stateDir;
+  std::string runDir;
+  std::string pkiDir;  ///< ca.crt, node.crt, node.key
+  std::vector<std::string> nodeIps;
+  std::vector<std::string> podCidrs;
+  std::string backend = "vxlan";
+  int vxlanId = 1;
+  int vxlanPort = 8472;
+  std::vector<std::string> labels;
+  std::vector<std::string> taints;
+  std::string cpu;
+  std::string memory;
+  int maxPods = 110;
+  std::string runtime = "crun";
+  std::string logLevel = "info";
+};
+
+/// Runs until SIGTERM or SIGINT; pods stay. The process's exit code.
+int runAgent(const AgentProcessOptions& options);
+
+}  // namespace podlab::cli

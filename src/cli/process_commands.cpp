@@ -1,0 +1,119 @@
+#include "cli/agent_process.hpp"
+#include "cli/commands.hpp"
+#include "cli/executable.hpp"
+#include "cli/process_setup.hpp"
+#include "cli/server_process.hpp"
+#include "lab/lab.hpp"
+#include "lab/node_init.hpp"
+
+namespace podlab::cli {
+namespace {
+
+void addServer(CLI::App& app, Context& context) {
+  auto options = std::make_shared<ServerOptions>();
+  auto podCidrs = std::make_shared<std::string>();
+  auto fds = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("server", "Run a control plane (podlab up does it for you)");
+  command->add_option("--state-dir", options->stateDir, "Folder of the store")->required();
+  command->add_option("--pki-dir", options->pkiDir, "Folder with ca.crt, server.crt and server.key")
+      ->required();
+  command->add_option("--listen", options->listen, "Address to listen on, e.g. 0.0.0.0:6443");
+  command->add_option("--listen-fds", *fds, "Inherited listening sockets")->group("");
+  command->add_option("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family")
+      ->required();
+  command
+      ->add_option("--node-prefix-ipv4", options->nodePrefixV4,
+                   "Prefix length of a node's IPv4 range")
+      ->capture_default_str();
+  command
+      ->add_option("--node-prefix-ipv6", options->nodePrefixV6,
+                   "Prefix length of a node's IPv6 range")
+      ->capture_default_str();
+  command->callback([&context, options, podCidrs, fds] {
+    options->podCidrs = splitList(*podCidrs);
+    for (const auto& fd : splitList(*fds)) options->listenFds.push_back(std::atoi(fd.c_str()));
+    options->logLevel = context.logLevel;
+    context.exitCode = runServer(*options);
+  });
+}
+
+void addAgent(CLI::App& app, Context& context) {
+  auto options = std::make_shared<AgentProcessOptions>();
+  auto podCidrs = std::make_shared<std::string>();
+  auto nodeIps = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("agent", "Run a node's agent (podlab up does it for you)");
+  command->add_option("--node-name", options->name, "The node's name")->required();
+  command->add_option("--server", options->server, "host:port of the server")->required();
+  command->add_option("--state-dir", options->stateDir, "Folder of what outlives the agent")
+      ->required();
+  command->add_option("--run-dir", options->runDir, "Folder of what ends with the node")
+      ->required();
+  command->add_option("--pki-dir", options->pkiDir, "Folder with ca.crt, node.crt and node.key")
+      ->required();
+  command->add_option("--node-ip", *nodeIps, "The node's own addresses, one a family")->required();
+  command->add_option("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family")
+      ->required();
+  command->add_option("--backend", options->backend, "vxlan or host-gw")
+      ->check(CLI::IsMember({"vxlan", "host-gw"}))
+      ->capture_default_str();
+  command->add_option("--vxlan-id", options->vxlanId, "VXLAN network identifier")
+      ->capture_default_str();
+  command->add_option("--vxlan-port", options->vxlanPort, "UDP port of the overlay")
+      ->capture_default_str();
+  command->add_option("--label", options->labels, "KEY=VALUE label of the node, repeatable");
+  command->add_option("--taint", options->taints, "KEY=VALUE:EFFECT taint of the node, repeatable");
+  command->add_option("--cpu", options->cpu, "Declared CPUs (default: the host's)");
+  command->add_option("--memory", options->memory, "Declared memory (default: the host's)");
+  command->add_option("--max-pods", options->maxPods, "Pods that the node takes")
+      ->capture_default_str();
+  command->add_option("--runtime", options->runtime, "OCI runtime")->capture_default_str();
+  command->callback([&context, options, podCidrs, nodeIps] {
+    options->podCidrs = splitList(*podCidrs);
+    options->nodeIps = splitList(*nodeIps);
+    options->logLevel = context.logLevel;
+    context.exitCode = runAgent(*options);
+  });
+}
+
+void addLab(CLI::App& app, Context& context) {
+  auto stateDir = std::make_shared<std::string>();
+  auto apiFd = std::make_shared<int>(-1);
+  auto* command = app.add_subcommand("lab", "The first process of a lab")->group("");
+  command->add_option("--state-dir", *stateDir)->required();
+  command->add_option("--api-fd", *apiFd)->required();
+  command->callback([&context, stateDir, apiFd] {
+    initLogging(logLevelOf(context.logLevel), LogFormat::kText, "lab");
+    auto executable = executablePath();
+    if (!executable) {
+      context.exitCode = fail(executable.status());
+      return;
+    }
+    lab::LabOptions options;
+    options.paths = {*stateDir};
+    options.apiSocket = UniqueFd(*apiFd);
+    options.executable = *executable;
+    options.logLevel = context.logLevel;
+    context.exitCode = lab::runLab(std::move(options));
+  });
+
+  auto node = std::make_shared<lab::NodeInitOptions>();
+  auto* init = app.add_subcommand("node-init", "The first process of a lab's node")->group("");
+  init->add_option("--hostname", node->hostname)->required();
+  init->add_option("--run-dir", node->runDir)->required();
+  init->add_option("--start-fd", node->startFd)->required();
+  init->add_option("AGENT", node->agent)->required();
+  init->callback([&context, node] {
+    initLogging(logLevelOf(context.logLevel), LogFormat::kText, "node-init");
+    context.exitCode = lab::runNodeInit(*node);
+  });
+}
+
+}  // namespace
+
+void addProcessCommands(CLI::App& app, Context& context) {
+  addServer(app, context);
+  addAgent(app, context);
+  addLab(app, context);
+}
+
+}  // namespace podlab::cli

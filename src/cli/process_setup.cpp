@@ -1,0 +1,32 @@
+#include "cli/process_setup.hpp"
+
+#include <csignal>
+
+#include <asio.hpp>
+
+namespace podlab::cli {
+
+LogLevel logLevelOf(std::string_view name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "warn") return LogLevel::kWarning;
+  if (name == "error") return LogLevel::kError;
+  return LogLevel::kInfo;
+}
+
+Result<CertificateFiles> readCertificates(Filesystem& files, const std::string& folder,
+                                          const std::string& name) {
+  auto ca = files.readFile(folder + "/ca.crt");
+  auto certificate = files.readFile(folder + "/" + name + ".crt");
+  auto key = files.readFile(folder + "/" + name + ".key");
+  for (const auto* part : {&ca, &certificate, &key}) {
+    if (!*part) return part->status();
+  }
+  return CertificateFiles{*ca, {*certificate, *key}};
+}
+
+Co<void> waitForTermination() {
+  asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
+  co_await signals.async_wait(asio::use_awaitable);
+}
+
+}  // namespace podlab::cli

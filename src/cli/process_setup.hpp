@@ -1,0 +1,28 @@
+#pragma once
+#include <string>
+#include <string_view>
+
+#include <asio/io_context.hpp>
+
+#include "common/co.hpp"
+#include "common/filesystem.hpp"
+#include "common/log.hpp"
+#include "common/status.hpp"
+#include "transport/certificates.hpp"
+
+namespace podlab::cli {
+
+LogLevel logLevelOf(std::string_view name);
+
+/// A process's certificates in `folder`: ca.crt, NAME.crt and NAME.key.
+struct CertificateFiles {
+  std::string ca;
+  transport::Credentials own;
+};
+Result<CertificateFiles> readCertificates(Filesystem& files, const std::string& folder,
+                                          const std::string& name);
+
+/// Until SIGTERM or SIGINT.
+Co<void> waitForTermination();
+
+}  // namespace podlab::cli

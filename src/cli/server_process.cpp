@@ -1,0 +1,126 @@
+#include "cli/server_process.hpp"
+
+#include <memory>
+
+#include <asio.hpp>
+
+#include "api/kinds.hpp"
+#include "apiserver/api_service.hpp"
+#include "apiserver/rpc_server.hpp"
+#include "apiserver/stream_relay.hpp"
+#include "cli/process_setup.hpp"
+#include "client/event_recorder.hpp"
+#include "client/informer.hpp"
+#include "common/real_clock.hpp"
+#include "controllers/scheduling.hpp"
+#include "store/sqlite_store.hpp"
+#include "transport/tcp.hpp"
+#include "transport/tls.hpp"
+
+namespace podlab::cli {
+namespace {
+
+class Server {
+ public:
+  explicit Server(const ServerOptions& options)
+      : options_(options),
+        executor_(io_.get_executor()),
+        clock_(makeRealClock(executor_)),
+        rng_(makeSystemRng()),
+        files_(makeRealFilesystem()) {}
+
+  int run() {
+    asio::co_spawn(io_, main(), [this](std::exception_ptr error) {
+      if (!error) return;
+      try {
+        std::rethrow_exception(error);
+      } catch (const std::exception& e) {
+        logError("server_failed", {{"error", e.what()}});
+        code_ = 1;
+      }
+      io_.stop();
+    });
+    io_.run();
+    return code_;
+  }
+
+ private:
+  Co<void> main() {
+    Status status = co_await serve();
+    if (!status.ok()) {
+      logError("server_failed", {{"error", status}});
+      code_ = 1;
+    }
+  }
+
+  Status listen(apiserver::RpcServer& rpc) {
+    auto certificates = readCertificates(*files_, options_.pkiDir, "server");
+    if (!certificates) return certificates.status();
+    auto tls = transport::makeServerTls(certificates->ca, certificates->own);
+    if (!tls) return tls.status();
+    const auto serveOn = [&](Result<std::unique_ptr<Listener>> listener) -> Status {
+      if (!listener) return listener.status();
+      logInfo("listening", {{"address", (*listener)->address()}});
+      rpc.serve(transport::makeTlsListener(executor_, *clock_, std::move(*listener), *tls));
+      return {};
+    };
+    for (const int fd : options_.listenFds) {
+      if (Status status = serveOn(transport::listenOnFd(executor_, UniqueFd(fd))); !status.ok())
+        return status;
+    }
+    for (const auto& address : options_.listen) {
+      if (Status status = serveOn(transport::listenTcp(executor_, address)); !status.ok())
+        return status;
+    }
+    return {};
+  }
+
+  Co<Status> serve() {
+    auto opened = store::openSqliteStore(executor_, options_.stateDir + "/podlab.db");
+    if (!opened) co_return opened.status();
+    const std::unique_ptr<store::Store> store = std::move(*opened);
+    apiserver::ApiService service(*store, *clock_, *rng_, executor_);
+    if (Status status = co_await service.start(); !status.ok()) co_return status;
+    auto system = service.as(apiserver::systemUser("controllers"));
+    apiserver::StreamRelay relay(service.as(apiserver::systemUser("relay")), *clock_, *rng_);
+    apiserver::RpcServer rpc(service, relay, *clock_, executor_);
+
+    client::EventRecorder events(*system, *clock_, executor_, "podlab-server");
+    client::Informer pods(*system, *clock_, *rng_, executor_,
+                          {&api::kindFor<corev1::Pod>(), "", "", ""});
+    client::Informer nodes(*system, *clock_, *rng_, executor_,
+                           {&api::kindFor<corev1::Node>(), "", "", ""});
+    controllers::SchedulingController scheduling(*system, *clock_, executor_, pods, nodes, events);
+    pods.start();
+    nodes.start();
+    scheduling.start();
+    Status status = listen(rpc);
+    if (status.ok()) co_await waitForTermination();
+
+    co_await rpc.stop();
+    co_await scheduling.stop();
+    co_await nodes.stop();
+    co_await pods.stop();
+    co_await events.stop();
+    co_await service.stop();
+    co_await store->close();
+    co_return status;
+  }
+
+  const ServerOptions& options_;
+  asio::io_context io_;
+  asio::any_io_executor executor_;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<Rng> rng_;
+  std::unique_ptr<Filesystem> files_;
+  int code_ = 0;
+};
+
+}  // namespace
+
+int runServer(const ServerOptions& options) {
+  initLogging(logLevelOf(options.logLevel), LogFormat::kText, "server");
+  return Server(options).run();
+}
+
+}  // namespace podlab::cli
