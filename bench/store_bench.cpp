@@ -1,0 +1,156 @@
+// Durable writes/s of 1 KB values with 1 and with 64 concurrent writers, against the yardstick of a
+// bare loop of SQLite commits by one writer with the same settings, on real files below TMPDIR (or
+// /tmp): interleaved runs, and the ratios of their medians at the end.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <asio.hpp>
+#include <sqlite3.h>
+
+#include "store/sqlite_store.hpp"
+
+namespace podlab::store {
+namespace {
+
+constexpr int kKeysPerWriter = 100;
+constexpr int kWritesPerIteration = 512;
+
+const std::string& value() {
+  static const std::string kValue(1024, 'v');
+  return kValue;
+}
+
+class TempDir {
+ public:
+  TempDir() {
+    std::string pattern = std::filesystem::temp_directory_path() / "podlab-store-bench-XXXXXX";
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp " + pattern);
+    path_ = pattern;
+  }
+  ~TempDir() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
+  std::string file() const { return path_ / "store.db"; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+Co<void> writeMany(Store& store, std::string name, int count) {
+  for (int i = 0; i < count; ++i) {
+    Txn txn;
+    txn.puts.push_back({name + std::to_string(i % kKeysPerWriter), value()});
+    auto done = co_await store.txn(std::move(txn));
+    if (!done) throw std::runtime_error(done.status().toString());
+  }
+}
+
+void rethrow(std::exception_ptr error) {
+  if (error) std::rethrow_exception(error);
+}
+
+void storeWrites(benchmark::State& state) {
+  const int writers = static_cast<int>(state.range(0));
+  TempDir dir;
+  asio::io_context io;
+  auto store = openSqliteStore(io.get_executor(), dir.file());
+  if (!store) throw std::runtime_error(store.status().toString());
+  for (auto _ : state) {
+    for (int i = 0; i < writers; ++i) {
+      std::string name = "/registry/pods/default/pod-" + std::to_string(i) + "-";
+      asio::co_spawn(io, writeMany(**store, std::move(name), kWritesPerIteration / writers),
+                     rethrow);
+    }
+    io.restart();
+    io.run();
+  }
+  state.SetItemsProcessed(state.iterations() * kWritesPerIteration);
+}
+
+void check(int code, sqlite3* db) {
+  if (code != SQLITE_OK && code != SQLITE_DONE) throw std::runtime_error(sqlite3_errmsg(db));
+}
+
+void bareSqlite(benchmark::State& state) {
+  TempDir dir;
+  sqlite3* db = nullptr;
+  check(sqlite3_open(dir.file().c_str(), &db), db);
+  auto run = [&](const char* sql) { check(sqlite3_exec(db, sql, nullptr, nullptr, nullptr), db); };
+  run("PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+      "CREATE TABLE kv (key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID");
+  sqlite3_stmt* put = nullptr;
+  check(sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO kv VALUES (?, ?)", -1, &put, nullptr), db);
+  for (auto _ : state) {
+    for (int i = 0; i < kWritesPerIteration; ++i) {
+      const std::string key = "/registry/pods/default/pod-" + std::to_string(i % kKeysPerWriter);
+      sqlite3_bind_text(put, 1, key.data(), static_cast<int>(key.size()), SQLITE_STATIC);
+      sqlite3_bind_blob(put, 2, value().data(), static_cast<int>(value().size()), SQLITE_STATIC);
+      check(sqlite3_step(put), db);
+      check(sqlite3_reset(put), db);
+    }
+  }
+  sqlite3_finalize(put);
+  sqlite3_close(db);
+  state.SetItemsProcessed(state.iterations() * kWritesPerIteration);
+}
+
+BENCHMARK(bareSqlite)->UseRealTime()->Repetitions(5);
+BENCHMARK(storeWrites)->ArgName("writers")->Arg(1)->Arg(64)->UseRealTime()->Repetitions(5);
+
+/// Also keeps the rates, for the ratios.
+class RateReporter final : public benchmark::ConsoleReporter {
+ public:
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const auto& run : runs) {
+      if (run.run_type != Run::RT_Iteration) continue;
+      const std::string name = run.run_name.function_name + run.run_name.args;
+      rates_[name].push_back(run.counters.at("items_per_second"));
+    }
+    ConsoleReporter::ReportRuns(runs);
+  }
+  double median(const std::string& name) {
+    auto& rates = rates_[name];
+    if (rates.empty()) return 0;
+    std::ranges::sort(rates);
+    return rates[rates.size() / 2];
+  }
+
+ private:
+  std::map<std::string, std::vector<double>> rates_;
+};
+
+}  // namespace
+}  // namespace podlab::store
+
+int main(int argc, char** argv) {
+  std::string interleave = "--benchmark_enable_random_interleaving=true";
+  std::vector<char*> arguments(argv, argv + argc);
+  arguments.insert(arguments.begin() + 1, interleave.data());
+  int count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
+  podlab::store::RateReporter reporter;
+  benchmark::RunSpecifiedBenchmarks(&reporter);
+  const double bare = reporter.median("bareSqlite");
+  const double one = reporter.median("storeWriteswriters:1");
+  const double many = reporter.median("storeWriteswriters:64");
+  if (bare > 0 && one > 0 && many > 0) {
+    std::printf(
+        "durable writes/s of 1 KB: bare SQLite %.0f, 1 writer %.0f (%.2f of bare), 64 writers %.0f "
+        "(%.1f times bare)\n",
+        bare, one, one / bare, many, many / bare);
+  }
+  return 0;
+}
