@@ -1,0 +1,38 @@
+#pragma once
+#include <memory>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+
+#include "api/api.hpp"
+#include "common/clock.hpp"
+#include "common/rng.hpp"
+#include "controllers/range_allocator.hpp"
+
+namespace podlab::controllers {
+
+struct ManagerOptions {
+  std::vector<ClusterRange> ranges;  ///< one for each family; none: Nodes bring their own ranges
+  Duration nodeGrace = std::chrono::seconds(40);
+  std::size_t finishedPodThreshold = 12500;
+};
+
+/// All controllers and the scheduler, over shared caches.
+class ControllerManager {
+ public:
+  /// `api` may do anything; the references outlive stop().
+  ControllerManager(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor,
+                    ManagerOptions options);
+  ~ControllerManager();
+
+  void start();
+  /// Until every cache has its first contents.
+  Co<void> waitForSync();
+  Co<void> stop();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace podlab::controllers

@@ -1,0 +1,36 @@
+#pragma once
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "controllers/context.hpp"
+#include "controllers/reconciler.hpp"
+
+namespace podlab::controllers {
+
+/// Judges nodes by the renewals of their Leases: one that has not renewed for `grace` becomes
+/// Unknown. Keeps the taints that follow from a node's conditions (not-ready, unreachable,
+/// unschedulable), and says of the pods of an unreachable node that they are not ready.
+class NodeLifecycleController {
+ public:
+  NodeLifecycleController(Context& context, Duration grace = std::chrono::seconds(40));
+  void start();
+  Co<void> stop() { co_await reconciler_.stop(); }
+
+ private:
+  Co<Status> reconcile(std::string name);
+  void observeLease(const std::string& name);
+  void reportChange(const corev1::Node& before, const corev1::Node& now);
+  Co<Status> markUnknown(const corev1::Node& node);
+  Co<Status> markPodsNotReady(std::string name);
+  bool adjustTaints(corev1::Node& node) const;
+
+  Context& context_;
+  const Duration grace_;
+  /// When each node last gave a sign of life, by this process's clock: the clocks of nodes do not
+  /// matter, and a new server grants everybody a whole grace period.
+  std::unordered_map<std::string, MonoTime> seen_;
+  Reconciler reconciler_;
+};
+
+}  // namespace podlab::controllers
