@@ -29,6 +29,18 @@ struct UpOptions {
   bool nameGiven = false;
 };
 
+/// Waits, in steps of a few milliseconds, for what another process does to files; false after
+/// `patience`.
+bool waitUntil(const std::function<bool()>& holds, Duration patience) {
+  bool held = false;
+  runCoroutine([&](asio::io_context&, Clock& clock) -> Co<int> {
+    const MonoTime deadline = clock.now() + patience;
+    while (!(held = holds()) && clock.now() < deadline) co_await clock.sleepFor(milliseconds(5));
+    co_return kDone;
+  });
+  return held;
+}
+
 std::string nameFlag(const Context& context) {
   return context.lab == "default" ? "" : " --name " + context.lab;
 }
@@ -73,8 +85,6 @@ Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths pat
                      std::set<std::string> names, Duration patience, Progress& progress) {
   const MonoTime deadline = session.clock.now() + patience;
   const auto stillRuns = [&paths] { return lab::runningLab(paths).has_value(); };
-  // The lab takes its lock within its first milliseconds.
-  for (int i = 0; i < 100 && !stillRuns(); ++i) co_await session.clock.sleepFor(milliseconds(5));
   for (;;) {
     if (!stillRuns()) {
       progress.done("the lab ended; its log is " + paths.log("lab"));
@@ -163,7 +173,8 @@ int up(Context& context, const UpOptions& options) {
   for (const auto& node : cluster.nodes()) names.insert(node.name());
   if (*patience == Duration(0)) return kDone;
   // The certificates are made by the lab in its first moments; the session needs them.
-  for (int i = 0; i < 400 && !files->exists(paths->pki("admin.key")); ++i) ::usleep(5000);
+  (void)waitUntil([&] { return files->exists(paths->pki("admin.key")) && lab::runningLab(*paths); },
+                  std::chrono::seconds(5));
   const int code = withSession(context, [&](Session& session) {
     return waitForNodes(session, context, *paths, names, *patience, progress);
   });
@@ -195,12 +206,11 @@ int down(Context& context, const DownOptions& options) {
     // A lab that does not answer is ended by the kernel's means: its first process takes all others
     // along.
     if (auto answer = lab::askLab(paths->controlSocket(), request); !answer) ::kill(*pid, SIGKILL);
-    for (int i = 0; lab::runningLab(*paths); ++i) {
-      if (i == 1000) ::kill(*pid, SIGKILL);
-      if (i == 2000)
-        return fail(Status(Code::kTimeout, "the lab's first process, pid " + std::to_string(*pid) +
-                                               ", does not end"));
-      ::usleep(5000);
+    const auto ended = [&] { return !lab::runningLab(*paths); };
+    if (!waitUntil(ended, std::chrono::seconds(6))) ::kill(*pid, SIGKILL);
+    if (!waitUntil(ended, std::chrono::seconds(5))) {
+      return fail(Status(Code::kTimeout, "the lab's first process, pid " + std::to_string(*pid) +
+                                             ", does not end"));
     }
   }
   if (options.purge) {

@@ -185,10 +185,9 @@ Co<int> events(Session& session, const EventOptions& options) {
   auto found = co_await session.api.list(id, list);
   if (!found) co_return fail(found.status());
   std::sort(found->items.begin(), found->items.end(),
-                   [](const api::ObjectPtr& a, const api::ObjectPtr& b) {
-                     return lastSeen(api::as<corev1::Event>(a)) <
-                            lastSeen(api::as<corev1::Event>(b));
-                   });
+            [](const api::ObjectPtr& a, const api::ObjectPtr& b) {
+              return lastSeen(api::as<corev1::Event>(a)) < lastSeen(api::as<corev1::Event>(b));
+            });
   std::vector<std::string> header{"LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"};
   if (options.selection.allNamespaces) header.insert(header.begin(), "NAMESPACE");
   Table table(header);

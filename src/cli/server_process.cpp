@@ -4,15 +4,12 @@
 
 #include <asio.hpp>
 
-#include "api/kinds.hpp"
 #include "apiserver/api_service.hpp"
 #include "apiserver/rpc_server.hpp"
 #include "apiserver/stream_relay.hpp"
 #include "cli/process_setup.hpp"
-#include "client/event_recorder.hpp"
-#include "client/informer.hpp"
 #include "common/real_clock.hpp"
-#include "controllers/scheduling.hpp"
+#include "controllers/controller_manager.hpp"
 #include "store/sqlite_store.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
@@ -75,6 +72,18 @@ class Server {
     return {};
   }
 
+  Result<std::vector<controllers::ClusterRange>> clusterRanges() {
+    std::vector<controllers::ClusterRange> ranges;
+    for (const auto& text : options_.podCidrs) {
+      auto range = net::Cidr::parse(text);
+      if (!range) return range.status().withContext("--pod-cidrs");
+      const int prefix =
+          range->family() == net::Family::kV4 ? options_.nodePrefixV4 : options_.nodePrefixV6;
+      ranges.push_back({*range, prefix});
+    }
+    return ranges;
+  }
+
   Co<Status> serve() {
     auto opened = store::openSqliteStore(executor_, options_.stateDir + "/podlab.db");
     if (!opened) co_return opened.status();
@@ -85,23 +94,18 @@ class Server {
     apiserver::StreamRelay relay(service.as(apiserver::systemUser("relay")), *clock_, *rng_);
     apiserver::RpcServer rpc(service, relay, *clock_, executor_);
 
-    client::EventRecorder events(*system, *clock_, executor_, "podlab-server");
-    client::Informer pods(*system, *clock_, *rng_, executor_,
-                          {&api::kindFor<corev1::Pod>(), "", "", ""});
-    client::Informer nodes(*system, *clock_, *rng_, executor_,
-                           {&api::kindFor<corev1::Node>(), "", "", ""});
-    controllers::SchedulingController scheduling(*system, *clock_, executor_, pods, nodes, events);
-    pods.start();
-    nodes.start();
-    scheduling.start();
+    auto ranges = clusterRanges();
+    if (!ranges) co_return ranges.status();
+    controllers::ManagerOptions managerOptions;
+    managerOptions.ranges = std::move(*ranges);
+    controllers::ControllerManager manager(*system, *clock_, *rng_, executor_,
+                                           std::move(managerOptions));
+    manager.start();
     Status status = listen(rpc);
     if (status.ok()) co_await waitForTermination();
 
     co_await rpc.stop();
-    co_await scheduling.stop();
-    co_await nodes.stop();
-    co_await pods.stop();
-    co_await events.stop();
+    co_await manager.stop();
     co_await service.stop();
     co_await store->close();
     co_return status;

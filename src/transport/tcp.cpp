@@ -215,6 +215,14 @@ Result<std::unique_ptr<Listener>> listenTcp(asio::any_io_executor executor,
   return std::unique_ptr<Listener>(new TcpListener(std::move(acceptor)));
 }
 
+std::unique_ptr<ByteStream> adoptTcp(asio::any_io_executor executor, UniqueFd fd) {
+  sockaddr_storage local{};
+  socklen_t size = sizeof local;
+  ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &size);
+  const auto protocol = local.ss_family == AF_INET6 ? tcp::v6() : tcp::v4();
+  return std::make_unique<TcpStream>(tcp::socket(executor, protocol, fd.release()));
+}
+
 Result<std::unique_ptr<Listener>> listenOnFd(asio::any_io_executor executor, UniqueFd fd) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;

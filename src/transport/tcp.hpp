@@ -33,6 +33,9 @@ std::unique_ptr<Dialer> makeTcpDialer(asio::any_io_executor executor, Clock& clo
 Result<std::unique_ptr<Listener>> listenTcp(asio::any_io_executor executor,
                                             std::string_view address);
 
+/// A stream over a connected TCP socket that was made elsewhere, e.g. in another namespace.
+std::unique_ptr<ByteStream> adoptTcp(asio::any_io_executor executor, UniqueFd fd);
+
 /// Adopts a listening TCP socket that another process or namespace made.
 Result<std::unique_ptr<Listener>> listenOnFd(asio::any_io_executor executor, UniqueFd fd);
 

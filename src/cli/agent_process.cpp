@@ -1,0 +1,180 @@
+#include "cli/agent_process.hpp"
+
+#include <memory>
+
+#include <asio.hpp>
+
+#include "cli/executable.hpp"
+#include "cli/process_setup.hpp"
+#include "client/connection.hpp"
+#include "client/remote_api.hpp"
+#include "common/blocking.hpp"
+#include "common/process.hpp"
+#include "common/real_clock.hpp"
+#include "node/agent.hpp"
+#include "node/host_image.hpp"
+#include "node/kernel_dataplane.hpp"
+#include "node/kernel_pod_dialer.hpp"
+#include "node/local_volumes.hpp"
+#include "node/node_status.hpp"
+#include "node/oci_runtime.hpp"
+#include "transport/tcp.hpp"
+#include "transport/tls.hpp"
+
+namespace podlab::cli {
+namespace {
+
+/// Makes sandboxes and writes checkpoints side by side; more threads only wait for the kernel's
+/// locks.
+constexpr std::size_t kThreads = 3;
+
+Result<corev1::Taint> parseTaint(const std::string& text) {
+  const auto colon = text.rfind(':');
+  const auto equals = text.find('=');
+  if (colon == std::string::npos)
+    return Status(Code::kBadRequest, "--taint: \"" + text + "\" is not KEY=VALUE:EFFECT");
+  corev1::Taint taint;
+  taint.set_key(text.substr(0, std::min(equals, colon)));
+  if (equals < colon) taint.set_value(text.substr(equals + 1, colon - equals - 1));
+  taint.set_effect(text.substr(colon + 1));
+  return taint;
+}
+
+class AgentProcess {
+ public:
+  explicit AgentProcess(const AgentProcessOptions& options)
+      : options_(options),
+        executor_(io_.get_executor()),
+        clock_(makeRealClock(executor_)),
+        rng_(makeSystemRng()),
+        files_(makeRealFilesystem()),
+        pool_(makeThreadPool(kThreads)),
+        processes_(makeProcessRunner(executor_, *clock_)) {}
+
+  int run() {
+    asio::co_spawn(io_, serve(), [this](std::exception_ptr error, Status status) {
+      if (error) {
+        try {
+          std::rethrow_exception(error);
+        } catch (const std::exception& e) {
+          status = Status(Code::kInternal, e.what());
+        }
+      }
+      if (!status.ok()) {
+        logError("agent_failed", {{"error", status}});
+        code_ = 1;
+      }
+      io_.stop();
+    });
+    io_.run();
+    return code_;
+  }
+
+ private:
+  Result<node::AgentOptions> agentOptions() {
+    node::AgentOptions agent;
+    agent.nodeName = options_.name;
+    for (const auto& label : options_.labels) {
+      const auto equals = label.find('=');
+      if (equals == std::string::npos)
+        return Status(Code::kBadRequest, "--label: \"" + label + "\" is not KEY=VALUE");
+      agent.labels[label.substr(0, equals)] = label.substr(equals + 1);
+    }
+    for (const auto& text : options_.taints) {
+      auto taint = parseTaint(text);
+      if (!taint) return taint.status();
+      agent.taints.push_back(std::move(*taint));
+    }
+    if (!options_.cpu.empty()) agent.capacity["cpu"] = options_.cpu;
+    if (!options_.memory.empty()) agent.capacity["memory"] = options_.memory;
+    agent.capacity["pods"] = std::to_string(options_.maxPods);
+    agent.system = node::readSystemInfo(*files_);
+    agent.system.set_kubeletversion("podlab-" + versionText());
+    agent.stateFolder = options_.stateDir;
+    for (const auto& text : options_.podCidrs) {
+      auto range = net::Cidr::parse(text);
+      if (!range) return range.status().withContext("--pod-cidrs");
+      agent.clusterRanges.push_back(*range);
+    }
+    agent.backend = options_.backend;
+    return agent;
+  }
+
+  Co<Status> serve() {
+    auto agentSettings = agentOptions();
+    if (!agentSettings) co_return agentSettings.status();
+    auto certificates = readCertificates(*files_, options_.pkiDir, "node");
+    if (!certificates) co_return certificates.status();
+    auto tls = transport::makeClientTls(certificates->ca, certificates->own);
+    if (!tls) co_return tls.status();
+
+    node::KernelDataplaneOptions network;
+    network.pinFolder = options_.runDir + "/pins";
+    network.vxlanId = static_cast<std::uint32_t>(options_.vxlanId);
+    network.vxlanPort = static_cast<std::uint16_t>(options_.vxlanPort);
+    if (!options_.nodeIps.empty()) {
+      auto address = net::IpAddress::parse(options_.nodeIps.front());
+      if (!address) co_return address.status().withContext("--node-ip");
+      network.nodeIp = *address;
+    }
+    node::KernelDataplane dataplane(std::move(network), *pool_, *clock_, executor_);
+    if (Status status = co_await dataplane.start(); !status.ok()) co_return status;
+
+    node::OciRuntimeOptions runtimeOptions;
+    runtimeOptions.stateFolder = options_.runDir + "/containers";
+    runtimeOptions.runtime = options_.runtime;
+    auto runtime =
+        node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
+    if (Status status = co_await runtime->open(); !status.ok()) co_return status;
+    node::HostImageStore images(*files_, options_.runDir + "/images/host");
+    auto volumes = node::makeLocalVolumes(*files_, *pool_, options_.stateDir, options_.runDir);
+    auto podDialer = node::makeKernelPodDialer(executor_, *pool_);
+
+    auto tcp = transport::makeTcpDialer(executor_, *clock_);
+    auto dialer = transport::makeTlsDialer(*tcp, *clock_, *tls);
+    std::unique_ptr<node::Agent> agent;
+    client::ReconnectingConnection::Options connectionOptions;
+    connectionOptions.address = options_.server;
+    client::ReconnectingConnection connection(executor_, *clock_, *rng_, *dialer,
+                                              std::move(connectionOptions));
+    client::RemoteApi api(connection, *clock_);
+    const node::AgentDependencies dependencies{executor_,  *clock_,  *rng_,  api,
+                                               dataplane,  *runtime, images, *volumes,
+                                               *podDialer, *files_,  *pool_};
+    agent = std::make_unique<node::Agent>(dependencies, std::move(*agentSettings));
+    connection.start();
+
+    TaskGroup tasks(executor_);
+    tasks.spawn("termination", stopOnSignal(*agent));
+    Status status = co_await agent->run();
+    co_await tasks.cancelAndJoin();
+    co_await connection.stop();
+    agent.reset();
+    co_await dataplane.stop();
+    co_return status;
+  }
+
+  static Co<void> stopOnSignal(node::Agent& agent) {
+    co_await waitForTermination();
+    agent.requestStop();
+  }
+
+  const AgentProcessOptions& options_;
+  asio::io_context io_;
+  asio::any_io_executor executor_;
+  std::unique_ptr<Clock> clock_;
+  std::unique_ptr<Rng> rng_;
+  std::unique_ptr<Filesystem> files_;
+  std::unique_ptr<BlockingPool> pool_;
+  std::unique_ptr<ProcessRunner> processes_;
+  int code_ = 0;
+};
+
+}  // namespace
+
+int runAgent(const AgentProcessOptions& options) {
+  initLogging(logLevelOf(options.logLevel), LogFormat::kText, "agent " + options.name);
+  return AgentProcess(options).run();
+}
+
+}  // namespace podlab::cli
