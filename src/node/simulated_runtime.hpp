@@ -14,8 +14,8 @@ namespace podlab::node {
 /// How a simulated container behaves from its start on.
 struct ContainerScript {
   Duration startTakes{};
-  Status startFails;                ///< unless OK
-  std::optional<Duration> runsFor;  ///< then it exits by itself with `exitCode`
+  Status startFails{};                ///< unless OK
+  std::optional<Duration> runsFor{};  ///< then it exits by itself with `exitCode`
   int exitCode = 0;
   Duration stopTakes{};  ///< from SIGTERM to its exit with 143
   bool ignoresTerm = false;
@@ -23,7 +23,7 @@ struct ContainerScript {
 
 struct ExecScript {
   int exitCode = 0;
-  std::string out;
+  std::string out{};
   Duration takes{};
 };
 

@@ -1,0 +1,73 @@
+#include "node/simulated_filesystem.hpp"
+
+#include <utility>
+
+namespace podlab::node {
+namespace {
+
+Status absent(const std::string& path) {
+  return {Code::kNotFound, path + ": No such file or directory"};
+}
+
+}  // namespace
+
+Result<std::string> SimulatedFilesystem::readFile(const std::string& path) {
+  auto it = files_.find(path);
+  if (it == files_.end()) return absent(path);
+  return it->second;
+}
+
+Status SimulatedFilesystem::writeFileAtomic(const std::string& path, std::string_view content,
+                                            std::uint32_t, bool) {
+  if (!writesFail_.ok()) return writesFail_;
+  files_[path] = std::string(content);
+  return {};
+}
+
+Status SimulatedFilesystem::createDirectories(const std::string& path, std::uint32_t) {
+  if (!writesFail_.ok()) return writesFail_;
+  folders_.insert(path);
+  return {};
+}
+
+Status SimulatedFilesystem::removeTree(const std::string& path) {
+  auto below = [&path](const std::string& name) {
+    return name == path || name.starts_with(path + "/");
+  };
+  std::erase_if(files_, [&below](const auto& file) { return below(file.first); });
+  std::erase_if(folders_, below);
+  return {};
+}
+
+Status SimulatedFilesystem::removeFile(const std::string& path) {
+  files_.erase(path);
+  return {};
+}
+
+Status SimulatedFilesystem::rename(const std::string& from, const std::string& to) {
+  auto node = files_.extract(from);
+  if (node.empty()) return absent(from);
+  files_[to] = std::move(node.mapped());
+  return {};
+}
+
+bool SimulatedFilesystem::exists(const std::string& path) {
+  return listDirectory(path).ok() || files_.contains(path);
+}
+
+Result<std::vector<std::string>> SimulatedFilesystem::listDirectory(const std::string& path) {
+  std::set<std::string> names;
+  std::string prefix = path + "/";
+  bool found = folders_.contains(path);
+  auto take = [&](const std::string& name) {
+    if (!name.starts_with(prefix)) return;
+    found = true;
+    names.insert(name.substr(prefix.size(), name.find('/', prefix.size()) - prefix.size()));
+  };
+  for (const auto& [name, content] : files_) take(name);
+  for (const auto& name : folders_) take(name);
+  if (!found) return absent(path);
+  return std::vector<std::string>(names.begin(), names.end());
+}
+
+}  // namespace podlab::node

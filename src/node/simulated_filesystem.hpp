@@ -1,0 +1,33 @@
+#pragma once
+#include <map>
+#include <set>
+#include <string>
+
+#include "common/filesystem.hpp"
+
+namespace podlab::node {
+
+/// A file system in memory, for hollow nodes and tests. Single-threaded.
+class SimulatedFilesystem final : public Filesystem {
+ public:
+  Result<std::string> readFile(const std::string& path) override;
+  Status writeFileAtomic(const std::string& path, std::string_view content, std::uint32_t mode,
+                         bool durable) override;
+  Status createDirectories(const std::string& path, std::uint32_t mode) override;
+  Status removeTree(const std::string& path) override;
+  Status removeFile(const std::string& path) override;
+  Status rename(const std::string& from, const std::string& to) override;
+  bool exists(const std::string& path) override;
+  Result<std::vector<std::string>> listDirectory(const std::string& path) override;
+
+  /// Writes fail with this until it is OK again.
+  void failWrites(Status status) { writesFail_ = std::move(status); }
+  const std::map<std::string, std::string>& files() const { return files_; }
+
+ private:
+  std::map<std::string, std::string> files_;
+  std::set<std::string> folders_;
+  Status writesFail_;
+};
+
+}  // namespace podlab::node

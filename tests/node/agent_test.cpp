@@ -1,0 +1,177 @@
+// A node as the cluster sees it: registration, heartbeats, network, peers.
+#include "node/agent.hpp"
+
+#include <gmock/gmock.h>
+
+#include "api/taints.hpp"
+#include "api/times.hpp"
+#include "node_fixture.hpp"
+
+namespace podlab::node {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+class AgentTest : public NodeTest {
+ protected:
+  std::shared_ptr<const corev1::Node> node() const { return api_.find<corev1::Node>("node-1"); }
+  std::shared_ptr<const coordinationv1::Lease> lease() const {
+    return api_.find<coordinationv1::Lease>("kube-node-lease/node-1");
+  }
+  void putPeer(const std::string& name, const std::string& range, const std::string& ip,
+               const std::string& mac) {
+    corev1::Node peer;
+    peer.mutable_metadata()->set_name(name);
+    (*peer.mutable_metadata()->mutable_annotations())[kVxlanMacAnnotation] = mac;
+    peer.mutable_spec()->add_podcidrs(range);
+    auto& address = *peer.mutable_status()->add_addresses();
+    address.set_type("InternalIP");
+    address.set_address(ip);
+    api_.put(peer);
+    clock_.runUntilIdle();
+  }
+};
+
+TEST_F(AgentTest, RegistersAndBecomesReadyWithItsRange) {
+  launch();
+  ASSERT_NE(node(), nullptr);
+  EXPECT_EQ(node()->metadata().labels().at("kubernetes.io/hostname"), "node-1");
+  EXPECT_EQ(node()->metadata().annotations().at("podlab.io/vxlan-mac"), "02:00:00:00:00:01");
+  EXPECT_EQ(node()->metadata().annotations().at("podlab.io/pod-mtu"), "1450");
+  EXPECT_NE(api::findTaint(*node(), api::kTaintNotReady, api::kNoSchedule), nullptr);
+  EXPECT_EQ(node()->status().capacity().at("cpu").string(), "4");
+  EXPECT_EQ(node()->status().allocatable().at("pods").string(), "110");
+  EXPECT_EQ(node()->status().nodeinfo().containerruntimeversion(), "simulated://1.0");
+  EXPECT_EQ(node()->status().addresses(0).address(), "192.0.2.1");
+  EXPECT_FALSE(api::isTrue(node()->status(), "Ready"));
+  ASSERT_NE(lease(), nullptr);
+  EXPECT_EQ(lease()->metadata().ownerreferences(0).uid(), node()->metadata().uid());
+
+  giveRange();
+  clock_.runUntilIdle();
+  EXPECT_TRUE(api::isTrue(node()->status(), "Ready"));
+  EXPECT_TRUE(agent_->ready());
+  ASSERT_TRUE(dataplane_.network().has_value());
+  EXPECT_EQ(dataplane_.network()->podRanges.at(0).toString(), "10.244.1.0/24");
+}
+
+TEST_F(AgentTest, RenewsItsLeaseEveryTenSecondsAndItsStatusEveryFiveMinutes) {
+  boot();
+  auto renewed = [&] {
+    return api::toWallTime(lease()->spec().renewtime()) - sim::SimClock::kStart;
+  };
+  EXPECT_EQ(lease()->spec().leasedurationseconds(), 40);
+  clock_.advance(seconds(9));
+  EXPECT_EQ(renewed(), seconds(0));
+  clock_.advance(seconds(1));
+  EXPECT_EQ(renewed(), seconds(10));
+  auto before = node()->metadata().resourceversion();
+  clock_.advance(seconds(280));
+  EXPECT_EQ(node()->metadata().resourceversion(), before);
+  clock_.advance(seconds(15));
+  EXPECT_NE(node()->metadata().resourceversion(), before);
+  EXPECT_EQ(api::toWallTime(api::findCondition(node()->status(), "Ready")->lastheartbeattime()) -
+                sim::SimClock::kStart,
+            seconds(300));
+}
+
+TEST_F(AgentTest, PutsItsNodeRightAgain) {
+  boot();
+  auto changed = *node();
+  changed.mutable_metadata()->mutable_annotations()->erase("podlab.io/vxlan-mac");
+  api::setCondition(*changed.mutable_status(), {"Ready", "Unknown", "NodeStatusUnknown", ""},
+                    clock_.wallNow());
+  api_.put(changed);
+  clock_.runUntilIdle();
+  EXPECT_TRUE(api::isTrue(node()->status(), "Ready"));
+  EXPECT_EQ(node()->metadata().annotations().count("podlab.io/vxlan-mac"), 1U);
+  api_.erase(api::kindFor<corev1::Node>(), "node-1");
+  clock_.runUntilIdle();
+  ASSERT_NE(node(), nullptr);
+  EXPECT_TRUE(api::isTrue(node()->status(), "Ready"));
+}
+
+TEST_F(AgentTest, KeepsTryingWhileTheServerIsAway) {
+  api_.failNext(fakes::Verb::kCreate, Status(Code::kUnavailable, "away"), 3);
+  api_.failNext(fakes::Verb::kUpdate, Status(Code::kUnavailable, "away"), 3);
+  api_.failNext(fakes::Verb::kGet, Status(Code::kUnavailable, "away"), 3);
+  launch();
+  giveRange();
+  clock_.advance(seconds(30));
+  EXPECT_TRUE(api::isTrue(node()->status(), "Ready"));
+  EXPECT_NE(lease(), nullptr);
+}
+
+TEST_F(AgentTest, KeepsThePeersOfTheCluster) {
+  boot();
+  auto updates = dataplane_.peerUpdates();
+  putPeer("node-2", "10.244.2.0/24", "192.0.2.2", "02:00:00:00:00:02");
+  putPeer("node-3", "10.244.3.0/24", "192.0.2.3", "02:00:00:00:00:03");
+  putPeer("node-4", "10.244.4.0/24", "192.0.2.4", "garbage");
+  clock_.advance(milliseconds(20));
+  EXPECT_EQ(dataplane_.peerUpdates(), updates + 1);
+  ASSERT_EQ(dataplane_.peers().size(), 2U);
+  EXPECT_EQ(dataplane_.peers()[1].node, "node-3");
+  EXPECT_EQ(dataplane_.peers()[1].underlay.at(0).toString(), "192.0.2.3");
+  putPeer("node-3", "10.244.3.0/24", "192.0.2.33", "02:00:00:00:00:03");
+  clock_.advance(milliseconds(20));
+  EXPECT_EQ(dataplane_.peers()[1].underlay.at(0).toString(), "192.0.2.33");
+  api_.erase(api::kindFor<corev1::Node>(), "node-2");
+  clock_.advance(milliseconds(20));
+  ASSERT_EQ(dataplane_.peers().size(), 1U);
+  // What does not matter for the network does not touch the kernel.
+  updates = dataplane_.peerUpdates();
+  auto same = *api_.find<corev1::Node>("node-3");
+  (*same.mutable_metadata()->mutable_labels())["x"] = "y";
+  api_.put(same);
+  clock_.advance(milliseconds(20));
+  EXPECT_EQ(dataplane_.peerUpdates(), updates);
+}
+
+TEST_F(AgentTest, WritesStatusesDespiteConflictsAndFailures) {
+  boot();
+  api_.failNext(fakes::Verb::kUpdate, Status(Code::kConflict, "changed"), 2);
+  api_.failNext(fakes::Verb::kUpdate, Status(Code::kUnavailable, "away"), 3);
+  add(makePod("web"));
+  clock_.advance(seconds(3));
+  EXPECT_TRUE(ready("web"));
+  // Another owner's condition stays.
+  auto pod = *api_.find<corev1::Pod>("default/web");
+  auto& foreign = *pod.mutable_status()->add_conditions();
+  foreign.set_type("DisruptionTarget");
+  foreign.set_status("True");
+  pod.mutable_status()->set_phase("Pending");
+  api_.put(pod);
+  clock_.runUntilIdle();
+  EXPECT_EQ(status("web").phase(), "Running");
+  EXPECT_TRUE(api::isTrue(status("web"), "DisruptionTarget"));
+}
+
+TEST_F(AgentTest, EventsAreCountedAndThrottled) {
+  client::EventRecorder events(api_, clock_, io_.get_executor(), "test", "node-1");
+  auto pod = makePod("web");
+  for (int i = 0; i < 3; ++i) {
+    events.record(pod, client::EventClass::kWarning, "Trouble", "same");
+    clock_.advance(seconds(1));
+  }
+  events.record(pod, client::EventClass::kNormal, "Other", "text");
+  clock_.runUntilIdle();
+  EXPECT_EQ(eventCount("Trouble"), 3);
+  EXPECT_EQ(eventCount("Other"), 1);
+  for (int i = 0; i < 100; ++i)
+    events.record(pod, client::EventClass::kNormal, "Flood", std::to_string(i));
+  clock_.advance(seconds(1));
+  EXPECT_EQ(eventCount("Flood"), 21);
+  clock_.advance(minutes(5));
+  for (int i = 0; i < 100; ++i)
+    events.record(pod, client::EventClass::kNormal, "Later", std::to_string(i));
+  clock_.runUntilIdle();
+  EXPECT_EQ(eventCount("Later"), 1);
+  sim::runInSim(clock_, events.stop());
+}
+
+}  // namespace
+}  // namespace podlab::node

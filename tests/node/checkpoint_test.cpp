@@ -1,0 +1,74 @@
+#include "node/checkpoint.hpp"
+
+#include <gtest/gtest.h>
+
+#include "common/rng.hpp"
+#include "node/simulated_filesystem.hpp"
+
+namespace podlab::node {
+namespace {
+
+records::PodRecord makeRecord(const std::string& uid) {
+  records::PodRecord record;
+  record.mutable_pod()->mutable_metadata()->set_uid(uid);
+  record.mutable_pod()->mutable_metadata()->set_name("web");
+  record.add_addresses("10.244.1.2");
+  auto& container = *record.add_containers();
+  container.set_name("main");
+  container.set_attempt(3);
+  return record;
+}
+
+TEST(CheckpointStore, GivesBackWhatWasSaved) {
+  SimulatedFilesystem files;
+  CheckpointStore store(files, "/state");
+  ASSERT_TRUE(store.savePod(makeRecord("a")).ok());
+  ASSERT_TRUE(store.savePod(makeRecord("b")).ok());
+  auto loaded = store.loadPods();
+  ASSERT_EQ(loaded.pods.size(), 2U);
+  EXPECT_TRUE(loaded.unreadable.empty());
+  EXPECT_EQ(loaded.pods[1].SerializeAsString(), makeRecord("b").SerializeAsString());
+  ASSERT_TRUE(store.removePod("a").ok());
+  EXPECT_EQ(store.loadPods().pods.size(), 1U);
+  ASSERT_TRUE(store.removePod("a").ok());
+
+  EXPECT_FALSE(store.loadNode().has_value());
+  records::NodeRecord node;
+  node.add_podranges("10.244.1.0/24");
+  ASSERT_TRUE(store.saveNode(node).ok());
+  EXPECT_EQ(store.loadNode()->podranges(0), "10.244.1.0/24");
+}
+
+// Any damage of the file is found, and the file kept aside for people.
+TEST(CheckpointStore, SetsDamagedRecordsAside) {
+  const std::uint64_t seed = 20260101;
+  SeededRng rng(seed);
+  for (int round = 0; round < 300; ++round) {
+    SimulatedFilesystem files;
+    CheckpointStore store(files, "/state");
+    ASSERT_TRUE(store.savePod(makeRecord("a")).ok());
+    const std::string path = PodFolder("/state", "a").record();
+    std::string content = files.files().at(path);
+    if (rng.chance(0.5)) {
+      content.resize(rng.below(content.size()));
+    } else {
+      content[rng.below(content.size())] ^= static_cast<char>(1 + rng.below(255));
+    }
+    ASSERT_TRUE(files.writeFileAtomic(path, content, 0600, false).ok());
+    auto loaded = store.loadPods();
+    EXPECT_TRUE(loaded.pods.empty()) << "seed " << seed << " round " << round;
+    EXPECT_EQ(loaded.unreadable, std::vector<std::string>{"a"});
+    EXPECT_EQ(files.files().count(path), 0U);
+    EXPECT_EQ(files.files().at(path + ".corrupt"), content);
+  }
+}
+
+TEST(CheckpointStore, SaysWhenTheDiskIsFull) {
+  SimulatedFilesystem files;
+  CheckpointStore store(files, "/state");
+  files.failWrites(Status(Code::kExhausted, "No space left on device"));
+  EXPECT_TRUE(store.savePod(makeRecord("a")).is(Code::kExhausted));
+}
+
+}  // namespace
+}  // namespace podlab::node
