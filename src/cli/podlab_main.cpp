@@ -47,6 +47,6 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // Every container has one of these: it starts before anything else is set up.
   if (argc > 1 && std::string_view(argv[1]) == "shim")
-    return podlab::node::shimMain(argc - 1, argv + 1);
+    return podlab::node::shimMain(argc, argv);
   return podlab::cli::run(argc, argv);
 }
