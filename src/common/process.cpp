@@ -1,12 +1,9 @@
 #include "common/process.hpp"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,6 +13,7 @@
 
 #include <asio.hpp>
 
+#include "common/spawn.hpp"
 #include "common/sync.hpp"
 #include "common/unique_fd.hpp"
 
@@ -41,68 +39,36 @@ class Process : public std::enable_shared_from_this<Process> {
       : maxOutput_(maxOutput), exit_(executor), out_(executor), err_(executor) {}
 
   Status start(const ProcessSpec& spec) {
-    const std::string program = spec.argv.empty() ? "" : spec.argv[0];
-    const auto failed = [&program](int error) {
-      return errnoStatus(error, "cannot run " + program);
+    const auto failed = [&spec] {
+      return errnoStatus(errno, "cannot run " + (spec.argv.empty() ? "" : spec.argv[0]));
     };
-    if (program.empty()) return Status(Code::kBadRequest, "argv: a program is required");
     std::array<int, 2> out{-1, -1};
     std::array<int, 2> err{-1, -1};
-    if (::pipe2(out.data(), O_CLOEXEC) < 0) return failed(errno);
+    if (::pipe2(out.data(), O_CLOEXEC) < 0) return failed();
     UniqueFd outRead(out[0]);
     UniqueFd outWrite(out[1]);
-    if (::pipe2(err.data(), O_CLOEXEC) < 0) return failed(errno);
+    if (::pipe2(err.data(), O_CLOEXEC) < 0) return failed();
     UniqueFd errRead(err[0]);
     UniqueFd errWrite(err[1]);
     // Input from memory: no pipe to fill while the program may have stopped reading.
     UniqueFd in(spec.input.empty() ? ::open("/dev/null", O_RDONLY | O_CLOEXEC)
                                    : ::memfd_create("stdin", MFD_CLOEXEC));
-    if (!in) return failed(errno);
+    if (!in) return failed();
     for (std::string_view left = spec.input; !left.empty();) {
       ssize_t n = ::write(in.get(), left.data(), left.size());
-      if (n < 0) return failed(errno);
+      if (n < 0) return failed();
       left.remove_prefix(n);
     }
     if (!spec.input.empty()) ::lseek(in.get(), 0, SEEK_SET);
 
-    std::vector<char*> argv;
-    for (const auto& arg : spec.argv) argv.push_back(const_cast<char*>(arg.c_str()));
-    argv.push_back(nullptr);
-    std::vector<char*> env;
-    if (spec.env) {
-      for (const auto& entry : *spec.env) env.push_back(const_cast<char*>(entry.c_str()));
-      env.push_back(nullptr);
-    }
-    posix_spawn_file_actions_t actions;
-    ::posix_spawn_file_actions_init(&actions);
-    ::posix_spawn_file_actions_adddup2(&actions, in.get(), STDIN_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, outWrite.get(), STDOUT_FILENO);
-    ::posix_spawn_file_actions_adddup2(&actions, errWrite.get(), STDERR_FILENO);
-    // Ignored and blocked signals pass through exec: the program gets a clean set.
-    posix_spawnattr_t attributes;
-    ::posix_spawnattr_init(&attributes);
-    sigset_t signals;
-    ::sigemptyset(&signals);
-    ::posix_spawnattr_setsigmask(&attributes, &signals);
-    ::sigfillset(&signals);
-    ::posix_spawnattr_setsigdefault(&attributes, &signals);
-    ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-    pid_t pid = 0;
-    const int error = ::posix_spawnp(&pid, program.c_str(), &actions, &attributes, argv.data(),
-                                     spec.env ? env.data() : environ);
-    ::posix_spawn_file_actions_destroy(&actions);
-    ::posix_spawnattr_destroy(&attributes);
-    if (error != 0) return failed(error);
-
-    // The child is not reaped yet, so its pid is still its own.
-    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-    if (pidfd < 0) {
-      const int reason = errno;
-      ::kill(pid, SIGKILL);
-      ::waitpid(pid, nullptr, 0);
-      return failed(reason);
-    }
-    exit_.assign(pidfd);
+    SpawnSpec child;
+    child.argv = spec.argv;
+    child.env = spec.env;
+    child.descriptors = {{in.get(), 0}, {outWrite.get(), 1}, {errWrite.get(), 2}};
+    auto spawned = spawn(child);
+    if (!spawned) return spawned.status();
+    pid_ = spawned->pid;
+    exit_.assign(spawned->pidfd.release());
     out_.assign(outRead.release());
     err_.assign(errRead.release());
     out_.non_blocking(true);
@@ -147,9 +113,7 @@ class Process : public std::enable_shared_from_this<Process> {
   }
 
   void reap() {
-    siginfo_t info{};
-    ::waitid(static_cast<idtype_t>(P_PIDFD), exit_.native_handle(), &info, WEXITED);
-    result_.exitCode = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+    result_.exitCode = reapChild(pid_);
     // What the program wrote is in the pipes; a descendant that keeps them open is not waited for.
     if (out_.is_open()) drain(out_.native_handle(), result_.out, maxOutput_);
     if (err_.is_open()) drain(err_.native_handle(), result_.err, maxOutput_);
@@ -166,6 +130,7 @@ class Process : public std::enable_shared_from_this<Process> {
   }
 
   std::size_t maxOutput_;
+  pid_t pid_ = 0;
   asio::posix::stream_descriptor exit_;
   asio::posix::stream_descriptor out_;
   asio::posix::stream_descriptor err_;

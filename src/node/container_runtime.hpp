@@ -94,8 +94,8 @@ class ContainerRuntime {
   /// Calls `listener` whenever a container's state may have changed (with its id). One listener.
   virtual void onChange(std::function<void(std::string id)> listener) = 0;
   virtual Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) = 0;
-  /// A pod's shared PID namespace (shareProcessNamespace): held by a process of ours, pinned below
-  /// the pod's folder.
+  /// The path of a pod's shared PID namespace (shareProcessNamespace), held by a process of ours
+  /// that reaps orphans; made when there is none.
   virtual Co<Result<std::string>> createPidNamespace(std::string podUid) = 0;
   virtual Co<Status> removePidNamespace(std::string podUid) = 0;
   /// Name and version, for the Node's status: "crun://1.8.1".

@@ -1,0 +1,36 @@
+#pragma once
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/status.hpp"
+#include "common/unique_fd.hpp"
+
+namespace podlab {
+
+/// A program to start as a child process.
+struct SpawnSpec {
+  std::vector<std::string> argv;                ///< argv[0] is looked up in PATH
+  std::optional<std::vector<std::string>> env;  ///< "K=V"; unset: this process's
+  /// Descriptors of the child (second) and those of ours that they are copies of (first). It gets
+  /// no others; 0, 1 and 2 are /dev/null unless given.
+  std::vector<std::pair<int, int>> descriptors;
+  bool newSession = false;
+};
+
+struct Child {
+  pid_t pid = 0;
+  UniqueFd pidfd;  ///< readable when the child has ended
+};
+
+/// Starts the program with no signal blocked or ignored. The caller reaps it. A program that cannot
+/// be started is a Status naming it.
+Result<Child> spawn(const SpawnSpec& spec);
+
+/// Waits for the child and reaps it: its exit code, or 128 + signal.
+int reapChild(pid_t pid);
+
+}  // namespace podlab

@@ -1,0 +1,325 @@
+#include "node/exec_session.hpp"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <deque>
+#include <utility>
+
+#include <asio.hpp>
+
+#include "common/spawn.hpp"
+#include "common/sync.hpp"
+#include "node/oci_config.hpp"
+#include "node/shim_state.hpp"
+
+namespace podlab::node {
+namespace {
+
+using Descriptor = asio::posix::stream_descriptor;
+
+/// What the runtime inherits beside its stdio: the pipe for the program's pid, and the folder of
+/// the terminal's socket (a path through /proc/self/fd fits into a socket address, however deep the
+/// folder is).
+constexpr int kPidDescriptor = 3;
+constexpr int kFolderDescriptor = 4;
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+};
+
+Result<Pipe> makePipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
+  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Result<UniqueFd> listenForTerminal(const UniqueFd& folder, const std::string& name) {
+  UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
+                name.c_str());
+  if (!listener ||
+      ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
+      ::listen(listener.get(), 1) < 0)
+    return errnoStatus(errno, "cannot listen for the terminal");
+  return listener;
+}
+
+/// The terminal that the runtime has sent before it started the program.
+Result<UniqueFd> receiveTerminal(const UniqueFd& listener) {
+  UniqueFd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  std::array<char, 256> name;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+  iovec data{name.data(), name.size()};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  int fd = -1;
+  if (::recvmsg(connection.get(), &header, MSG_CMSG_CLOEXEC) >= 0) {
+    if (const cmsghdr* rights = CMSG_FIRSTHDR(&header)) {
+      std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+    }
+  }
+  if (fd < 0) return Status(Code::kInternal, "the runtime sent no terminal");
+  return UniqueFd(fd);
+}
+
+/// The runtime's process and its streams. Lives until the process is reaped.
+class Running : public std::enable_shared_from_this<Running> {
+ public:
+  explicit Running(const asio::any_io_executor& executor)
+      : exit_(executor), in_(executor), streams_{Stream(executor), Stream(executor)} {}
+
+  void takeProcess(Child child) {
+    pid_ = child.pid;
+    exit_.assign(child.pidfd.release());
+    exit_.async_wait(Descriptor::wait_read,
+                     [self = shared_from_this()](const asio::error_code& error) {
+                       if (error) return;
+                       self->exitCode_ = reapChild(self->pid_);
+                       self->changed_.notifyAll();
+                     });
+  }
+  void takeOutput(int index, UniqueFd fd) {
+    streams_[index].descriptor.assign(fd.release());
+    streams_[index].descriptor.non_blocking(true);
+    await(index);
+  }
+  void takeInput(UniqueFd fd) {
+    in_.assign(fd.release());
+    in_.non_blocking(true);
+  }
+  void setProgram(std::optional<ProcessIdentity> program) { program_ = std::move(program); }
+
+  Co<int> exited() {
+    while (!exitCode_) co_await changed_.wait();
+    co_return *exitCode_;
+  }
+
+  Co<ExecSession::Output> read() {
+    for (;;) {
+      const bool over = exitCode_.has_value();
+      for (int index : {0, 1}) {
+        ExecSession::Output output{index == 1, "", std::nullopt};
+        if (readSome(index, over, output.data)) co_return output;
+      }
+      // All that was written before the exit has been read.
+      if (over) co_return ExecSession::Output{false, "", exitCode_};
+      co_await changed_.wait();
+    }
+  }
+
+  Co<Status> write(std::string data) {
+    std::string_view left = data;
+    while (!left.empty()) {
+      if (!in_.is_open()) co_return Status(Code::kCanceled, "stdin is closed");
+      const ssize_t n = ::write(in_.native_handle(), left.data(), left.size());
+      if (n >= 0) {
+        left.remove_prefix(n);
+      } else if (errno == EAGAIN) {
+        asio::error_code ignored;
+        co_await in_.async_wait(Descriptor::wait_write,
+                                asio::redirect_error(asio::use_awaitable, ignored));
+      } else if (errno != EINTR) {
+        co_return errnoStatus(errno, "cannot write to the program's stdin");
+      }
+    }
+    co_return Status();
+  }
+
+  void closeInput() {
+    asio::error_code ignored;
+    in_.close(ignored);
+  }
+  /// The terminal, for its size; -1 when none is open.
+  int terminal() { return in_.is_open() ? in_.native_handle() : -1; }
+
+  /// Nobody listens any more.
+  void abandon() {
+    asio::error_code ignored;
+    in_.close(ignored);
+    for (auto& stream : streams_) stream.descriptor.close(ignored);
+    if (exitCode_) return;
+    if (program_) (void)signalProcess(*program_, SIGKILL);
+    if (!program_) ::kill(pid_, SIGKILL);  // not reaped, so the pid is still its own
+  }
+
+ private:
+  struct Stream {
+    explicit Stream(const asio::any_io_executor& executor) : descriptor(executor) {}
+    Descriptor descriptor;
+    bool readable = false;
+  };
+
+  void await(int index) {
+    streams_[index].descriptor.async_wait(
+        Descriptor::wait_read, [self = shared_from_this(), index](const asio::error_code& error) {
+          if (error) return;
+          self->streams_[index].readable = true;
+          self->changed_.notifyAll();
+        });
+  }
+
+  /// One read of a stream that is readable, or of any when the program is `over`.
+  bool readSome(int index, bool over, std::string& data) {
+    auto& stream = streams_[index];
+    if (!stream.descriptor.is_open() || (!stream.readable && !over)) return false;
+    std::array<char, 32 * 1024> buffer;
+    const ssize_t n = ::read(stream.descriptor.native_handle(), buffer.data(), buffer.size());
+    if (n > 0) data.assign(buffer.data(), n);
+    const bool end = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+    asio::error_code ignored;
+    if (end) stream.descriptor.close(ignored);
+    if (!end && stream.readable) {
+      stream.readable = false;
+      await(index);
+    }
+    return n > 0;
+  }
+
+  Descriptor exit_;
+  Descriptor in_;
+  std::array<Stream, 2> streams_;
+  pid_t pid_ = 0;
+  std::optional<ProcessIdentity> program_;
+  std::optional<int> exitCode_;
+  WaitQueue changed_;
+};
+
+class OciExecSession final : public ExecSession {
+ public:
+  OciExecSession(std::shared_ptr<Running> running, bool tty)
+      : running_(std::move(running)), tty_(tty) {}
+  ~OciExecSession() override { running_->abandon(); }
+
+  Co<Result<Output>> read() override { co_return co_await running_->read(); }
+  Co<Status> writeStdin(std::string data) override {
+    co_return co_await running_->write(std::move(data));
+  }
+  void closeStdin() override {
+    if (!tty_) {
+      running_->closeInput();
+    } else if (const int terminal = running_->terminal(); terminal >= 0) {
+      // The end of a terminal's input is a character; a full buffer means that nobody reads it.
+      [[maybe_unused]] const ssize_t n = ::write(terminal, "\x04", 1);
+    }
+  }
+  Status resize(int rows, int columns) override {
+    if (!tty_) return Status(Code::kBadRequest, "resize: the program has no terminal");
+    const winsize size{static_cast<unsigned short>(rows), static_cast<unsigned short>(columns), 0,
+                       0};
+    if (::ioctl(running_->terminal(), TIOCSWINSZ, &size) < 0)
+      return errnoStatus(errno, "cannot resize the terminal");
+    return {};
+  }
+
+ private:
+  std::shared_ptr<Running> running_;
+  bool tty_;
+};
+
+/// The file name of the next terminal's socket.
+std::string terminalName() {
+  static int count = 0;
+  return "exec-" + std::to_string(++count) + ".sock";
+}
+
+}  // namespace
+
+Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executor,
+                                                   std::vector<std::string> command, std::string id,
+                                                   ExecSpec spec, std::string folder) {
+  if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
+  auto pidPipe = makePipe();
+  if (!pidPipe) co_return pidPipe.status();
+  auto err = makePipe();
+  if (!err) co_return err.status();
+  Result<Pipe> in = Pipe{};
+  Result<Pipe> out = Pipe{};
+  UniqueFd directory;
+  UniqueFd listener;
+  SpawnSpec child;
+  child.argv = std::move(command);
+  child.argv.push_back("--pid-file=/proc/self/fd/" + std::to_string(kPidDescriptor));
+  child.descriptors = {{err->write.get(), STDERR_FILENO}, {pidPipe->write.get(), kPidDescriptor}};
+  const std::string terminal = terminalName();
+  if (spec.tty) {
+    directory.reset(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!directory) co_return errnoStatus(errno, "cannot open " + folder);
+    auto listening = listenForTerminal(directory, terminal);
+    if (!listening) co_return listening.status();
+    listener = std::move(*listening);
+    child.argv.emplace_back("--tty");
+    child.argv.push_back("--console-socket=/proc/self/fd/" + std::to_string(kFolderDescriptor) +
+                         "/" + terminal);
+    child.descriptors.emplace_back(directory.get(), kFolderDescriptor);
+  } else {
+    out = makePipe();
+    if (!out) co_return out.status();
+    child.descriptors.emplace_back(out->write.get(), STDOUT_FILENO);
+    if (spec.stdin) {
+      in = makePipe();
+      if (!in) co_return in.status();
+      child.descriptors.emplace_back(in->read.get(), STDIN_FILENO);
+    }
+  }
+  child.argv.push_back(std::move(id));
+  child.argv.insert(child.argv.end(), spec.argv.begin(), spec.argv.end());
+
+  auto spawned = spawn(child);
+  if (!spawned) {
+    if (spec.tty) ::unlinkat(directory.get(), terminal.c_str(), 0);
+    co_return spawned.status();
+  }
+  pidPipe->write.reset();
+  err->write.reset();
+  out->write.reset();
+  in->read.reset();
+  auto running = std::make_shared<Running>(executor);
+  running->takeProcess(std::move(*spawned));
+  // From here on the session kills the program when it goes, also when this coroutine is cancelled.
+  auto session = std::make_unique<OciExecSession>(running, spec.tty);
+
+  Descriptor pid(executor, pidPipe->read.release());
+  std::array<char, 32> digits{};
+  asio::error_code ignored;
+  const auto length =
+      co_await pid.async_read_some(asio::buffer(digits.data(), digits.size() - 1),
+                                   asio::redirect_error(asio::use_awaitable, ignored));
+  if (spec.tty) ::unlinkat(directory.get(), terminal.c_str(), 0);
+  if (length == 0) {
+    // The runtime failed before there was a program.
+    (void)co_await running->exited();
+    std::array<char, 4096> buffer;
+    const ssize_t n = ::read(err->read.get(), buffer.data(), buffer.size());
+    std::string text(buffer.data(), n > 0 ? n : 0);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    co_return runtimeFailure(text, spec.argv[0]);
+  }
+  running->setProgram(identifyProcess(std::atoi(digits.data())));
+  if (spec.tty) {
+    auto master = receiveTerminal(listener);
+    if (!master) co_return master.status();
+    running->takeInput(UniqueFd(::fcntl(master->get(), F_DUPFD_CLOEXEC, 0)));
+    running->takeOutput(0, std::move(*master));
+  } else {
+    running->takeOutput(0, std::move(out->read));
+    if (spec.stdin) running->takeInput(std::move(in->write));
+  }
+  running->takeOutput(1, std::move(err->read));
+  co_return std::unique_ptr<ExecSession>(std::move(session));
+}
+
+}  // namespace podlab::node

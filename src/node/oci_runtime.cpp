@@ -1,0 +1,383 @@
+#include "node/oci_runtime.hpp"
+
+#include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include <asio.hpp>
+
+#include "common/log.hpp"
+#include "common/sync.hpp"
+#include "node/exec_session.hpp"
+#include "node/oci_config.hpp"
+#include "node/shim_client.hpp"
+#include "node/shim_state.hpp"
+
+namespace podlab::node {
+namespace {
+
+/// More at once only compete for the processors.
+constexpr int kMaxStarts = 8;
+
+std::string baseName(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+struct Container {
+  ContainerStatus status;
+  RunningRecord record;
+  std::unique_ptr<asio::posix::stream_descriptor> shim;  ///< pidfd, while the container runs
+};
+
+/// A start that goes on when its caller is cancelled: a container must not run unknown.
+struct Start {
+  ContainerSpec spec;
+  std::optional<Status> result;
+  WaitQueue finished;
+};
+
+class Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(asio::any_io_executor executor, Clock& clock, Filesystem& files, ProcessRunner& processes,
+       OciRuntimeOptions options)
+      : executor_(std::move(executor)),
+        clock_(clock),
+        files_(files),
+        processes_(processes),
+        options_(std::move(options)),
+        shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock") {}
+
+  Co<Status> open() {
+    for (const char* name : {"/containers", "/pidns", "/runtime"}) {
+      Status made = files_.createDirectories(options_.stateFolder + name, 0700);
+      if (!made) co_return made;
+    }
+    host_ = hostFacts(options_.cgroup);
+    Status started = co_await shim_.start();
+    if (!started) co_return started;
+    auto ids = files_.listDirectory(options_.stateFolder + "/containers");
+    if (!ids) co_return ids.status();
+    for (const auto& id : *ids) {
+      if (recover(id)) continue;
+      Status removed = co_await removeFolder(id);
+      if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
+    }
+    co_return Status();
+  }
+
+  Co<Status> start(ContainerSpec spec) {
+    auto start = std::make_shared<Start>();
+    start->spec = std::move(spec);
+    asio::co_spawn(executor_, runStart(shared_from_this(), start), asio::detached);
+    while (!start->result) co_await start->finished.wait();
+    co_return *start->result;
+  }
+
+  Status kill(const std::string& id, int signal) {
+    const Container* container = find(id);
+    if (container == nullptr || container->status.state != ContainerState::kRunning)
+      return Status(Code::kNotFound, "container " + id + " does not run");
+    return signalProcess(container->record.init, signal);
+  }
+
+  Co<Status> remove(std::string id) {
+    for (Container* container = find(id);
+         container != nullptr && container->status.state == ContainerState::kRunning;
+         container = find(id)) {
+      (void)signalProcess(container->record.init, SIGKILL);
+      co_await changed_.wait();
+    }
+    Status removed = co_await removeFolder(id);
+    if (removed) containers_.erase(id);
+    co_return removed;
+  }
+
+  std::vector<ContainerStatus> list() const {
+    std::vector<ContainerStatus> all;
+    for (const auto& [id, container] : containers_) all.push_back(container.status);
+    return all;
+  }
+
+  Result<ContainerStatus> status(const std::string& id) {
+    if (const Container* container = find(id)) return container->status;
+    return Status(Code::kNotFound, "container " + id + " not found");
+  }
+
+  void onChange(std::function<void(std::string id)> listener) { listener_ = std::move(listener); }
+
+  Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) {
+    const Container* container = find(id);
+    if (container == nullptr || container->status.state != ContainerState::kRunning)
+      co_return Status(Code::kNotFound, "container " + id + " does not run");
+    auto command = runtimeCommand();
+    command.emplace_back("exec");
+    const std::string folder = folderOf(id);
+    co_return co_await startExec(executor_, std::move(command), std::move(id), std::move(spec),
+                                 folder);
+  }
+
+  Co<Result<std::string>> createPidNamespace(std::string podUid) {
+    const std::string file = pidNamespaceFile(podUid);
+    if (const auto holder = readHolder(file); holder && isAlive(*holder))
+      co_return pidNamespacePath(*holder);
+    ShimRequest request;
+    request.kind = ShimRequest::Kind::kPidNamespace;
+    auto reply = co_await shim_.request(std::move(request));
+    if (!reply) co_return reply.status();
+    const auto holder = parseIdentity(*reply);
+    if (!holder) co_return Status(Code::kInternal, "malformed reply of the shim: " + *reply);
+    Status written = files_.writeFileAtomic(file, *reply, 0600, false);
+    if (!written) {
+      (void)signalProcess(*holder, SIGKILL);
+      co_return written;
+    }
+    co_return pidNamespacePath(*holder);
+  }
+
+  Status removePidNamespace(const std::string& podUid) {
+    const std::string file = pidNamespaceFile(podUid);
+    if (const auto holder = readHolder(file)) (void)signalProcess(*holder, SIGKILL);
+    return files_.removeFile(file);
+  }
+
+  Co<Result<std::string>> version() {
+    ProcessSpec spec;
+    spec.argv = {options_.runtime, "--version"};
+    auto output = co_await processes_.run(std::move(spec));
+    if (!output) co_return output.status();
+    // "crun version 1.8.1\n..."
+    const std::string mark = " version ";
+    const auto begin = output->out.find(mark);
+    if (output->exitCode != 0 || begin == std::string::npos)
+      co_return Status(Code::kInternal, options_.runtime + " --version failed: " + output->err);
+    const auto end = output->out.find_first_of(" \n", begin + mark.size());
+    co_return baseName(options_.runtime) + "://" +
+        output->out.substr(begin + mark.size(), end - begin - mark.size());
+  }
+
+ private:
+  std::string folderOf(const std::string& id) const {
+    return options_.stateFolder + "/containers/" + id;
+  }
+  std::string pidNamespaceFile(const std::string& podUid) const {
+    return options_.stateFolder + "/pidns/" + podUid;
+  }
+  static std::string pidNamespacePath(const ProcessIdentity& holder) {
+    return "/proc/" + std::to_string(holder.pid) + "/ns/pid";
+  }
+  std::optional<ProcessIdentity> readHolder(const std::string& file) {
+    auto text = files_.readFile(file);
+    return text ? parseIdentity(*text) : std::nullopt;
+  }
+
+  Container* find(const std::string& id) {
+    auto it = containers_.find(id);
+    return it == containers_.end() ? nullptr : &it->second;
+  }
+
+  /// The OCI runtime with the options for all its commands.
+  std::vector<std::string> runtimeCommand() const {
+    std::vector<std::string> command{options_.runtime, "--root", options_.stateFolder + "/runtime"};
+    if (baseName(options_.runtime) == "crun") {
+      command.emplace_back(options_.cgroup == CgroupMode::kNone ? "--cgroup-manager=disabled"
+                                                                : "--cgroup-manager=cgroupfs");
+    }
+    return command;
+  }
+
+  ShimRequest startRequest(const ContainerSpec& spec) const {
+    ShimRequest request;
+    request.folder = folderOf(spec.id);
+    request.logPath = spec.logPath;
+    request.tty = spec.tty;
+    request.stdin = spec.stdin;
+    request.sharedPids = !spec.pidNamespace.empty();
+    request.command = runtimeCommand();
+    for (const std::string& part :
+         {std::string("run"), std::string("--detach"), std::string("--bundle"), request.folder,
+          std::string("--pid-file"), request.folder + "/" + kPidFile}) {
+      request.command.push_back(part);
+    }
+    // In a user namespace all keyrings count against one ordinary user's small quota.
+    if (!host_.allIdsMapped) request.command.emplace_back("--no-new-keyring");
+    if (spec.tty) request.command.push_back(std::string("--console-socket=") + kConsoleSocket);
+    request.command.push_back(spec.id);
+    return request;
+  }
+
+  static Co<void> runStart(std::shared_ptr<Core> self, std::shared_ptr<Start> start) {
+    while (self->starting_ >= kMaxStarts) co_await self->startSlot_.wait();
+    ++self->starting_;
+    start->result = co_await self->startNow(start->spec);
+    --self->starting_;
+    self->startSlot_.notifyOne();
+    start->finished.notifyAll();
+  }
+
+  Co<Status> startNow(const ContainerSpec& spec) {
+    if (spec.id.empty() || spec.id.find('/') != std::string::npos || spec.id.starts_with("."))
+      co_return Status(Code::kInvalid, "id: \"" + spec.id + "\" cannot name a folder");
+    if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
+    const std::string folder = folderOf(spec.id);
+    if (files_.exists(folder))
+      co_return Status(Code::kAlreadyExists, "container " + spec.id + " exists");
+    Status made = files_.createDirectories(folder, 0700);
+    if (made) made = files_.createDirectories(spec.logPath.substr(0, spec.logPath.rfind('/')));
+    if (made) {
+      made = files_.writeFileAtomic(folder + "/" + kConfigFile, makeOciConfig(spec, host_), 0600,
+                                    false);
+    }
+    if (!made) {
+      (void)files_.removeTree(folder);
+      co_return made;
+    }
+    auto reply = co_await shim_.request(startRequest(spec));
+    // With the shim killed after it had written the record, the container did run.
+    auto text = files_.readFile(folder + "/" + kRunningFile);
+    const auto record = text ? parseRunning(*text) : std::nullopt;
+    if (record) {
+      if (!add(spec.id, {spec.podUid, spec.name}, *record)) {
+        // Not before the caller knows that it ran.
+        asio::post(executor_, [weak = weak_from_this(), id = spec.id] {
+          if (auto self = weak.lock()) self->ended(id);
+        });
+      }
+      co_return Status();
+    }
+    Status failed = reply ? Status(Code::kInternal, "the shim left no record") : reply.status();
+    (void)co_await removeFolder(spec.id);
+    co_return runtimeFailure(failed.message(), spec.argv[0]);
+  }
+
+  /// True when the folder is of a container that ran.
+  bool recover(const std::string& id) {
+    auto config = files_.readFile(folderOf(id) + "/" + kConfigFile);
+    auto running = files_.readFile(folderOf(id) + "/" + kRunningFile);
+    if (!config || !running) return false;
+    const auto owner = readConfigOwner(*config);
+    const auto record = parseRunning(*running);
+    if (!owner || !record) return false;
+    if (!add(id, *owner, *record)) ended(id);
+    return true;
+  }
+
+  /// Enters a container as running and waits for its shim's end; false when that is past.
+  bool add(const std::string& id, const ConfigOwner& owner, const RunningRecord& record) {
+    Container& container = containers_[id];
+    container.record = record;
+    container.status.id = id;
+    container.status.podUid = owner.podUid;
+    container.status.name = owner.name;
+    container.status.state = ContainerState::kRunning;
+    container.status.startedAt = record.startedAt;
+    container.status.pid = record.init.pid;
+    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, record.shim.pid, 0));
+    if (pidfd < 0) return false;
+    container.shim = std::make_unique<asio::posix::stream_descriptor>(executor_, pidfd);
+    // Only now: the descriptor stays with the process that it was opened for.
+    if (!isAlive(record.shim)) return false;
+    container.shim->async_wait(asio::posix::stream_descriptor::wait_read,
+                               [weak = weak_from_this(), id](const asio::error_code& error) {
+                                 auto self = weak.lock();
+                                 if (self && !error) self->ended(id);
+                               });
+    return true;
+  }
+
+  /// The shim of a running container is gone.
+  void ended(const std::string& id) {
+    Container* container = find(id);
+    if (container == nullptr || container->status.state != ContainerState::kRunning) return;
+    const std::string file = folderOf(id) + "/" + kExitFile;
+    auto text = files_.readFile(file);
+    auto record = text ? parseExit(*text) : std::nullopt;
+    if (!record) {
+      // It was killed, and nobody reads the container's output any more.
+      (void)signalProcess(container->record.init, SIGKILL);
+      record = ExitRecord{128 + SIGKILL, SIGKILL, clock_.wallNow()};
+      (void)files_.writeFileAtomic(file, formatExit(*record), 0600, false);
+      logWarning("container_shim_lost", {{"container", id}});
+    }
+    container->status.state = ContainerState::kExited;
+    container->status.finishedAt = record->finishedAt;
+    container->status.exitCode = record->code;
+    if (record->signal != 0) container->status.signal = record->signal;
+    container->status.pid = 0;
+    container->shim.reset();
+    changed_.notifyAll();
+    if (listener_) listener_(id);
+  }
+
+  /// Removes the runtime's state and ours.
+  Co<Status> removeFolder(std::string id) {
+    const std::string state = options_.stateFolder + "/runtime/" + id;
+    if (files_.exists(state)) {
+      ProcessSpec spec;
+      spec.argv = runtimeCommand();
+      spec.argv.insert(spec.argv.end(), {"delete", "--force", id});
+      auto output = co_await processes_.run(std::move(spec));
+      if (!output) co_return output.status();
+      if (output->exitCode != 0 && files_.exists(state))
+        co_return Status(Code::kInternal, "cannot delete container " + id + ": " + output->err);
+    }
+    co_return files_.removeTree(folderOf(id));
+  }
+
+  asio::any_io_executor executor_;
+  Clock& clock_;
+  Filesystem& files_;
+  ProcessRunner& processes_;
+  OciRuntimeOptions options_;
+  HostFacts host_;
+  ShimClient shim_;
+  std::map<std::string, Container> containers_;
+  std::function<void(std::string)> listener_;
+  WaitQueue changed_;
+  int starting_ = 0;
+  WaitQueue startSlot_;
+};
+
+class OciRuntimeImpl final : public OciRuntime {
+ public:
+  explicit OciRuntimeImpl(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+
+  Co<Status> open() override { co_return co_await core_->open(); }
+  Co<Status> start(ContainerSpec spec) override {
+    co_return co_await core_->start(std::move(spec));
+  }
+  Co<Status> kill(std::string id, int signal) override { co_return core_->kill(id, signal); }
+  Co<Status> remove(std::string id) override { co_return co_await core_->remove(std::move(id)); }
+  Co<Result<std::vector<ContainerStatus>>> list() override { co_return core_->list(); }
+  Co<Result<ContainerStatus>> status(std::string id) override { co_return core_->status(id); }
+  void onChange(std::function<void(std::string id)> listener) override {
+    core_->onChange(std::move(listener));
+  }
+  Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) override {
+    co_return co_await core_->exec(std::move(id), std::move(spec));
+  }
+  Co<Result<std::string>> createPidNamespace(std::string podUid) override {
+    co_return co_await core_->createPidNamespace(std::move(podUid));
+  }
+  Co<Status> removePidNamespace(std::string podUid) override {
+    co_return core_->removePidNamespace(podUid);
+  }
+  Co<Result<std::string>> version() override { co_return co_await core_->version(); }
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace
+
+std::unique_ptr<OciRuntime> makeOciRuntime(asio::any_io_executor executor, Clock& clock,
+                                           Filesystem& files, ProcessRunner& processes,
+                                           OciRuntimeOptions options) {
+  return std::make_unique<OciRuntimeImpl>(
+      std::make_shared<Core>(std::move(executor), clock, files, processes, std::move(options)));
+}
+
+}  // namespace podlab::node

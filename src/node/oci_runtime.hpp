@@ -1,0 +1,37 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include <asio/any_io_executor.hpp>
+
+#include "common/clock.hpp"
+#include "common/filesystem.hpp"
+#include "common/process.hpp"
+#include "node/cgroup.hpp"
+#include "node/container_runtime.hpp"
+
+namespace podlab::node {
+
+struct OciRuntimeOptions {
+  std::string stateFolder;  ///< absolute; containers/, pidns/ and the runtime's own state in it
+  std::string runtime = "crun";  ///< or runc, or another with the same command line
+  CgroupMode cgroup = CgroupMode::kNone;
+  std::string shimProgram = "/proc/self/exe";  ///< `SHIMPROGRAM shim ...` runs shimMain()
+};
+
+/// Containers by an OCI runtime, one `run --detach` each. A shim (shim.hpp) waits for each and
+/// keeps its log, so containers outlive the agent; when a shim is killed, its container is, and
+/// counts as killed (137). State is documented in shim_state.hpp.
+class OciRuntime : public ContainerRuntime {
+ public:
+  /// Starts the shim and finds the containers of an earlier agent; before anything else, once.
+  virtual Co<Status> open() = 0;
+};
+
+/// Ends with the agent's loop: what runs on `executor` may outlive the object for a moment, but not
+/// `clock`, `files` and `processes`.
+std::unique_ptr<OciRuntime> makeOciRuntime(asio::any_io_executor executor, Clock& clock,
+                                           Filesystem& files, ProcessRunner& processes,
+                                           OciRuntimeOptions options);
+
+}  // namespace podlab::node

@@ -1,0 +1,131 @@
+#include "node/shim.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "common/unique_fd.hpp"
+#include "node/shim_container.hpp"
+
+namespace podlab::node {
+namespace {
+
+constexpr int kSocket = 3;
+
+/// The next request and its reply pipe; false when the agent is gone.
+bool receive(std::string& message, UniqueFd& reply) {
+  std::array<char, kMaxShimRequest> buffer;
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+  iovec data{buffer.data(), buffer.size()};
+  msghdr header{};
+  header.msg_iov = &data;
+  header.msg_iovlen = 1;
+  header.msg_control = control.data();
+  header.msg_controllen = control.size();
+  ssize_t n = 0;
+  do {
+    n = ::recvmsg(kSocket, &header, MSG_CMSG_CLOEXEC);
+  } while (n < 0 && errno == EINTR);
+  if (n <= 0) return false;
+  message.assign(buffer.data(), n);
+  const cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  if (rights == nullptr || rights->cmsg_type != SCM_RIGHTS) return false;
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
+  reply.reset(fd);
+  return true;
+}
+
+}  // namespace
+
+std::string encodeShimRequest(const ShimRequest& request) {
+  std::string flags;
+  if (request.kind == ShimRequest::Kind::kPidNamespace) flags += 'n';
+  if (request.tty) flags += 't';
+  if (request.stdin) flags += 'i';
+  if (request.sharedPids) flags += 'p';
+  std::string message;
+  const auto append = [&message](const std::string& field) {
+    message.append(field).push_back('\0');
+  };
+  append(flags);
+  append(request.folder);
+  append(request.logPath);
+  for (const auto& argument : request.command) append(argument);
+  return message;
+}
+
+std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
+  std::vector<std::string> fields;
+  while (!message.empty()) {
+    const auto end = message.find('\0');
+    if (end == std::string_view::npos) return std::nullopt;
+    fields.emplace_back(message.substr(0, end));
+    message.remove_prefix(end + 1);
+  }
+  if (fields.size() < 3) return std::nullopt;
+  ShimRequest request;
+  for (const char flag : fields[0]) {
+    switch (flag) {
+      case 'n':
+        request.kind = ShimRequest::Kind::kPidNamespace;
+        break;
+      case 't':
+        request.tty = true;
+        break;
+      case 'i':
+        request.stdin = true;
+        break;
+      case 'p':
+        request.sharedPids = true;
+        break;
+      default:
+        return std::nullopt;
+    }
+  }
+  request.folder = std::move(fields[1]);
+  request.logPath = std::move(fields[2]);
+  request.command.assign(std::make_move_iterator(fields.begin() + 3),
+                         std::make_move_iterator(fields.end()));
+  return request;
+}
+
+int shimMain(int argc, char** argv) {
+  if (argc != 3) {
+    std::fprintf(stderr, "usage: podlab shim LOCK (with a socket as descriptor 3)\n");
+    return 2;
+  }
+  ::prctl(PR_SET_NAME, "podlab-shim");
+  ::fcntl(kSocket, F_SETFD, FD_CLOEXEC);
+  // The forked processes are nobody's to wait for.
+  ::signal(SIGCHLD, SIG_IGN);
+  UniqueFd lock(::open(argv[2], O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock) return 1;
+  while (::flock(lock.get(), LOCK_EX) < 0) {
+    if (errno != EINTR) return 1;
+  }
+  if (::send(kSocket, "r", 1, MSG_NOSIGNAL) != 1) return 0;
+
+  std::string message;
+  UniqueFd reply;
+  while (receive(message, reply)) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(kSocket);
+      serveShimRequest(message, std::move(reply), std::move(lock));
+    }
+    if (child < 0) sendShimReply(reply, errnoStatus(errno, "cannot fork the container's shim"), "");
+    reply.reset();
+  }
+  return 0;
+}
+
+}  // namespace podlab::node

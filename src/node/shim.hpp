@@ -1,0 +1,44 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace podlab::node {
+
+/// `podlab shim LOCK`: what waits for containers and keeps their logs, so that the agent may die.
+///
+/// The agent starts one shim, with a SOCK_SEQPACKET socket as descriptor 3. It takes the lock file,
+/// sends one byte, and from then on forks one process for each request, without exec: small, cheap,
+/// and killing it affects its own container only. It ends with the agent; the forked processes
+/// stay, and are reaped by the init of their PID namespace. Each holds the lock until its container
+/// runs or has failed to, so whoever has the lock finds no container in between.
+///
+/// A request is a ShimRequest with one descriptor, the write end of a pipe for the reply:
+/// "ok TEXT" or "error TEXT"; nothing when the forked process died.
+///
+/// Uses no library that starts threads or registers at start-up: a fork must stay cheap.
+int shimMain(int argc, char** argv);
+
+struct ShimRequest {
+  enum class Kind {
+    kContainer,     ///< replies with the RunningRecord
+    kPidNamespace,  ///< replies with the ProcessIdentity of the namespace's init
+  };
+  Kind kind = Kind::kContainer;
+  std::string folder;   ///< the container's state folder, and the working directory
+  std::string logPath;  ///< a container's log
+  bool tty = false;
+  bool stdin = false;       ///< stdin stays open; otherwise it is /dev/null
+  bool sharedPids = false;  ///< in a PID namespace with others: what it leaves behind is killed
+  std::vector<std::string> command;  ///< starts the container, detached, and writes `pid`
+};
+/// The largest message; the kernel's default socket buffer is larger.
+inline constexpr std::size_t kMaxShimRequest = 64 * 1024;
+/// With a tty, where the OCI runtime sends the terminal, in the container's folder.
+inline constexpr const char* kConsoleSocket = "console.sock";
+
+std::string encodeShimRequest(const ShimRequest& request);
+std::optional<ShimRequest> decodeShimRequest(std::string_view message);
+
+}  // namespace podlab::node

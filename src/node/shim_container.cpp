@@ -1,0 +1,320 @@
+#include "node/shim_container.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "common/filesystem.hpp"
+#include "common/spawn.hpp"
+#include "node/container_log_writer.hpp"
+#include "node/shim.hpp"
+#include "node/shim_state.hpp"
+
+namespace podlab::node {
+namespace {
+
+/// How long the OCI runtime may take to start a container.
+constexpr int kStartTimeoutMs = 60'000;
+/// How long to wait for a killed process before looking again.
+constexpr int kKillTimeoutMs = 1'000;
+
+WallTime wallNow() {
+  timespec ts{};
+  ::clock_gettime(CLOCK_REALTIME, &ts);
+  return WallTime(std::chrono::seconds(ts.tv_sec) + std::chrono::nanoseconds(ts.tv_nsec));
+}
+
+UniqueFd openPidfd(int pid) {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+/// Waits for a child to end; its status as of waitid().
+siginfo_t reap(int pid) {
+  siginfo_t info{};
+  while (::waitid(P_PID, pid, &info, WEXITED) < 0 && errno == EINTR) {
+  }
+  return info;
+}
+
+/// One container, from its start to its end.
+class Container {
+ public:
+  explicit Container(const ShimRequest& request) : request_(request) {}
+
+  Result<RunningRecord> start() {
+    if (::chdir(request_.folder.c_str()) < 0)
+      return errnoStatus(errno, "cannot enter " + request_.folder);
+    Status ready = log_.open(request_.logPath);
+    if (ready) ready = openStreams();
+    if (!ready) return ready;
+    Status started = runCommand();
+    if (!started) return started;
+    return recordStart();
+  }
+
+  /// Copies output to the log until the init process ends, then records how it ended.
+  void superviseToEnd() {
+    if (request_.tty) acceptConsole();
+    UniqueFd exited = openPidfd(init_);
+    std::array<pollfd, 3> fds{
+        {{exited.get(), POLLIN, 0}, {outRead_.get(), POLLIN, 0}, {errRead_.get(), POLLIN, 0}}};
+    while ((fds[0].revents & POLLIN) == 0) {
+      if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
+      for (int stream : {1, 2}) {
+        if (fds[stream].revents == 0) continue;
+        if (copyOnce(fds[stream].fd, stream == 2) == Copied::kEnd) fds[stream].fd = -1;
+      }
+    }
+    const siginfo_t info = reap(init_);
+    const WallTime finished = wallNow();
+    if (request_.sharedPids) killRest();
+    // All that was written before the end is in the pipes, or in the terminal.
+    for (int stream : {1, 2}) {
+      while (fds[stream].fd >= 0 && copyOnce(fds[stream].fd, stream == 2) == Copied::kData) {
+      }
+    }
+    const bool exitedItself = info.si_code == CLD_EXITED;
+    const ExitRecord record{exitedItself ? info.si_status : 128 + info.si_status,
+                            exitedItself ? 0 : info.si_status, finished};
+    (void)files_->writeFileAtomic(request_.folder + "/" + kExitFile, formatExit(record), 0600,
+                                  false);
+  }
+
+ private:
+  Status openStreams() {
+    if (request_.tty) return listenForConsole();
+    std::array<int, 2> out{};
+    std::array<int, 2> err{};
+    if (::pipe2(out.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
+    outRead_.reset(out[0]);
+    outWrite_.reset(out[1]);
+    if (::pipe2(err.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
+    errRead_.reset(err[0]);
+    errWrite_.reset(err[1]);
+    ::fcntl(outRead_.get(), F_SETFL, O_NONBLOCK);
+    ::fcntl(errRead_.get(), F_SETFL, O_NONBLOCK);
+    if (!request_.stdin) return {};
+    std::array<int, 2> in{};
+    if (::pipe2(in.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
+    inRead_.reset(in[0]);
+    inWrite_.reset(in[1]);
+    return {};
+  }
+
+  Status listenForConsole() {
+    console_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strcpy(address.sun_path, kConsoleSocket);
+    if (!console_ ||
+        ::bind(console_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
+        ::listen(console_.get(), 1) < 0)
+      return errnoStatus(errno, "cannot listen for the console");
+    // The runtime's own messages come by a pipe, the program's by the terminal.
+    std::array<int, 2> err{};
+    if (::pipe2(err.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
+    errRead_.reset(err[0]);
+    errWrite_.reset(err[1]);
+    ::fcntl(errRead_.get(), F_SETFL, O_NONBLOCK);
+    return {};
+  }
+
+  Status runCommand() {
+    SpawnSpec spec;
+    spec.argv = request_.command;
+    if (inRead_) spec.descriptors.emplace_back(inRead_.get(), STDIN_FILENO);
+    if (outWrite_) spec.descriptors.emplace_back(outWrite_.get(), STDOUT_FILENO);
+    spec.descriptors.emplace_back(errWrite_.get(), STDERR_FILENO);
+    auto child = spawn(spec);
+    outWrite_.reset();
+    errWrite_.reset();
+    inRead_.reset();
+    if (!child) return child.status();
+    pollfd exited{child->pidfd.get(), POLLIN, 0};
+    const bool late = ::poll(&exited, 1, kStartTimeoutMs) == 0;
+    if (late) ::kill(child->pid, SIGKILL);
+    const int code = reapChild(child->pid);
+    if (late)
+      return Status(Code::kTimeout,
+                    request_.command[0] + " did not start the container within 60 s");
+    return code == 0 ? Status() : Status(Code::kInternal, runtimeMessage());
+  }
+
+  /// What a failed runtime wrote.
+  std::string runtimeMessage() {
+    std::array<char, 4096> buffer;
+    const ssize_t n = ::read(errRead_.get(), buffer.data(), buffer.size());
+    std::string text(buffer.data(), n > 0 ? n : 0);
+    while (!text.empty() && text.back() == '\n') text.pop_back();
+    return text.empty() ? request_.command[0] + " failed without a message" : text;
+  }
+
+  Result<RunningRecord> recordStart() {
+    auto text = files_->readFile(request_.folder + "/" + kPidFile);
+    if (!text) return text.status();
+    init_ = std::atoi(text->c_str());
+    // Also when it has ended already: it stays a zombie until this process, its subreaper, asks.
+    const auto init = identifyProcess(init_);
+    const auto self = identifyProcess(::getpid());
+    if (!init || !self)
+      return Status(Code::kInternal, "the container's process " + *text + " is not there");
+    if (request_.sharedPids) mountNamespace_ = mountNamespaceOf(init_);
+    const RunningRecord record{*self, *init, wallNow()};
+    Status written = files_->writeFileAtomic(request_.folder + "/" + kRunningFile,
+                                             formatRunning(record), 0600, false);
+    if (written) return record;
+    ::kill(init_, SIGKILL);
+    reap(init_);
+    return written;
+  }
+
+  void acceptConsole() {
+    UniqueFd connection(::accept4(console_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    std::array<char, 256> name;
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+    iovec data{name.data(), name.size()};
+    msghdr header{};
+    header.msg_iov = &data;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    if (::recvmsg(connection.get(), &header, MSG_CMSG_CLOEXEC) >= 0) {
+      if (const cmsghdr* rights = CMSG_FIRSTHDR(&header)) {
+        int terminal = -1;
+        std::memcpy(&terminal, CMSG_DATA(rights), sizeof terminal);
+        outRead_.reset(terminal);
+        ::fcntl(terminal, F_SETFL, O_RDWR | O_NONBLOCK);
+      }
+    }
+    console_.reset();
+    ::unlink(kConsoleSocket);
+  }
+
+  enum class Copied { kData, kNothing, kEnd };
+
+  /// Copies what one read gives.
+  Copied copyOnce(int fd, bool isStderr) {
+    static std::array<char, 32 * 1024> buffer;
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n > 0) {
+      log_.write(isStderr, std::string_view(buffer.data(), n), wallNow());
+      return Copied::kData;
+    }
+    return n < 0 && (errno == EAGAIN || errno == EINTR) ? Copied::kNothing : Copied::kEnd;
+  }
+
+  static std::string mountNamespaceOf(int pid) {
+    std::array<char, 64> target;
+    const std::string path = "/proc/" + std::to_string(pid) + "/ns/mnt";
+    const ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
+    return std::string(target.data(), n > 0 ? n : 0);
+  }
+
+  /// Kills the processes that the container left in the shared PID namespace: those of its mount
+  /// namespace.
+  void killRest() {
+    if (mountNamespace_.empty() || mountNamespace_ == mountNamespaceOf(::getpid())) return;
+    for (bool found = true; found;) {
+      found = false;
+      auto names = files_->listDirectory("/proc");
+      if (!names) return;
+      for (const auto& name : *names) {
+        const int pid = std::atoi(name.c_str());
+        if (pid <= 0 || mountNamespaceOf(pid) != mountNamespace_) continue;
+        const UniqueFd process = openPidfd(pid);
+        if (::kill(pid, SIGKILL) < 0) continue;
+        found = true;
+        pollfd dead{process.get(), POLLIN, 0};
+        ::poll(&dead, 1, kKillTimeoutMs);
+      }
+    }
+  }
+
+  const ShimRequest& request_;
+  std::unique_ptr<Filesystem> files_ = makeRealFilesystem();
+  ContainerLogWriter log_;
+  int init_ = 0;
+  std::string mountNamespace_;
+  UniqueFd inRead_, inWrite_, outRead_, outWrite_, errRead_, errWrite_, console_;
+};
+
+/// The init of a pod's shared PID namespace: adopts and reaps what the containers leave behind.
+[[noreturn]] void pause() {
+  ::prctl(PR_SET_NAME, "podlab-pause");
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+  ::signal(SIGCHLD, SIG_DFL);
+  for (int signal = 0;;) {
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+    ::sigwait(&signals, &signal);
+  }
+}
+
+[[noreturn]] void makePidNamespace(UniqueFd reply, UniqueFd lock) {
+  if (::unshare(CLONE_NEWPID) < 0) {
+    sendShimReply(reply, errnoStatus(errno, "cannot make a PID namespace"), "");
+    ::_exit(1);
+  }
+  const pid_t init = ::fork();
+  if (init == 0) {
+    reply.reset();
+    lock.reset();
+    pause();
+  }
+  const auto identity = init > 0 ? identifyProcess(init) : std::nullopt;
+  sendShimReply(reply,
+                identity ? Status() : errnoStatus(errno, "cannot fork the init of a PID namespace"),
+                identity ? formatIdentity(*identity) : "");
+  // The init is reaped by the init of the agent's PID namespace.
+  ::_exit(0);
+}
+
+}  // namespace
+
+void sendShimReply(const UniqueFd& reply, const Status& status, const std::string& text) {
+  const std::string message = status.ok() ? "ok " + text : "error " + status.message();
+  // At most PIPE_BUF is written in one piece; the agent reads until the end in any case. With the
+  // agent gone there is nobody to tell.
+  [[maybe_unused]] const ssize_t n = ::write(reply.get(), message.data(), message.size());
+}
+
+void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock) {
+  ::setsid();
+  ::signal(SIGCHLD, SIG_DFL);
+  ::signal(SIGPIPE, SIG_IGN);
+  const auto request = decodeShimRequest(message);
+  if (!request) {
+    sendShimReply(reply, Status(Code::kBadRequest, "malformed request to the shim"), "");
+    ::_exit(1);
+  }
+  if (request->kind == ShimRequest::Kind::kPidNamespace)
+    makePidNamespace(std::move(reply), std::move(lock));
+  ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  Container container(*request);
+  const auto started = container.start();
+  sendShimReply(reply, started.status(), started.ok() ? formatRunning(*started) : "");
+  reply.reset();
+  lock.reset();
+  if (started.ok()) container.superviseToEnd();
+  ::_exit(started.ok() ? 0 : 1);
+}
+
+}  // namespace podlab::node
