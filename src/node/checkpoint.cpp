@@ -59,6 +59,9 @@ bool CheckpointStore::load(const std::string& path, google::protobuf::MessageLit
 
 Status CheckpointStore::savePod(const records::PodRecord& record) {
   PodFolder folder(stateFolder_, record.pod().metadata().uid());
+  if (!files_.exists(folder.root())) {
+    if (Status made = files_.createDirectories(folder.root()); !made) return made;
+  }
   return save(folder.record(), record);
 }
 
