@@ -28,6 +28,15 @@ std::string readyStatus(const corev1::Node& node) {
   return ready == nullptr ? "" : ready->status();
 }
 
+/// Whether the agent itself has written the node's condition meanwhile.
+bool agentReported(const corev1::Node& before, const corev1::Node& now) {
+  const auto* last = api::findCondition(now.status(), "Ready");
+  if (last == nullptr || last->status() == "Unknown") return false;
+  const auto* first = api::findCondition(before.status(), "Ready");
+  return first == nullptr || first->status() != last->status() ||
+         api::toWallTime(first->lastheartbeattime()) != api::toWallTime(last->lastheartbeattime());
+}
+
 /// A taint that this controller keeps, and whether the node should have it now.
 struct Rule {
   std::string_view key;
@@ -52,7 +61,7 @@ NodeLifecycleController::NodeLifecycleController(Context& context, Duration grac
                            "Node " + name + " event: Registered Node " + name + " in Controller");
   };
   nodes.updated = [this](const api::ObjectPtr& before, const api::ObjectPtr& now) {
-    reportChange(api::as<corev1::Node>(before), api::as<corev1::Node>(now));
+    observeStatus(api::as<corev1::Node>(before), api::as<corev1::Node>(now));
     reconciler_.add(api::meta(*now).name());
   };
   nodes.deleted = [this](const api::ObjectPtr& node) {
@@ -64,9 +73,9 @@ NodeLifecycleController::NodeLifecycleController(Context& context, Duration grac
   context_.nodes.addHandlers(std::move(nodes));
 
   client::Informer::Handlers leases;
-  leases.added = [this](const api::ObjectPtr& lease) { observeLease(api::meta(*lease).name()); };
+  leases.added = [this](const api::ObjectPtr& lease) { observeLife(api::meta(*lease).name()); };
   leases.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& lease) {
-    observeLease(api::meta(*lease).name());
+    observeLife(api::meta(*lease).name());
   };
   context_.leases.addHandlers(std::move(leases));
 
@@ -87,11 +96,12 @@ void NodeLifecycleController::start() {
   reconciler_.start(context_.waitForSync(), kWorkers);
 }
 
-void NodeLifecycleController::observeLease(const std::string& name) {
+void NodeLifecycleController::observeLife(const std::string& name) {
   if (const auto node = seen_.find(name); node != seen_.end()) node->second = context_.clock.now();
 }
 
-void NodeLifecycleController::reportChange(const corev1::Node& before, const corev1::Node& now) {
+void NodeLifecycleController::observeStatus(const corev1::Node& before, const corev1::Node& now) {
+  if (agentReported(before, now)) observeLife(now.metadata().name());
   const bool wasReady = readyStatus(before) == "True";
   const bool isReady = readyStatus(now) == "True";
   if (wasReady == isReady) return;
@@ -134,6 +144,12 @@ Co<Status> NodeLifecycleController::markUnknown(const corev1::Node& node) {
                                     posted ? "The node's agent stopped posting node status."
                                            : "The node's agent never posted node status."};
     api::setCondition(*next->mutable_status(), state, context_.clock.wallNow());
+  }
+  // The heartbeats stay the agent's.
+  for (auto& condition : *next->mutable_status()->mutable_conditions()) {
+    const auto* posted = api::findCondition(node.status(), condition.type());
+    condition.clear_lastheartbeattime();
+    if (posted != nullptr) *condition.mutable_lastheartbeattime() = posted->lastheartbeattime();
   }
   auto id = nodeId(node.metadata().name(), "status");
   api::WriteOptions options;

@@ -8,9 +8,10 @@
 
 namespace podlab::controllers {
 
-/// Judges nodes by the renewals of their Leases: one that has not renewed for `grace` becomes
-/// Unknown. Keeps the taints that follow from a node's conditions (not-ready, unreachable,
-/// unschedulable), and says of the pods of an unreachable node that they are not ready.
+/// Judges nodes by the renewals of their Leases, and by their own status reports: one that gives no
+/// sign of life for `grace` becomes Unknown. Keeps the taints that follow from a node's conditions
+/// (not-ready, unreachable, unschedulable), and says of the pods of an unreachable node that they
+/// are not ready.
 class NodeLifecycleController {
  public:
   NodeLifecycleController(Context& context, Duration grace = std::chrono::seconds(40));
@@ -19,8 +20,8 @@ class NodeLifecycleController {
 
  private:
   Co<Status> reconcile(std::string name);
-  void observeLease(const std::string& name);
-  void reportChange(const corev1::Node& before, const corev1::Node& now);
+  void observeLife(const std::string& name);
+  void observeStatus(const corev1::Node& before, const corev1::Node& now);
   Co<Status> markUnknown(const corev1::Node& node);
   Co<Status> markPodsNotReady(std::string name);
   bool adjustTaints(corev1::Node& node) const;
