@@ -1,0 +1,138 @@
+#include "apiserver/authorizer.hpp"
+
+#include <gmock/gmock.h>
+
+#include "api/kinds.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+using corev1::Pod;
+
+class AuthorizerTest : public testing::Test {
+ protected:
+  // Pods: mine and dying (terminating) on n1, theirs on n2, free on none. Events: e1 of n1, e2 of
+  // n2.
+  static api::ObjectPtr lookup(const api::Kind& kind, const std::string&, const std::string& name) {
+    if (&kind == &api::kindFor<corev1::Event>()) {
+      auto event = std::make_shared<corev1::Event>();
+      event->mutable_source()->set_host(name == "e1" ? "n1" : "n2");
+      return event;
+    }
+    if (&kind != &api::kindFor<Pod>() || name == "absent") return nullptr;
+    auto pod = std::make_shared<Pod>();
+    if (name != "free") pod->mutable_spec()->set_nodename(name == "theirs" ? "n2" : "n1");
+    if (name == "dying") pod->mutable_metadata()->mutable_deletiontimestamp()->set_seconds(1);
+    return pod;
+  }
+  static Status check(const User& user, const Attributes& attributes) {
+    return authorize(user, attributes, &AuthorizerTest::lookup);
+  }
+  static Status check(const Attributes& attributes) {
+    return check({"system:node:n1", {"system:nodes"}}, attributes);
+  }
+};
+
+template <typename T>
+api::ResourceId id(std::string ns, std::string name, std::string subresource = "") {
+  return {&api::kindFor<T>(), std::move(ns), std::move(name), std::move(subresource)};
+}
+
+TEST_F(AuthorizerTest, NodesMatrix) {
+  using coordinationv1::Lease;
+  using corev1::Node;
+  api::DeleteOptions none;
+  api::DeleteOptions now;
+  now.set_graceperiodseconds(0);
+  auto mine = std::make_shared<corev1::Event>();
+  mine->mutable_source()->set_host("n1");
+  auto theirs = std::make_shared<corev1::Event>();
+  theirs->mutable_source()->set_host("n2");
+  const std::string ownPods = "spec.nodeName=n1";
+  struct Case {
+    Attributes attributes;
+    bool allowed;
+  };
+  const Case cases[] = {
+      {{"get", id<Node>("", "n2"), "", nullptr, nullptr}, true},
+      {{"list", id<Node>("", ""), "", nullptr, nullptr}, true},
+      {{"watch", id<Node>("", ""), "", nullptr, nullptr}, true},
+      {{"create", id<Node>("", "n1"), "", nullptr, nullptr}, true},
+      {{"create", id<Node>("", "n2"), "", nullptr, nullptr}, false},
+      {{"update", id<Node>("", "n1"), "", nullptr, nullptr}, true},
+      {{"update", id<Node>("", "n1", "status"), "", nullptr, nullptr}, true},
+      {{"patch", id<Node>("", "n1", "status"), "", nullptr, nullptr}, true},
+      {{"patch", id<Node>("", "n2", "status"), "", nullptr, nullptr}, false},
+      {{"delete", id<Node>("", "n1"), "", &none, nullptr}, false},
+      {{"get", id<Lease>("kube-node-lease", "n1"), "", nullptr, nullptr}, true},
+      {{"create", id<Lease>("kube-node-lease", "n1"), "", nullptr, nullptr}, true},
+      {{"update", id<Lease>("kube-node-lease", "n1"), "", nullptr, nullptr}, true},
+      {{"update", id<Lease>("kube-node-lease", "n2"), "", nullptr, nullptr}, false},
+      {{"update", id<Lease>("default", "n1"), "", nullptr, nullptr}, false},
+      {{"list", id<Lease>("kube-node-lease", ""), "", nullptr, nullptr}, false},
+      {{"delete", id<Lease>("kube-node-lease", "n1"), "", &none, nullptr}, false},
+      {{"list", id<Pod>("", ""), ownPods, nullptr, nullptr}, true},
+      {{"watch", id<Pod>("", ""), ownPods, nullptr, nullptr}, true},
+      {{"list", id<Pod>("", ""), "spec.nodeName=n2", nullptr, nullptr}, false},
+      {{"list", id<Pod>("", ""), "spec.nodeName!=n1", nullptr, nullptr}, false},
+      {{"list", id<Pod>("", ""), "", nullptr, nullptr}, false},
+      {{"get", id<Pod>("default", "mine"), "", nullptr, nullptr}, true},
+      {{"get", id<Pod>("default", "theirs"), "", nullptr, nullptr}, false},
+      {{"get", id<Pod>("default", "free"), "", nullptr, nullptr}, false},
+      {{"get", id<Pod>("default", "absent"), "", nullptr, nullptr}, true},
+      {{"get", id<Pod>("default", "mine", "log"), "", nullptr, nullptr}, false},
+      {{"create", id<Pod>("default", "mine", "exec"), "", nullptr, nullptr}, false},
+      {{"create", id<Pod>("default", "new"), "", nullptr, nullptr}, false},
+      {{"create", id<Pod>("default", "free", "binding"), "", nullptr, nullptr}, false},
+      {{"update", id<Pod>("default", "mine", "status"), "", nullptr, nullptr}, true},
+      {{"patch", id<Pod>("default", "mine", "status"), "", nullptr, nullptr}, true},
+      {{"update", id<Pod>("default", "mine"), "", nullptr, nullptr}, false},
+      {{"update", id<Pod>("default", "theirs", "status"), "", nullptr, nullptr}, false},
+      {{"update", id<Pod>("default", "free", "status"), "", nullptr, nullptr}, false},
+      {{"delete", id<Pod>("default", "dying"), "", &now, nullptr}, true},
+      {{"delete", id<Pod>("default", "dying"), "", &none, nullptr}, false},
+      {{"delete", id<Pod>("default", "mine"), "", &now, nullptr}, false},
+      {{"delete", id<Pod>("default", "theirs"), "", &now, nullptr}, false},
+      {{"create", id<corev1::Event>("default", "e"), "", nullptr, mine}, true},
+      {{"create", id<corev1::Event>("default", "e"), "", nullptr, theirs}, false},
+      {{"patch", id<corev1::Event>("default", "e1"), "", nullptr, nullptr}, true},
+      {{"patch", id<corev1::Event>("default", "e2"), "", nullptr, nullptr}, false},
+      {{"list", id<corev1::Event>("default", ""), "", nullptr, nullptr}, false},
+      {{"get", id<corev1::Secret>("default", "s"), "", nullptr, nullptr}, false},
+      {{"list", id<corev1::ConfigMap>("default", ""), "", nullptr, nullptr}, false},
+      {{"create", id<corev1::Namespace>("", "x"), "", nullptr, nullptr}, false},
+  };
+  for (const auto& item : cases) {
+    const auto& target = item.attributes.id;
+    EXPECT_EQ(check(item.attributes).ok(), item.allowed)
+        << item.attributes.verb << " " << target.kind->plural << "/" << target.subresource << " "
+        << target.name << " " << item.attributes.fieldSelector;
+  }
+}
+
+TEST_F(AuthorizerTest, OnlyMastersMayDoAnythingAndRefusalsSayWho) {
+  const Attributes list{"list", id<Pod>("", ""), "", nullptr, nullptr};
+  EXPECT_TRUE(check({"admin", {"system:masters"}}, list).ok());
+  EXPECT_EQ(
+      check({"jane", {"dev"}}, list),
+      Status(Code::kForbidden,
+             "pods is forbidden: User \"jane\" cannot list resource \"pods\" in API group \"\" "
+             "at the cluster scope"));
+  const Attributes lease{"update", id<coordinationv1::Lease>("kube-node-lease", "n2"), "", nullptr,
+                         nullptr};
+  EXPECT_EQ(
+      check(lease),
+      Status(Code::kForbidden,
+             "leases.coordination.k8s.io \"n2\" is forbidden: User \"system:node:n1\" cannot "
+             "update resource \"leases\" in API group \"coordination.k8s.io\" in the namespace "
+             "\"kube-node-lease\""));
+  const Attributes status{"patch", id<Pod>("default", "theirs", "status"), "", nullptr, nullptr};
+  EXPECT_THAT(check(status).message(), testing::HasSubstr("cannot patch resource \"pods/status\""));
+  // The name alone makes no node, nor does the group.
+  const Attributes nodes{"list", id<corev1::Node>("", ""), "", nullptr, nullptr};
+  EXPECT_FALSE(check({"system:node:n1", {}}, nodes).ok());
+  EXPECT_FALSE(check({"n1", {"system:nodes"}}, nodes).ok());
+}
+
+}  // namespace
+}  // namespace podlab::apiserver
