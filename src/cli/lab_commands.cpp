@@ -7,10 +7,9 @@
 #include <iterator>
 #include <optional>
 
-#include "api/conditions.hpp"
-#include "api/kinds.hpp"
 #include "cli/commands.hpp"
 #include "cli/lab_launch.hpp"
+#include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
 #include "cli/table.hpp"
 #include "common/filesystem.hpp"
@@ -77,55 +76,6 @@ Result<lab::Cluster> wantedCluster(Context& context, const UpOptions& options) {
       Code::kInvalid,
       "the cluster file is invalid: " + causes.front().field + ": " + causes.front().message,
       std::move(causes));
-}
-
-/// Until every node of the cluster is Ready: false, with the message said, when the time is over or
-/// the lab died.
-Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths paths,
-                     std::set<std::string> names, Duration patience, Progress& progress) {
-  const MonoTime deadline = session.clock.now() + patience;
-  const auto stillRuns = [&paths] { return lab::runningLab(paths).has_value(); };
-  for (;;) {
-    if (!stillRuns()) {
-      progress.done("the lab ended; its log is " + paths.log("lab"));
-      co_return kFailed;
-    }
-    if (session.clock.now() >= deadline) {
-      progress.done("error: timed out waiting for the nodes to be Ready; the logs are in " +
-                    paths.root + "/log; see podlab status" + nameFlag(context));
-      co_return kFailed;
-    }
-    auto connection = co_await session.connection.get(
-        std::min(deadline, session.clock.now() + milliseconds(500)));
-    if (!connection) {
-      progress.show("Waiting for the server ...");
-      continue;
-    }
-    api::ResourceId nodes;
-    nodes.kind = &api::kindFor<corev1::Node>();
-    api::WatchOptions options;
-    options.timeout = std::min<Duration>(deadline - session.clock.now(), std::chrono::seconds(1));
-    auto watch = co_await session.api.watch(std::move(nodes), std::move(options));
-    if (!watch) {
-      co_await session.clock.sleepFor(milliseconds(20));
-      continue;
-    }
-    std::set<std::string> missing = names;
-    for (;;) {
-      progress.show("Waiting for " + std::to_string(missing.size()) + " of " +
-                    std::to_string(names.size()) + " nodes to be Ready ...");
-      auto event = co_await (*watch)->next();
-      if (!event) break;
-      const auto& node = api::as<corev1::Node>(event->object);
-      if (event->type == api::EventType::kBookmark) continue;
-      if (event->type != api::EventType::kDeleted && api::isTrue(node.status(), "Ready")) {
-        missing.erase(node.metadata().name());
-      } else if (names.contains(node.metadata().name())) {
-        missing.insert(node.metadata().name());
-      }
-      if (missing.empty()) co_return kDone;
-    }
-  }
 }
 
 int up(Context& context, const UpOptions& options) {

@@ -1,21 +1,60 @@
 #include "cli/commands.hpp"
+#include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
-#include "common/filesystem.hpp"
 #include "lab/control.hpp"
 
 namespace podlab::cli {
 namespace {
 
-int ask(const Context& context, const lab::LabRequest& request, const std::string& done) {
+struct NodeOptions {
+  std::string name;
+  std::string wait = "60s";
+};
+
+/// Has the lab act on a node; then, with `ready`, waits until the node is Ready.
+int act(const Context& context, const NodeOptions& options, const lab::LabRequest& request,
+        const std::string& done, bool ready) {
+  const auto patience = parseDuration(options.wait);
+  if (!patience || *patience < Duration(0)) {
+    return failUsage("--wait: \"" + options.wait + "\" is not a duration such as 60s or 5m");
+  }
   auto paths = lab::labPaths(context.lab);
   if (!paths) return fail(paths.status());
-  if (!lab::runningLab(*paths))
+  if (!lab::runningLab(*paths)) {
     return fail(Status(Code::kUnavailable,
                        "the lab \"" + context.lab + "\" is not running; start it with: podlab up"));
+  }
   auto answer = lab::askLab(paths->controlSocket(), request);
   if (!answer) return fail(answer.status());
-  say(context, done);
+  if (ready && *patience > Duration(0)) {
+    Progress progress(context);
+    const std::set<std::string> names{options.name};
+    const int code = withSession(context, [&](Session& session) {
+      return waitForNodes(session, context, *paths, names, *patience, progress);
+    });
+    if (code != kDone) return code;
+  }
+  say(context, "Node \"" + options.name + "\" " + done + ".");
   return kDone;
+}
+
+using SetName = void (*)(lab::LabRequest&, const std::string&);
+
+void addVerb(CLI::App& node, Context& context, const char* verb, const char* help, const char* done,
+             bool ready, SetName set) {
+  auto options = std::make_shared<NodeOptions>();
+  auto* command = node.add_subcommand(verb, help);
+  command->add_option("NAME", options->name, "The node")->required();
+  if (ready) {
+    command
+        ->add_option("--wait", options->wait, "How long to wait until it is Ready, 0s not at all")
+        ->capture_default_str();
+  }
+  command->callback([&context, options, done, ready, set] {
+    lab::LabRequest request;
+    set(request, options->name);
+    context.exitCode = act(context, *options, request, done, ready);
+  });
 }
 
 }  // namespace
@@ -23,33 +62,18 @@ int ask(const Context& context, const lab::LabRequest& request, const std::strin
 void addNodeCommands(CLI::App& app, Context& context) {
   auto* node = app.add_subcommand("node", "Add, stop, start, kill or remove a node");
   node->require_subcommand(1);
-  auto name = std::make_shared<std::string>();
-  const auto add = [&](const char* verb, const char* help, const char* done,
-                       void (lab::LabRequest::*set)(std::string&&)) {
-    auto* command = node->add_subcommand(verb, help);
-    command->add_option("NAME", *name, "The node")->required();
-    command->callback([&context, name, done, set] {
-      lab::LabRequest request;
-      (request.*set)(std::string(*name));
-      context.exitCode = ask(context, request, "Node \"" + *name + "\" " + done + ".");
-    });
-  };
-  auto* addCommand = node->add_subcommand("add", "Add a node to the running lab");
-  addCommand->add_option("NAME", *name, "The new node")->required();
-  addCommand->callback([&context, name] {
-    lab::LabRequest request;
-    request.mutable_addnode()->set_name(*name);
-    context.exitCode = ask(context, request, "Node \"" + *name + "\" added.");
-  });
-  using Setter = void (lab::LabRequest::*)(std::string&&);
-  add("stop", "Shut a node down: its agent and pods end", "stopped",
-      static_cast<Setter>(&lab::LabRequest::set_stopnode<std::string>));
-  add("start", "Start a stopped or killed node", "started",
-      static_cast<Setter>(&lab::LabRequest::set_startnode<std::string>));
-  add("kill", "Kill a node at once, as a power failure does", "killed",
-      static_cast<Setter>(&lab::LabRequest::set_killnode<std::string>));
-  add("rm", "Shut a node down and delete its state", "removed",
-      static_cast<Setter>(&lab::LabRequest::set_removenode<std::string>));
+  addVerb(*node, context, "add", "Add a node to the running lab", "is Ready", true,
+          [](lab::LabRequest& request, const std::string& name) {
+            request.mutable_addnode()->set_name(name);
+          });
+  addVerb(*node, context, "start", "Start a stopped or killed node", "is Ready", true,
+          [](lab::LabRequest& request, const std::string& name) { request.set_startnode(name); });
+  addVerb(*node, context, "stop", "Shut a node down: its agent and pods end", "stopped", false,
+          [](lab::LabRequest& request, const std::string& name) { request.set_stopnode(name); });
+  addVerb(*node, context, "kill", "Kill a node at once, as a power failure does", "killed", false,
+          [](lab::LabRequest& request, const std::string& name) { request.set_killnode(name); });
+  addVerb(*node, context, "rm", "Shut a node down and delete its state", "removed", false,
+          [](lab::LabRequest& request, const std::string& name) { request.set_removenode(name); });
 }
 
 }  // namespace podlab::cli

@@ -1,4 +1,5 @@
 #include "cli/commands.hpp"
+#include "cli/describe_command.hpp"
 #include "cli/get_command.hpp"
 #include "cli/observe_commands.hpp"
 #include "cli/reach_command.hpp"
@@ -9,6 +10,7 @@ namespace podlab::cli {
 
 void addResourceCommands(CLI::App& app, Context& context) {
   addGetCommand(app, context);
+  addDescribeCommand(app, context);
   addWriteCommands(app, context);
   addStreamCommands(app, context);
   addObserveCommands(app, context);

@@ -1,0 +1,60 @@
+#include "cli/node_readiness.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "api/conditions.hpp"
+#include "api/kinds.hpp"
+
+namespace podlab::cli {
+
+using std::chrono::milliseconds;
+
+Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths paths,
+                     std::set<std::string> names, Duration patience, Progress& progress) {
+  const MonoTime deadline = session.clock.now() + patience;
+  const auto stillRuns = [&paths] { return lab::runningLab(paths).has_value(); };
+  for (;;) {
+    if (!stillRuns()) {
+      progress.done("the lab ended; its log is " + paths.log("lab"));
+      co_return kFailed;
+    }
+    if (session.clock.now() >= deadline) {
+      progress.done("error: timed out waiting for the nodes to be Ready; the logs are in " +
+                    paths.root + "/log; see podlab status" + std::string());
+      co_return kFailed;
+    }
+    auto connection = co_await session.connection.get(
+        std::min(deadline, session.clock.now() + milliseconds(500)));
+    if (!connection) {
+      progress.show("Waiting for the server ...");
+      continue;
+    }
+    api::ResourceId nodes;
+    nodes.kind = &api::kindFor<corev1::Node>();
+    api::WatchOptions options;
+    options.timeout = std::min<Duration>(deadline - session.clock.now(), std::chrono::seconds(1));
+    auto watch = co_await session.api.watch(std::move(nodes), std::move(options));
+    if (!watch) {
+      co_await session.clock.sleepFor(milliseconds(20));
+      continue;
+    }
+    std::set<std::string> missing = names;
+    for (;;) {
+      progress.show("Waiting for " + std::to_string(missing.size()) + " of " +
+                    std::to_string(names.size()) + " nodes to be Ready ...");
+      auto event = co_await (*watch)->next();
+      if (!event) break;
+      const auto& node = api::as<corev1::Node>(event->object);
+      if (event->type == api::EventType::kBookmark) continue;
+      if (event->type != api::EventType::kDeleted && api::isTrue(node.status(), "Ready")) {
+        missing.erase(node.metadata().name());
+      } else if (names.contains(node.metadata().name())) {
+        missing.insert(node.metadata().name());
+      }
+      if (missing.empty()) co_return kDone;
+    }
+  }
+}
+
+}  // namespace podlab::cli

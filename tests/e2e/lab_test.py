@@ -1,0 +1,138 @@
+"""A lab as a whole: start, stop, crash, and what is left behind."""
+import os
+import signal
+import subprocess
+import unittest
+
+from harness import PODLAB, LabTestCase, eventually, host_network, processes_below
+
+
+class Lab(LabTestCase):
+    up_arguments = ("-n", "3")
+
+    def lab_pid(self):
+        for line in self.podlab("status").splitlines():
+            if "(pid " in line:
+                return int(line.split("(pid ")[1].rstrip(")"))
+        self.fail("podlab status names no pid")
+
+    def pids_of(self, word):
+        """Host pids of the lab's processes with this first argument."""
+        found = []
+        for pid in processes_below(self.state):
+            with open(f"/proc/{pid}/cmdline", "rb") as file:
+                arguments = file.read().split(b"\0")
+            if arguments[1:2] == [word.encode()]:
+                found.append(pid)
+        return sorted(found)
+
+    def ready_nodes(self):
+        return [node["metadata"]["name"] for node in self.objects("nodes")
+                if any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"]["conditions"])]
+
+    def pods_by_name(self):
+        return {pod["metadata"]["name"]: pod for pod in self.objects("pods")}
+
+    def test_01_nodes_are_ready_and_a_second_up_changes_nothing(self):
+        self.assertEqual(self.ready_nodes(), ["node1", "node2", "node3"])
+        pid = self.lab_pid()
+        self.podlab("up")
+        self.assertEqual(self.lab_pid(), pid)
+        self.assertIn("default", self.podlab("ls"))
+
+    def test_02_pods_are_spread_and_keep_their_addresses_over_a_restart(self):
+        self.apply("sleepers.yaml")
+        self.wait_ready("--all")
+        before = self.pods_by_name()
+        self.assertEqual(len(before), 6)
+        self.assertGreaterEqual(len({pod["spec"]["nodeName"] for pod in before.values()}), 2)
+        addresses = {name: pod["status"]["podIP"] for name, pod in before.items()}
+        self.assertEqual(len(set(addresses.values())), 6)
+
+        self.podlab("down")
+        self.assertEqual(processes_below(self.state), [])
+        self.podlab("up")
+        self.wait_ready("--all")
+        after = self.pods_by_name()
+        self.assertEqual({name: pod["status"]["podIP"] for name, pod in after.items()}, addresses)
+        self.assertEqual({name: pod["metadata"]["uid"] for name, pod in after.items()},
+                         {name: pod["metadata"]["uid"] for name, pod in before.items()})
+
+    def test_03_a_killed_agent_stops_no_container(self):
+        self.apply("sleepers.yaml")
+        self.wait_ready("--all")
+        before = {name: pod["status"]["containerStatuses"] for name, pod in self.pods_by_name().items()}
+        agents = self.pids_of("agent")
+        self.assertEqual(len(agents), 3)
+        for pid in agents:
+            os.kill(pid, signal.SIGKILL)
+        self.assertTrue(eventually(lambda: len(set(self.pids_of("agent")) - set(agents)) == 3))
+        # A new pod on each node shows that the new agents work.
+        self.apply("latecomers.yaml")
+        self.wait_ready("late1", "late2", "late3")
+        now = {name: pod["status"]["containerStatuses"] for name, pod in self.pods_by_name().items() if name in before}
+        self.assertEqual(now, before)
+        self.podlab("delete", "pod", "late1", "late2", "late3", "--grace-period", "1")
+
+    def test_04_a_killed_server_loses_nothing(self):
+        self.apply("sleepers.yaml")
+        self.wait_ready("--all")
+        before = self.pods_by_name()
+        (server,) = self.pids_of("server")
+        os.kill(server, signal.SIGKILL)
+        self.assertTrue(eventually(lambda: self.pids_of("server") not in ([], [server])))
+        after = self.pods_by_name()
+        self.assertEqual({n: p["status"]["containerStatuses"] for n, p in after.items()},
+                         {n: p["status"]["containerStatuses"] for n, p in before.items()})
+        self.podlab("delete", "pod", "--all", "--grace-period", "1")
+        self.assertEqual(self.pods_by_name(), {})
+
+    def test_05_nodes_stop_start_and_leave(self):
+        self.podlab("node", "stop", "node3")
+        self.assertIn("node3   Stopped", self.podlab("status"))
+        self.podlab("node", "start", "node3")
+        self.podlab("node", "add", "extra")
+        self.assertIn("extra", self.ready_nodes())
+        self.podlab("node", "rm", "extra")
+        self.assertNotIn("extra", self.podlab("status"))
+        wrong = self.run_podlab("node", "stop", "nobody")
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn('"nobody" not found', wrong.stderr)
+
+    def test_06_a_killed_lab_leaves_nothing(self):
+        self.apply("sleepers.yaml")
+        self.wait_ready("--all")
+        os.kill(self.lab_pid(), signal.SIGKILL)
+        self.assertTrue(eventually(lambda: not processes_below(self.state)), processes_below(self.state))
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            self.assertNotIn(str(self.state), file.read())
+        self.assertEqual(host_network(), self.network_before)
+        self.podlab("up")
+        self.wait_ready("--all")
+
+    def test_07_wrong_use_is_explained(self):
+        for arguments, code, text in (
+                (("up", "--wait", "soon"), 2, "not a duration"),
+                (("up", "-n", "0"), 2, "--nodes"),
+                (("frobnicate",), 2, ""),
+                (("get", "unicorns"), 1, "doesn't have a resource type"),
+                (("get", "pod", "nobody"), 1, 'pods "nobody" not found'),
+                (("get", "pods", "--name", "nowhere"), 1, 'no lab "nowhere"'),
+                (("delete", "pods"), 2, "no name was specified"),
+                (("apply", "-f", "/nonexistent.yaml"), 1, "/nonexistent.yaml"),
+        ):
+            done = self.run_podlab(*arguments)
+            self.assertEqual(done.returncode, code, f"{arguments}: {done.stderr}")
+            self.assertIn(text, done.stderr)
+        self.assertEqual(self.run_podlab("down", "--name", "nowhere").returncode, 0)
+
+    def test_08_bad_manifests_name_field_and_remedy(self):
+        manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, imagee: host}]}\n"
+        done = subprocess.run([PODLAB, "apply", "-f", "-"], input=manifest, env=self.environment, capture_output=True,
+                              text=True, check=False, timeout=30)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("spec.containers[0].imagee", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
