@@ -94,7 +94,8 @@ YamlScalar number(std::string_view plain) {
   if (std::from_chars(start, text.data() + text.size(), value).ec != std::errc())
     return {Type::kNotFinite, {}};
   YamlScalar scalar{Type::kNumber, {}};
-  appendJsonNumber(scalar.json, value);
+  appendJsonNumber(scalar.json,
+                   value == 0 ? 0 : value);  // no "-0", which would read back as an integer
   return scalar;
 }
 
