@@ -54,15 +54,21 @@ void Agent::requestStop() {
 }
 
 Co<Status> Agent::run() {
-  Status begun = co_await begin();
-  if (begun.ok()) {
+  tasks_.spawn("begin", serve());
+  while (!stopRequested_ && failure_.ok()) co_await changed_.wait();
+  co_await shutDown();
+  co_return failure_;
+}
+
+Co<void> Agent::serve() {
+  failure_ = co_await begin();
+  if (failure_.ok()) {
     tasks_.spawn("network", keepNetwork());
     tasks_.spawn("peers", keepPeers());
     tasks_.spawn("pods", keepPods());
-    while (!stopRequested_) co_await changed_.wait();
+  } else {
+    changed_.notifyAll();
   }
-  co_await shutDown();
-  co_return begun;
 }
 
 Co<Status> Agent::begin() {

@@ -72,6 +72,7 @@ class Agent {
   const AgentDependencies& dependencies() const { return dependencies_; }
 
  private:
+  Co<void> serve();
   Co<Status> begin();
   void watchNodes();
   void ownNode(const api::ObjectPtr& node);
@@ -97,6 +98,7 @@ class Agent {
   std::vector<net::Cidr> ranges_;  ///< in use; empty: the network is not up
   bool peersDirty_ = false;
   bool stopRequested_ = false;
+  Status failure_;
   WaitQueue changed_;
   TaskGroup tasks_;
 };

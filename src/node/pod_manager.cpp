@@ -46,7 +46,6 @@ void PodManager::start(std::shared_ptr<const corev1::Pod> pod) {
     remains = std::move(found->second);
     remains_.erase(found);
   }
-  services_.statuses.observe(pod);
   auto worker = std::make_unique<PodWorker>(services_, std::move(pod), std::move(remains));
   workers_[uid] = std::move(worker);
   tasks_.spawn("pod " + uid, runWorker(uid));

@@ -199,8 +199,10 @@ Co<void> PodWorker::startContainer(Container& container) {
   container.image.reset();
   container.outdated = false;
   container.started = false;
-  if (container.view.ended)
+  if (container.view.ended) {
     container.view.previous = std::exchange(container.view.ended, std::nullopt);
+    container.backoff.restarted();
+  }
   container.view.phase = Phase::kWaiting;
   container.view.waitingReason.clear();
   container.view.waitingMessage.clear();

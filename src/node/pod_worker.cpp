@@ -350,7 +350,10 @@ void PodWorker::syncContainer(Container& container) {
     spawn("resolve image", resolveImage(container));
     return;
   }
-  if (sandbox_ == Step::kDone && storage_ == Step::kDone) beginStart(container);
+  if (sandbox_ == Step::kDone && storage_ == Step::kDone) {
+    container.busy = true;
+    spawn("start", startContainer(container));
+  }
 }
 
 void PodWorker::syncProbe(Container& container) {
@@ -395,12 +398,6 @@ void PodWorker::driveStop(Container& container, MonoTime deadline) {
   container.terminated = true;
   spawn("kill",
         kill(container, containerId(container, container.attempt), due ? SIGKILL : SIGTERM));
-}
-
-void PodWorker::beginStart(Container& container) {
-  if (container.view.ended) container.backoff.restarted();
-  container.busy = true;
-  spawn("start", startContainer(container));
 }
 
 void PodWorker::apply(Container& container, const ContainerStatus& status) {

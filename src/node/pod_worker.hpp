@@ -102,7 +102,6 @@ class PodWorker {
   void apply(Container& container, const ContainerStatus& status);
   void ended(Container& container, corev1::ContainerStateTerminated how, Duration ran);
   void lost(Container& container);
-  void beginStart(Container& container);
   void failSetUp(std::string_view what, const Status& status);
   void failConfig(Container& container, std::string_view reason, const Status& status);
   bool shouldRestart(const Container& container) const;

@@ -1,0 +1,271 @@
+#pragma once
+#include <memory>
+#include <utility>
+
+#include "common/sync.hpp"
+#include "node/agent.hpp"
+
+namespace podlab::node {
+
+/// Lets an agent die, as by SIGKILL, at a chosen one of its calls to the world: from then on none
+/// of its calls has any effect, and none returns.
+class CrashPoint {
+ public:
+  /// Dies at the call number `at` (from 0), before or after its effect; a negative number: never.
+  CrashPoint(int at, bool afterEffect) : at_(at), afterEffect_(afterEffect) {}
+
+  bool dead() const { return dead_; }
+  int calls() const { return calls_; }
+  void kill() { dead_ = true; }
+
+  /// Before each effect; whether this is the call after which the agent dies.
+  Co<bool> before() {
+    bool here = !dead_ && calls_++ == at_;
+    if (here && !afterEffect_) dead_ = true;
+    if (dead_) co_await never_.wait();
+    co_return here;
+  }
+  /// After it.
+  Co<void> after(bool here) {
+    if (here) dead_ = true;
+    if (dead_) co_await never_.wait();
+  }
+  /// For calls that cannot wait: whether the effect happens.
+  bool allow() {
+    bool here = !dead_ && calls_++ == at_;
+    bool happens = !dead_ && (!here || afterEffect_);
+    if (here) dead_ = true;
+    return happens;
+  }
+
+ private:
+  int at_;
+  bool afterEffect_;
+  int calls_ = 0;
+  bool dead_ = false;
+  WaitQueue never_;
+};
+
+/// The world behind a crash point.
+class CrashingRuntime final : public ContainerRuntime {
+ public:
+  CrashingRuntime(ContainerRuntime& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Co<Status> start(ContainerSpec spec) override {
+    bool last = co_await point_.before();
+    Status status = co_await inner_.start(std::move(spec));
+    co_await point_.after(last);
+    co_return status;
+  }
+  Co<Status> kill(std::string id, int signal) override {
+    bool last = co_await point_.before();
+    Status status = co_await inner_.kill(std::move(id), signal);
+    co_await point_.after(last);
+    co_return status;
+  }
+  Co<Status> remove(std::string id) override {
+    bool last = co_await point_.before();
+    Status status = co_await inner_.remove(std::move(id));
+    co_await point_.after(last);
+    co_return status;
+  }
+  Co<Result<std::vector<ContainerStatus>>> list() override {
+    co_await point_.before();
+    co_return co_await inner_.list();
+  }
+  Co<Result<ContainerStatus>> status(std::string id) override {
+    co_await point_.before();
+    co_return co_await inner_.status(std::move(id));
+  }
+  void onChange(std::function<void(std::string id)> listener) override {
+    if (!point_.dead()) inner_.onChange(std::move(listener));
+  }
+  Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) override {
+    co_await point_.before();
+    co_return co_await inner_.exec(std::move(id), std::move(spec));
+  }
+  Co<Result<std::string>> createPidNamespace(std::string podUid) override {
+    co_await point_.before();
+    co_return co_await inner_.createPidNamespace(std::move(podUid));
+  }
+  Co<Status> removePidNamespace(std::string podUid) override {
+    co_await point_.before();
+    co_return co_await inner_.removePidNamespace(std::move(podUid));
+  }
+  Co<Result<std::string>> version() override { co_return co_await inner_.version(); }
+
+ private:
+  ContainerRuntime& inner_;
+  CrashPoint& point_;
+};
+
+class CrashingDataplane final : public Dataplane {
+ public:
+  CrashingDataplane(Dataplane& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Co<Result<NodeNetworkInfo>> discover() override { co_return co_await inner_.discover(); }
+  Co<Status> configureNode(NodeNetwork network) override {
+    bool last = co_await point_.before();
+    Status status = co_await inner_.configureNode(std::move(network));
+    co_await point_.after(last);
+    co_return status;
+  }
+  Co<Status> setPeers(std::vector<Peer> peers) override {
+    co_await point_.before();
+    co_return co_await inner_.setPeers(std::move(peers));
+  }
+  Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) override {
+    bool last = co_await point_.before();
+    auto result = co_await inner_.createSandbox(std::move(spec));
+    co_await point_.after(last);
+    co_return result;
+  }
+  Co<Status> removeSandbox(std::string podUid) override {
+    bool last = co_await point_.before();
+    Status status = co_await inner_.removeSandbox(std::move(podUid));
+    co_await point_.after(last);
+    co_return status;
+  }
+  Co<Result<std::vector<std::string>>> listSandboxes() override {
+    co_await point_.before();
+    co_return co_await inner_.listSandboxes();
+  }
+
+ private:
+  Dataplane& inner_;
+  CrashPoint& point_;
+};
+
+class CrashingFilesystem final : public Filesystem {
+ public:
+  CrashingFilesystem(Filesystem& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Result<std::string> readFile(const std::string& path) override { return inner_.readFile(path); }
+  Status writeFileAtomic(const std::string& path, std::string_view content, std::uint32_t mode,
+                         bool durable) override {
+    return point_.allow() ? inner_.writeFileAtomic(path, content, mode, durable) : dead();
+  }
+  Status createDirectories(const std::string& path, std::uint32_t mode) override {
+    return point_.allow() ? inner_.createDirectories(path, mode) : dead();
+  }
+  Status removeTree(const std::string& path) override {
+    return point_.allow() ? inner_.removeTree(path) : dead();
+  }
+  Status removeFile(const std::string& path) override {
+    return point_.allow() ? inner_.removeFile(path) : dead();
+  }
+  Status rename(const std::string& from, const std::string& to) override {
+    return point_.allow() ? inner_.rename(from, to) : dead();
+  }
+  bool exists(const std::string& path) override { return inner_.exists(path); }
+  Result<std::vector<std::string>> listDirectory(const std::string& path) override {
+    return inner_.listDirectory(path);
+  }
+
+ private:
+  static Status dead() { return {Code::kInternal, "the agent is dead"}; }
+  Filesystem& inner_;
+  CrashPoint& point_;
+};
+
+class CrashingVolumes final : public PodVolumes {
+ public:
+  CrashingVolumes(PodVolumes& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Co<Result<Folders>> setUp(const corev1::Pod& pod) override {
+    bool last = co_await point_.before();
+    auto result = co_await inner_.setUp(pod);
+    co_await point_.after(last);
+    co_return result;
+  }
+  Co<Status> tearDown(std::string podUid) override {
+    bool last = co_await point_.before();
+    Status status = co_await inner_.tearDown(std::move(podUid));
+    co_await point_.after(last);
+    co_return status;
+  }
+
+ private:
+  PodVolumes& inner_;
+  CrashPoint& point_;
+};
+
+class CrashingApi final : public api::Api {
+ public:
+  CrashingApi(api::Api& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Co<Result<api::ObjectPtr>> get(api::ResourceId id) override {
+    co_await point_.before();
+    co_return co_await inner_.get(std::move(id));
+  }
+  Co<Result<api::ListResult>> list(api::ResourceId collection, api::ListOptions options) override {
+    co_await point_.before();
+    co_return co_await inner_.list(std::move(collection), std::move(options));
+  }
+  Co<Result<std::unique_ptr<api::Watch>>> watch(api::ResourceId collection,
+                                                api::WatchOptions options) override {
+    co_await point_.before();
+    co_return co_await inner_.watch(std::move(collection), std::move(options));
+  }
+  Co<Result<api::WriteResult>> create(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options) override {
+    bool last = co_await point_.before();
+    auto result = co_await inner_.create(std::move(id), std::move(object), std::move(options));
+    co_await point_.after(last);
+    co_return result;
+  }
+  Co<Result<api::WriteResult>> update(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options) override {
+    bool last = co_await point_.before();
+    auto result = co_await inner_.update(std::move(id), std::move(object), std::move(options));
+    co_await point_.after(last);
+    co_return result;
+  }
+  Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
+                                     api::WriteOptions options) override {
+    co_await point_.before();
+    co_return co_await inner_.patch(std::move(id), type, std::move(body), std::move(options));
+  }
+  Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options) override {
+    bool last = co_await point_.before();
+    auto result = co_await inner_.remove(std::move(id), std::move(options));
+    co_await point_.after(last);
+    co_return result;
+  }
+
+ private:
+  api::Api& inner_;
+  CrashPoint& point_;
+};
+
+/// The whole world of one agent, which dies at a crash point. It must be stopped and destroyed
+/// before the world itself.
+struct CrashingWorld {
+  CrashingWorld(AgentDependencies real, int at, bool afterEffect)
+      : point(at, afterEffect),
+        api(real.api, point),
+        runtime(real.runtime, point),
+        dataplane(real.dataplane, point),
+        volumes(real.volumes, point),
+        files(real.files, point),
+        inner(real) {}
+
+  AgentDependencies dependencies() {
+    return {.executor = inner.executor,
+            .clock = inner.clock,
+            .rng = inner.rng,
+            .api = api,
+            .dataplane = dataplane,
+            .runtime = runtime,
+            .images = inner.images,
+            .volumes = volumes,
+            .dialer = inner.dialer,
+            .files = files,
+            .blocking = inner.blocking};
+  }
+
+  CrashPoint point;
+  CrashingApi api;
+  CrashingRuntime runtime;
+  CrashingDataplane dataplane;
+  CrashingVolumes volumes;
+  CrashingFilesystem files;
+  AgentDependencies inner;
+};
+
+}  // namespace podlab::node
