@@ -1,0 +1,138 @@
+#include "cli/describe_layout.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+
+#include "api/age.hpp"
+#include "api/times.hpp"
+#include "cli/executable.hpp"
+
+namespace podlab::cli {
+namespace {
+
+constexpr std::size_t kGap = 2;
+
+/// Characters, not bytes: UTF-8 continuation bytes take no room.
+std::size_t widthOf(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+/// Consecutive lines with more cells than `column + 1` share that column's width; the columns
+/// behind it are laid out within these lines.
+void pad(std::vector<std::vector<std::string>>& lines, std::size_t from, std::size_t to,
+         std::size_t column) {
+  while (from < to) {
+    if (lines[from].size() < column + 2) {
+      ++from;
+      continue;
+    }
+    std::size_t end = from;
+    std::size_t width = 0;
+    for (; end < to && lines[end].size() >= column + 2; ++end)
+      width = std::max(width, widthOf(lines[end][column]));
+    for (std::size_t i = from; i < end; ++i)
+      lines[i][column].append(width + kGap - widthOf(lines[i][column]), ' ');
+    pad(lines, from, end, column + 1);
+    from = end;
+  }
+}
+
+std::string sourceOf(const corev1::Event& event) {
+  std::string source =
+      event.source().component().empty() ? event.reportingcomponent() : event.source().component();
+  if (!event.source().host().empty()) source += ", " + event.source().host();
+  return source;
+}
+
+}  // namespace
+
+void Description::line(int level, std::vector<std::string> cells) {
+  cells.front().insert(0, static_cast<std::size_t>(level) * 2, ' ');
+  lines_.push_back(std::move(cells));
+}
+
+void Description::field(int level, const std::string& key, const std::string& value) {
+  const auto parts = splitList(value, '\n');
+  line(level, {key + ":", parts.empty() ? "" : parts.front()});
+  for (std::size_t i = 1; i < parts.size(); ++i) line(level, {"", parts[i]});
+}
+
+void Description::pairs(int level, const std::string& key,
+                        const google::protobuf::Map<std::string, std::string>& values) {
+  std::string text;
+  for (const auto& [name, value] : sorted(values))
+    text += (text.empty() ? "" : "\n") + name + "=" + value;
+  field(level, key, text.empty() ? "<none>" : text);
+}
+
+void Description::header(int level, std::vector<std::string> names) {
+  std::vector<std::string> underlines;
+  for (const auto& name : names) underlines.emplace_back(name.size(), '-');
+  line(level, std::move(names));
+  line(level, std::move(underlines));
+}
+
+void Description::events(Events events, WallTime now) {
+  if (events.empty()) {
+    field(0, "Events", "<none>");
+    return;
+  }
+  std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) {
+    return std::pair(lastSeen(*a), a->metadata().name()) <
+           std::pair(lastSeen(*b), b->metadata().name());
+  });
+  line(0, {"Events:"});
+  header(1, {"Type", "Reason", "Age", "From", "Message"});
+  for (const auto& event : events) {
+    std::string age = api::formatAge(now - lastSeen(*event));
+    if (event->count() > 1) {
+      age += " (x" + std::to_string(event->count()) + " over " +
+             api::formatAge(now - api::toWallTime(event->firsttimestamp())) + ")";
+    }
+    std::string message = event->message();
+    while (!message.empty() && message.back() == '\n') message.pop_back();
+    line(1, {event->type(), event->reason(), age, sourceOf(*event), message});
+  }
+}
+
+std::string Description::text() const {
+  auto lines = lines_;
+  pad(lines, 0, lines.size(), 0);
+  std::string out;
+  for (const auto& cells : lines) {
+    for (const auto& cell : cells) out += cell;
+    while (!out.empty() && out.back() == ' ') out.pop_back();
+    out += '\n';
+  }
+  return out;
+}
+
+std::string formatDate(WallTime time) {
+  constexpr std::array kDays{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr std::array kMonths{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                               "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date(day);
+  const std::chrono::hh_mm_ss clock(std::chrono::floor<std::chrono::seconds>(time - day));
+  char text[64];
+  std::snprintf(text, sizeof text, "%s, %02u %s %04d %02d:%02d:%02d +0000",
+                kDays[std::chrono::weekday(day).c_encoding()], static_cast<unsigned>(date.day()),
+                kMonths[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
+                static_cast<int>(clock.hours().count()), static_cast<int>(clock.minutes().count()),
+                static_cast<int>(clock.seconds().count()));
+  return text;
+}
+
+std::string formatDate(const metav1::Time& time) {
+  return api::isSet(time) ? formatDate(api::toWallTime(time)) : "";
+}
+
+WallTime lastSeen(const corev1::Event& event) {
+  if (api::isSet(event.lasttimestamp())) return api::toWallTime(event.lasttimestamp());
+  if (api::isSet(event.eventtime())) return api::toWallTime(event.eventtime());
+  return api::toWallTime(event.metadata().creationtimestamp());
+}
+
+}  // namespace podlab::cli
