@@ -12,7 +12,6 @@ namespace {
 constexpr std::string_view kNodeNameLabel = "spec.nodeName";
 constexpr std::string_view kInitialEventsEnd = "k8s.io/initial-events-end";
 constexpr Duration kHistoryAge = std::chrono::minutes(5);
-constexpr std::size_t kMinHistory = 1000;
 constexpr std::size_t kMaxHistory = 1 << 17;
 /// A watch whose reader lags by more ends; the reader goes on from the last revision it saw.
 constexpr std::size_t kMaxQueued = 1 << 16;
@@ -307,7 +306,7 @@ void KindCache::sendBookmarks(store::Revision revision) {
 
 void KindCache::trimHistory() {
   const MonoTime oldest = clock_.now() - kHistoryAge;
-  while (history_.size() > kMinHistory && history_.front().at < oldest) {
+  while (!history_.empty() && history_.front().at < oldest) {
     historyStart_ = history_.front().revision;
     history_.pop_front();
   }

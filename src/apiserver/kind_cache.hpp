@@ -60,7 +60,7 @@ class KindCache {
   /// Replaces all objects without history; every watch ends with kExpired.
   void reset(Objects objects, store::Revision revision);
   void sendBookmarks(store::Revision revision);
-  /// Forgets changes older than five minutes, except the latest thousand.
+  /// Forgets changes older than five minutes.
   void trimHistory();
 
  private:

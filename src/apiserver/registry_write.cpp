@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "api/patch.hpp"
@@ -169,7 +170,12 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
-    if (!result->succeeded) continue;  // taken meanwhile, or the namespace has changed
+    if (!result->succeeded) {
+      // The name was taken meanwhile, or the namespace has changed.
+      const auto isKey = [&](const store::KeyValue& kv) { return kv.key == key; };
+      if (std::ranges::none_of(result->current, isKey)) continue;
+      co_return api::alreadyExists(kind, metadata.name());
+    }
     if (metadata.resourceversion().empty()) setRevision(*object, result->revision);
     co_return api::ObjectPtr(std::move(object));
   }

@@ -132,7 +132,7 @@ TEST_F(WatchTest, ATimeOutIsACleanEnd) {
 
 TEST_F(WatchTest, TooOldIsExpired) {
   const std::string old = now();
-  for (int i = 0; i < 1500; ++i) {
+  for (int i = 0; i < 10; ++i) {
     ASSERT_TRUE(update(i == 0 ? *create(configMap("a")) : configMap("a", std::to_string(i))).ok());
   }
   clock_.advance(std::chrono::minutes(4));
