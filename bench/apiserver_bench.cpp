@@ -1,0 +1,164 @@
+// How many pods a second the API server takes from creation over binding to the watch of their
+// node, and how many heartbeats, over a store in memory: the cost of the server alone.
+#include <benchmark/benchmark.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include <asio/io_context.hpp>
+
+#include "api/kinds.hpp"
+#include "api/times.hpp"
+#include "apiserver/api_service.hpp"
+#include "common/rng.hpp"
+#include "common/sync.hpp"
+#include "sim/sim_clock.hpp"
+#include "store/memory_store.hpp"
+
+namespace podlab {
+namespace {
+
+constexpr int kWriters = 64;
+
+std::shared_ptr<corev1::Pod> makePod(const std::string& name) {
+  auto pod = std::make_shared<corev1::Pod>();
+  pod->mutable_metadata()->set_name(name);
+  (*pod->mutable_metadata()->mutable_labels())["app"] = "bench";
+  for (const char* container : {"main", "sidecar"}) {
+    auto& added = *pod->mutable_spec()->add_containers();
+    added.set_name(container);
+    added.set_image("host");
+    added.add_command("/bin/sleep");
+    added.add_command("1000");
+    auto& requests = *added.mutable_resources()->mutable_requests();
+    requests["cpu"].set_string("100m");
+    requests["memory"].set_string("64Mi");
+  }
+  return pod;
+}
+
+/// A service over an empty store. Time is simulated, the work is not.
+struct Cluster {
+  Cluster() {
+    const Status status = sim::runInSim(clock, service.start());
+    if (!status) throw std::runtime_error(status.toString());
+    api = service.as(apiserver::systemUser("bench"));
+  }
+  ~Cluster() { clock.run(service.stop()); }
+
+  asio::io_context io;
+  sim::SimClock clock{io};
+  SeededRng rng{1};
+  std::unique_ptr<store::Store> store = store::makeMemoryStore();
+  apiserver::ApiService service{*store, clock, rng, io.get_executor()};
+  std::unique_ptr<api::Api> api;
+};
+
+// A node's agent: watches the pods bound to it.
+Co<void> receivePods(api::Api& api, std::string node, int& delivered) {
+  api::ResourceId pods{&api::kindFor<corev1::Pod>(), "", "", ""};
+  api::WatchOptions options;
+  options.fieldSelector = "spec.nodeName=" + node;
+  auto watch = co_await api.watch(std::move(pods), std::move(options));
+  while (true) {
+    auto event = co_await (*watch)->next();
+    if (!event) co_return;
+    ++delivered;
+  }
+}
+
+Co<void> createAndBind(api::Api& api, int first, int last, int nodes) {
+  const api::Kind& kind = api::kindFor<corev1::Pod>();
+  api::WriteOptions options;
+  for (int i = first; i < last; ++i) {
+    const std::string name = "pod-" + std::to_string(i);
+    api::ResourceId collection{&kind, "default", "", ""};
+    auto pod = makePod(name);
+    auto created = co_await api.create(std::move(collection), std::move(pod), options);
+    if (!created) throw std::runtime_error(created.status().toString());
+    auto binding = std::make_shared<corev1::Binding>();
+    binding->mutable_target()->set_name("node-" + std::to_string(i % nodes));
+    api::ResourceId id{&kind, "default", name, "binding"};
+    auto bound = co_await api.create(std::move(id), std::move(binding), options);
+    if (!bound) throw std::runtime_error(bound.status().toString());
+  }
+}
+
+void createdBoundDelivered(benchmark::State& state) {
+  const int nodes = static_cast<int>(state.range(0));
+  constexpr int kPods = 20000;
+  for (auto _ : state) {
+    state.PauseTiming();
+    {
+      Cluster cluster;
+      TaskGroup agents(cluster.io.get_executor());
+      TaskGroup writers(cluster.io.get_executor());
+      int delivered = 0;
+      for (int i = 0; i < nodes; ++i) {
+        agents.spawn("agent", receivePods(*cluster.api, "node-" + std::to_string(i), delivered));
+      }
+      cluster.clock.runUntilIdle();
+      state.ResumeTiming();
+      for (int i = 0; i < kWriters; ++i) {
+        writers.spawn("writer", createAndBind(*cluster.api, kPods * i / kWriters,
+                                              kPods * (i + 1) / kWriters, nodes));
+      }
+      cluster.clock.run(writers.join());
+      cluster.clock.runUntilIdle();
+      state.PauseTiming();
+      if (delivered != kPods) state.SkipWithError("not every pod was delivered");
+      cluster.clock.run(agents.cancelAndJoin());
+    }
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * kPods);
+}
+BENCHMARK(createdBoundDelivered)->Arg(10)->Arg(5000)->Unit(benchmark::kMillisecond);
+
+Co<void> renewLeases(api::Api& api, int first, int last, WallTime now) {
+  for (int i = first; i < last; ++i) {
+    api::ResourceId id{&api::kindFor<coordinationv1::Lease>(), "kube-node-lease",
+                       "node-" + std::to_string(i), ""};
+    auto found = co_await api.get(id);
+    auto lease = std::make_shared<coordinationv1::Lease>(api::as<coordinationv1::Lease>(*found));
+    *lease->mutable_spec()->mutable_renewtime() = api::toMicroTime(now);
+    api::WriteOptions options;
+    auto written = co_await api.update(std::move(id), std::move(lease), options);
+    if (!written) throw std::runtime_error(written.status().toString());
+  }
+}
+
+Co<void> createLeases(api::Api& api, int count) {
+  for (int i = 0; i < count; ++i) {
+    auto lease = std::make_shared<coordinationv1::Lease>();
+    lease->mutable_metadata()->set_name("node-" + std::to_string(i));
+    api::ResourceId id{&api::kindFor<coordinationv1::Lease>(), "kube-node-lease", "", ""};
+    api::WriteOptions options;
+    auto written = co_await api.create(std::move(id), std::move(lease), options);
+    if (!written) throw std::runtime_error(written.status().toString());
+  }
+}
+
+// One renewal of each of 5,000 nodes' Leases, which is due every 10 s.
+void heartbeats(benchmark::State& state) {
+  constexpr int kNodes = 5000;
+  Cluster cluster;
+  cluster.clock.run(createLeases(*cluster.api, kNodes));
+  for (auto _ : state) {
+    cluster.clock.advance(std::chrono::seconds(10));
+    TaskGroup writers(cluster.io.get_executor());
+    for (int i = 0; i < kWriters; ++i) {
+      writers.spawn("writer", renewLeases(*cluster.api, kNodes * i / kWriters,
+                                          kNodes * (i + 1) / kWriters, cluster.clock.wallNow()));
+    }
+    cluster.clock.run(writers.join());
+  }
+  state.SetItemsProcessed(state.iterations() * kNodes);
+}
+BENCHMARK(heartbeats)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace podlab
+
+BENCHMARK_MAIN();
