@@ -98,6 +98,13 @@ Result<std::unique_ptr<NetlinkMonitor>> NetlinkMonitor::open(asio::any_io_execut
   if (::setsockopt(fd->get(), SOL_NETLINK, NETLINK_LISTEN_ALL_NSID, &on, sizeof on) < 0) {
     return errnoStatus(errno, "listen to other namespaces' network changes");
   }
+  // Without an address of its own the socket counts as the kernel's, which gets no copies;
+  // and bind() would drop memberships that it is not told.
+  sockaddr_nl own{};
+  own.nl_family = AF_NETLINK;
+  if (::bind(fd->get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) < 0) {
+    return errnoStatus(errno, "bind the socket for network changes");
+  }
   for (int group : {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV4_ROUTE,
                     RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE}) {
     if (::setsockopt(fd->get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) < 0) {
