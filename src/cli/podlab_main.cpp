@@ -5,6 +5,8 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/completion_command.hpp"
+#include "cli/doctor_command.hpp"
 #include "cli/executable.hpp"
 #include "node/shim.hpp"
 
@@ -31,6 +33,8 @@ int run(int argc, char** argv) {
   addConfigCommands(app, context);
   addVersionCommand(app, context);
   addProcessCommands(app, context);
+  addDoctorCommand(app, context);
+  addCompletionCommand(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

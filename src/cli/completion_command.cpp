@@ -1,0 +1,249 @@
+#include "cli/completion_command.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <vector>
+
+#include "api/kinds.hpp"
+#include "cli/executable.hpp"
+
+namespace podlab::cli {
+namespace {
+
+struct Flag {
+  std::string longName;   ///< without dashes; "" when there is none
+  std::string shortName;  ///< one letter, or ""
+  std::string help;
+  bool takesValue = false;
+  std::vector<std::string> values;  ///< those allowed, empty when any is
+};
+
+/// A command as the shells need it.
+struct Command {
+  std::vector<std::string> path;  ///< {"podlab", "node", "add"}
+  std::string help;
+  std::vector<std::string> subcommands;
+  std::vector<Flag> flags;  ///< with those of the commands above it
+  bool takesType = false;   ///< its first argument is a type of objects
+};
+
+std::string join(const std::vector<std::string>& words) {
+  std::string text;
+  for (const auto& word : words) text += (text.empty() ? "" : " ") + word;
+  return text;
+}
+
+/// The set of a CLI::IsMember check, which is part of the type's name: "TEXT:{json,yaml}".
+std::vector<std::string> allowedValues(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  const auto open = type.find('{'), close = type.find('}');
+  if (open == std::string::npos || close == std::string::npos) return {};
+  return splitList(type.substr(open + 1, close - open - 1));
+}
+
+void collect(const CLI::App& app, Command command, std::vector<Command>& out) {
+  command.path.push_back(app.get_name());
+  command.help = app.get_description();
+  command.subcommands.clear();
+  for (const auto* option : app.get_options()) {
+    if (option->get_positional()) {
+      command.takesType = command.takesType || option->get_name(true) == "TYPE";
+      if (option->get_lnames().empty() && option->get_snames().empty()) continue;
+    }
+    if (option->get_group().empty()) continue;
+    Flag flag;
+    if (!option->get_lnames().empty()) flag.longName = option->get_lnames().front();
+    if (!option->get_snames().empty()) flag.shortName = option->get_snames().front();
+    // The help flag comes again in each command.
+    const bool known =
+        std::any_of(command.flags.begin(), command.flags.end(), [&](const Flag& one) {
+          return one.longName == flag.longName && one.shortName == flag.shortName;
+        });
+    if (known) continue;
+    flag.help = option->get_description();
+    flag.takesValue = option->get_items_expected_max() > 0;
+    flag.values = allowedValues(*option);
+    command.flags.push_back(std::move(flag));
+  }
+  const auto subcommands = app.get_subcommands(
+      [](const CLI::App* one) { return !one->get_group().empty() && !one->get_name().empty(); });
+  for (const auto* one : subcommands) command.subcommands.push_back(one->get_name());
+  out.push_back(command);
+  for (const auto* one : subcommands) collect(*one, command, out);
+}
+
+std::string typeWords() {
+  std::vector<std::string> words;
+  for (const auto& kind : api::kinds()) words.emplace_back(kind.plural);
+  return join(words);
+}
+
+std::vector<std::string> dashed(const Flag& flag) {
+  std::vector<std::string> names;
+  if (!flag.longName.empty()) names.push_back("--" + flag.longName);
+  if (!flag.shortName.empty()) names.push_back("-" + flag.shortName);
+  return names;
+}
+
+/// The tables that bash and zsh read alike: _podlab_at sets subs, flags, valued and types of a
+/// command, _podlab_values sets the values of a flag.
+std::string tables(const std::vector<Command>& commands) {
+  std::string at = "_podlab_at() {\n  case \"$1\" in\n";
+  std::string values = "_podlab_values() {\n  values=\"\"\n  case \"$1 $2\" in\n";
+  for (const auto& command : commands) {
+    std::vector<std::string> all, valued;
+    const std::string path = join(command.path);
+    for (const auto& flag : command.flags) {
+      const auto names = dashed(flag);
+      all.insert(all.end(), names.begin(), names.end());
+      if (!flag.takesValue) continue;
+      valued.insert(valued.end(), names.begin(), names.end());
+      if (flag.values.empty()) continue;
+      std::string pattern;
+      for (const auto& name : names)
+        pattern += (pattern.empty() ? "\"" : "|\"") + path + " " + name + "\"";
+      values += "    " + pattern + ") values=\"" + join(flag.values) + "\" ;;\n";
+    }
+    at += "    \"" + path + "\")\n      subs=\"" + join(command.subcommands) +
+          "\"\n      flags=\"" + join(all) + "\"\n      valued=\"" + join(valued) +
+          "\"\n      types=\"" + (command.takesType ? typeWords() : "") + "\" ;;\n";
+  }
+  return at + "  esac\n}\n" + values + "    *) ;;\n  esac\n}\n";
+}
+
+constexpr const char* kBash = R"(_podlab() {
+  local at=podlab subs flags valued types values word list rest=0 i
+  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+  _podlab_at "$at"
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    if [[ " $valued " == *" $word "* ]]; then
+      ((i++))
+    elif [[ " $subs " == *" $word "* ]]; then
+      at="$at $word"
+      _podlab_at "$at"
+    elif [[ $word != -* ]]; then
+      rest=1
+    fi
+  done
+  if [[ " $valued " == *" $before "* ]]; then
+    _podlab_values "$at" "$before"
+    list=$values
+  elif [[ $current == -* ]]; then
+    list=$flags
+  elif [[ -n $subs ]]; then
+    list=$subs
+  elif [[ $rest == 0 ]]; then
+    list=$types
+  fi
+  COMPREPLY=($(compgen -W "$list" -- "$current"))
+}
+complete -o default -F _podlab podlab
+)";
+
+constexpr const char* kZsh = R"(_podlab() {
+  local at=podlab subs flags valued types values word list rest=0 i
+  local before=${words[CURRENT - 1]}
+  _podlab_at "$at"
+  for ((i = 2; i < CURRENT; i++)); do
+    word=${words[i]}
+    if [[ " $valued " == *" $word "* ]]; then
+      ((i++))
+    elif [[ " $subs " == *" $word "* ]]; then
+      at="$at $word"
+      _podlab_at "$at"
+    elif [[ $word != -* ]]; then
+      rest=1
+    fi
+  done
+  if [[ " $valued " == *" $before "* ]]; then
+    _podlab_values "$at" "$before"
+    list=$values
+  elif [[ ${words[CURRENT]} == -* ]]; then
+    list=$flags
+  elif [[ -n $subs ]]; then
+    list=$subs
+  elif [[ $rest == 0 ]]; then
+    list=$types
+  fi
+  if [[ -n $list ]]; then
+    compadd -- ${=list}
+  else
+    _files
+  fi
+}
+compdef _podlab podlab
+)";
+
+std::string fishQuoted(const std::string& text) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "'";
+}
+
+std::string fishScript(const std::vector<Command>& commands) {
+  std::string out = "# fish completion of podlab\ncomplete -c podlab -f\n";
+  const auto helpOf = [&](std::vector<std::string> path, const std::string& name) {
+    path.push_back(name);
+    for (const auto& command : commands) {
+      if (command.path == path) return command.help;
+    }
+    return std::string();
+  };
+  for (const auto& command : commands) {
+    std::string here;
+    for (std::size_t i = 1; i < command.path.size(); ++i)
+      here += (here.empty() ? "" : "; and ") + std::string("__fish_seen_subcommand_from ") +
+              command.path[i];
+    const std::string none = command.subcommands.empty()
+                                 ? ""
+                                 : "not __fish_seen_subcommand_from " + join(command.subcommands);
+    const std::string before = here.empty() || none.empty() ? here + none : here + "; and " + none;
+    const std::string start = "complete -c podlab -n ";
+    for (const auto& name : command.subcommands) {
+      out += start + fishQuoted(before) + " -a " + name + " -d " +
+             fishQuoted(helpOf(command.path, name)) + "\n";
+    }
+    if (command.takesType)
+      out += start + fishQuoted(here) + " -a " + fishQuoted(typeWords()) + "\n";
+    for (const auto& flag : command.flags) {
+      out += start + fishQuoted(before);
+      if (!flag.longName.empty()) out += " -l " + flag.longName;
+      if (!flag.shortName.empty()) out += " -s " + flag.shortName;
+      if (!flag.values.empty()) {
+        out += " -x -a " + fishQuoted(join(flag.values));
+      } else if (flag.takesValue) {
+        out += " -r -F";
+      }
+      out += " -d " + fishQuoted(flag.help) + "\n";
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string completionScript(const CLI::App& app, const std::string& shell) {
+  std::vector<Command> commands;
+  collect(app, {}, commands);
+  if (shell == "fish") return fishScript(commands);
+  if (shell == "zsh") return "#compdef podlab\n" + tables(commands) + kZsh;
+  return "# bash completion of podlab\n" + tables(commands) + kBash;
+}
+
+void addCompletionCommand(CLI::App& app, Context& context) {
+  auto shell = std::make_shared<std::string>();
+  auto* command = app.add_subcommand("completion", "Print the completion script of a shell");
+  command->add_option("SHELL", *shell, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  command->callback([&app, &context, shell] {
+    std::fputs(completionScript(app, *shell).c_str(), stdout);
+    context.exitCode = kDone;
+  });
+}
+
+}  // namespace podlab::cli

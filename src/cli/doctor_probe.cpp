@@ -1,0 +1,257 @@
+#include <fcntl.h>
+#include <linux/if_link.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <pwd.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+
+#include "cli/doctor.hpp"
+#include "lab/mounts.hpp"
+#include "net/link.hpp"
+#include "net/namespaces.hpp"
+
+namespace podlab::cli {
+namespace {
+
+constexpr int kLoopbackIndex = 1;  // in every network namespace
+
+/// Runs `body` in a child process, whose namespaces end with it, and returns what it wrote to the
+/// descriptor.
+std::string inChild(const std::function<void(int)>& body) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) < 0) return "";
+  UniqueFd read(ends[0]), write(ends[1]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    body(write.get());
+    ::_exit(0);
+  }
+  write.reset();
+  std::string text;
+  std::array<char, 4096> buffer;
+  ssize_t n;
+  while ((n = ::read(read.get(), buffer.data(), buffer.size())) > 0 || (n < 0 && errno == EINTR)) {
+    if (n > 0) text.append(buffer.data(), static_cast<std::size_t>(n));
+  }
+  if (child > 0) ::waitpid(child, nullptr, 0);
+  return text;
+}
+
+/// One line a trial: its name, a tab, the error.
+void report(int fd, const char* trial, const Status& status) {
+  const std::string line = std::string(trial) + "\t" + status.message() + "\n";
+  [[maybe_unused]] const auto n = ::write(fd, line.data(), line.size());
+}
+
+Status failed(const char* what) {
+  return errnoStatus(errno, what);
+}
+
+Status writeProc(const char* path, const std::string& text) {
+  const UniqueFd fd(::open(path, O_WRONLY | O_CLOEXEC));
+  if (!fd || ::write(fd.get(), text.data(), text.size()) < 0) return failed(path);
+  return {};
+}
+
+/// A user namespace whose root is the caller.
+Status enterUserNamespace() {
+  const std::string user = "0 " + std::to_string(::geteuid()) + " 1\n";
+  const std::string group = "0 " + std::to_string(::getegid()) + " 1\n";
+  if (::unshare(CLONE_NEWUSER) < 0) return failed("unshare");
+  if (Status status = writeProc("/proc/self/setgroups", "deny"); !status) return status;
+  if (Status status = writeProc("/proc/self/uid_map", user); !status) return status;
+  return writeProc("/proc/self/gid_map", group);
+}
+
+/// /proc of a PID namespace in a PID namespace, as nodes have it in a lab.
+Status tryNestedProc(int levels) {
+  if (::unshare(CLONE_NEWPID | CLONE_NEWNS) < 0) return failed("unshare");
+  const std::string error = inChild([levels](int fd) {
+    Status status = lab::makeMountsPrivate();
+    if (status) status = lab::mountProc();
+    if (status && levels > 1) status = tryNestedProc(levels - 1);
+    [[maybe_unused]] const auto n = ::write(fd, status.message().data(), status.message().size());
+  });
+  return error.empty() ? Status() : Status(Code::kHostUnsupported, error);
+}
+
+/// Asks nf_tables for its generation (nfnetlink).
+Status tryNftables() {
+  const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+  if (!socket) return failed("nfnetlink");
+  struct {
+    nlmsghdr header;
+    nfgenmsg family;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN;
+  request.header.nlmsg_flags = NLM_F_REQUEST;
+  if (::send(socket.get(), &request, sizeof request, 0) < 0) return failed("nfnetlink");
+  alignas(nlmsghdr) std::array<char, 4096> answer;
+  const ssize_t n = ::recv(socket.get(), answer.data(), answer.size(), 0);
+  if (n < static_cast<ssize_t>(sizeof(nlmsghdr))) return failed("nfnetlink");
+  const auto* header = reinterpret_cast<const nlmsghdr*>(answer.data());
+  if (header->nlmsg_type != NLMSG_ERROR) return {};
+  return errnoStatus(-static_cast<const nlmsgerr*>(NLMSG_DATA(header))->error, "nf_tables");
+}
+
+/// A queueing discipline on the loopback link of this namespace.
+Status tryNetem(net::NetlinkSocket& socket) {
+  net::NetlinkMessage message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, "netem");
+  tcmsg header{};
+  header.tcm_family = AF_UNSPEC;
+  header.tcm_ifindex = kLoopbackIndex;
+  header.tcm_parent = TC_H_ROOT;
+  tc_netem_qopt options{};
+  options.limit = 1;
+  message.header(header).put(TCA_KIND, "netem").put(TCA_OPTIONS, &options, sizeof options);
+  return socket.execute(std::move(message));
+}
+
+Status tryIpv6() {
+  const UniqueFd socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket) return failed("IPv6 sockets");
+  const auto disabled = net::getSysctl("ipv6/conf/lo/disable_ipv6");
+  if (!disabled) return disabled.status();
+  if (*disabled != "0") return Status(Code::kHostUnsupported, "disabled by sysctl");
+  return {};
+}
+
+void tryNetwork(int fd) {
+  auto socket = net::NetlinkSocket::open();
+  if (!socket) return report(fd, kTryBridge, socket.status());
+  const auto address = net::IpAddress::v4({10, 0, 0, 1});
+  const auto mac = net::macFromAddress(address);
+  constexpr int kMtu = 1500;
+  report(fd, kTryBridge, socket->execute(net::newBridge("doctor-br", mac, kMtu)));
+  net::VethEnd near, far;
+  near.name = "doctor-a";
+  far.name = "doctor-b";
+  report(fd, kTryVeth, socket->execute(net::newVeth(near, far)));
+  net::VxlanConfig vxlan;
+  vxlan.local = address;
+  report(fd, kTryVxlan, socket->execute(net::newVxlan("doctor-vx", mac, kMtu, vxlan)));
+  report(fd, kTryNetem, tryNetem(*socket));
+  report(fd, kTryNftables, tryNftables());
+  report(fd, kTryIpv6, tryIpv6());
+}
+
+void tryAll(int fd, bool root) {
+  if (root) {
+    // Root does without, and its other trials go without.
+    const std::string error = inChild([](int inner) {
+      const Status status = enterUserNamespace();
+      [[maybe_unused]] const auto n =
+          ::write(inner, status.message().data(), status.message().size());
+    });
+    report(fd, kTryUser, error.empty() ? Status() : Status(Code::kHostUnsupported, error));
+  } else {
+    const Status status = enterUserNamespace();
+    report(fd, kTryUser, status);
+    if (!status) return;
+  }
+  if (::unshare(CLONE_NEWNET) < 0) {
+    report(fd, kTryNetwork, failed("unshare"));
+  } else {
+    report(fd, kTryNetwork, {});
+    tryNetwork(fd);
+  }
+  report(fd, kTryProc, tryNestedProc(2));
+}
+
+std::map<std::string, std::string> runTrials(bool root) {
+  std::map<std::string, std::string> trials;
+  std::string text = inChild([root](int fd) { tryAll(fd, root); });
+  for (std::size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+    const std::string line = text.substr(0, end);
+    const auto tab = line.find('\t');
+    trials[line.substr(0, tab)] = line.substr(tab + 1);
+  }
+  return trials;
+}
+
+std::string userName() {
+  const passwd* entry = ::getpwuid(::geteuid());
+  return entry ? entry->pw_name : std::to_string(::geteuid());
+}
+
+/// Whether "USER:start:count" or "UID:start:count" is in the file.
+bool hasRange(const char* file, const std::string& user) {
+  std::ifstream in(file);
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with(user + ":") || line.starts_with(std::to_string(::geteuid()) + ":"))
+      return true;
+  }
+  return false;
+}
+
+bool inPath(const std::string& program) {
+  const char* path = std::getenv("PATH");
+  std::string rest = path ? path : "";
+  while (!rest.empty()) {
+    const auto end = std::min(rest.find(':'), rest.size());
+    if (::access((rest.substr(0, end) + "/" + program).c_str(), X_OK) == 0) return true;
+    rest.erase(0, end + 1);
+  }
+  return false;
+}
+
+void examineStateFolder(HostFacts& facts) {
+  // The folder may not be there yet: the nearest one above it decides.
+  std::filesystem::path folder = facts.stateFolder;
+  std::error_code error;
+  while (!std::filesystem::exists(folder, error) && folder.has_relative_path())
+    folder = folder.parent_path();
+  if (::access(folder.c_str(), W_OK | X_OK) < 0) {
+    facts.stateError = failed(("cannot write " + folder.string()).c_str()).message();
+    return;
+  }
+  struct statvfs info{};
+  if (::statvfs(folder.c_str(), &info) == 0)
+    facts.freeBytes = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+}  // namespace
+
+Co<HostFacts> examineHost(ProcessRunner& processes, std::string stateFolder) {
+  HostFacts facts;
+  facts.root = ::geteuid() == 0;
+  facts.user = userName();
+  facts.trials = runTrials(facts.root);
+  facts.cgroups = node::detectCgroups();
+  facts.idMapTools = inPath("newuidmap") && inPath("newgidmap");
+  facts.subordinateIds = hasRange("/etc/subuid", facts.user) && hasRange("/etc/subgid", facts.user);
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) facts.openFiles = limit.rlim_max;
+  facts.stateFolder = std::move(stateFolder);
+  examineStateFolder(facts);
+  ProcessSpec spec;
+  spec.argv = {"crun", "--version"};
+  spec.timeout = std::chrono::seconds(10);
+  auto output = co_await processes.run(std::move(spec));
+  if (!output) {
+    facts.runtimeError = output.status().message();
+  } else if (output->exitCode != 0) {
+    facts.runtimeError = "crun --version failed with " + std::to_string(output->exitCode);
+  } else {
+    facts.runtimeVersion = output->out.substr(0, output->out.find('\n'));
+  }
+  co_return facts;
+}
+
+}  // namespace podlab::cli
