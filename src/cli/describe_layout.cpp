@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <string_view>
 
 #include "api/age.hpp"
 #include "api/times.hpp"
@@ -12,6 +13,7 @@ namespace podlab::cli {
 namespace {
 
 constexpr std::size_t kGap = 2;
+constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Characters, not bytes: UTF-8 continuation bytes take no room.
 std::size_t widthOf(const std::string& text) {
@@ -62,8 +64,9 @@ void Description::field(int level, const std::string& key, const std::string& va
 void Description::pairs(int level, const std::string& key,
                         const google::protobuf::Map<std::string, std::string>& values) {
   std::string text;
-  for (const auto& [name, value] : sorted(values))
-    text += (text.empty() ? "" : "\n") + name + "=" + value;
+  for (const auto& [name, value] : sorted(values)) {
+    if (name != kLastApplied) text += (text.empty() ? "" : "\n") + name + "=" + value;
+  }
   field(level, key, text.empty() ? "<none>" : text);
 }
 

@@ -22,7 +22,8 @@ class Description {
   void blank() { lines_.push_back({}); }
   /// "Key:  value"; further lines of the value stand below its first one.
   void field(int level, const std::string& key, const std::string& value);
-  /// "Labels:  a=b", one pair a line; "<none>" without any.
+  /// "Labels:  a=b", one pair a line; "<none>" without any. The manifest that `apply` keeps in an
+  /// annotation is left out.
   void pairs(int level, const std::string& key,
              const google::protobuf::Map<std::string, std::string>& values);
   /// A table with its header underlined.
