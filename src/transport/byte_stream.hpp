@@ -20,7 +20,7 @@ class ByteStream {
   virtual ~ByteStream() = default;
   /// At least one byte into `out`; kEndOfStream when the peer has ended its side.
   virtual Co<Result<std::size_t>> read(MutableBytes out) = 0;
-  /// All of `data`.
+  /// All of `data`. After a cancelled or failed write the stream is of no more use.
   virtual Co<Status> write(Bytes data) = 0;
   virtual void close() = 0;
   /// For logs: "10.0.0.1:4321", "memory".

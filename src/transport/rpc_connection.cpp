@@ -100,7 +100,7 @@ Co<Result<std::unique_ptr<Stream>>> ConnectionImpl::open(std::string method) {
     co_return Status(Code::kBadRequest, "method \"" + method + "\": must have 1 to " +
                                             std::to_string(kMaxMethod) + " bytes");
   }
-  while (!hello_ && !ending_) co_await greeted_.wait();
+  while (!greeted_ && !ending_) co_await greeting_.wait();
   if (ending_) co_return lost();
   auto state = makeState(nextId_, std::move(method));
   nextId_ += 2;
@@ -187,7 +187,7 @@ Co<void> ConnectionImpl::serve(std::shared_ptr<ConnectionImpl> self,
 
 Status ConnectionImpl::consume() {
   std::string_view view = input_.view();
-  if (!hello_) {
+  if (!greeted_) {
     // Another protocol's client is recognised by its first bytes, not when 16 have come.
     std::size_t known = std::min(view.size(), kMagic.size());
     if (view.substr(0, known) != kMagic.substr(0, known)) return parseHello(view).status();
@@ -195,7 +195,8 @@ Status ConnectionImpl::consume() {
     auto hello = parseHello(view);
     if (!hello) return hello.status();
     hello_ = *hello;
-    greeted_.notifyAll();
+    greeted_ = true;
+    greeting_.notifyAll();
     input_.consume(kHelloSize);
   }
   while (!ending_) {
@@ -338,7 +339,7 @@ ConnectionImpl::StatePtr ConnectionImpl::makeState(std::uint64_t id, std::string
   state->id = id;
   state->method = std::move(method);
   state->receiveWindow = options_.window;
-  state->sendWindow = hello_->window;
+  state->sendWindow = hello_.window;
   streams_.emplace(id, state);
   return state;
 }
@@ -401,7 +402,7 @@ void ConnectionImpl::enqueue(const StatePtr& state) {
 }
 
 std::size_t ConnectionImpl::sendLimit() const {
-  return std::min<std::size_t>(options_.maxMessage, hello_->maxMessage);
+  return std::min<std::size_t>(options_.maxMessage, hello_.maxMessage);
 }
 
 void ConnectionImpl::finish(StreamState& state, const Status& status) {
@@ -497,7 +498,7 @@ void ConnectionImpl::tick() {
   if (writingSince_ && now - *writingSince_ >= patience) {
     end(Status(Code::kUnavailable, "the peer has read nothing for " + formatDuration(patience)),
         false);
-  } else if (!hello_ && now - started_ >= patience) {
+  } else if (!greeted_ && now - started_ >= patience) {
     end(Status(Code::kUnavailable, "no greeting within " + formatDuration(patience)), false);
   } else if (now < lastReceived_ + options_.keepAlive) {
     scheduleTick(lastReceived_ + options_.keepAlive);
@@ -526,11 +527,12 @@ void ConnectionImpl::end(Status reason, bool tellPeer, LogLevel level) {
   auto streams = std::exchange(streams_, {});
   for (const auto& [id, state] : streams) endStream(*state, lost());
   std::vector<StatePtr> handlers;
+  handlers.reserve(serving_.size());
   for (const auto& [id, state] : serving_) handlers.push_back(state);
   for (const auto& state : handlers) {
     state->cancelHandler.emit(asio::cancellation_type::terminal);
   }
-  greeted_.notifyAll();
+  greeting_.notifyAll();
   drained_.notifyAll();
   if (!tellPeer) {
     stream_->close();

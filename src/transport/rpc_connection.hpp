@@ -145,8 +145,9 @@ class ConnectionImpl final : public Connection,
   std::unordered_map<std::uint64_t, StatePtr> serving_;  ///< those whose handler runs
   std::uint64_t nextId_;
   std::uint64_t lastPeerId_ = 0;
-  std::optional<Hello> hello_;  ///< the peer's
-  WaitQueue greeted_;
+  bool greeted_ = false;  ///< the peer's hello has come
+  Hello hello_;
+  WaitQueue greeting_;
 
   InputBuffer input_;
   std::size_t buffered_ = 0;

@@ -42,7 +42,7 @@ Co<Status> StreamImpl::send(std::string message) {
                                           " bytes; the limit is " +
                                           std::to_string(connection_->sendLimit()));
   }
-  if (state_->localEnd) co_return *state_->localEnd;
+  if (auto end = state_->localEnd) co_return *end;
   if (connection_->trySend(*state_, message)) co_return Status();
   ResetUnlessSent guard{connection_, state_};
   StreamState& state = *state_;
@@ -51,9 +51,8 @@ Co<Status> StreamImpl::send(std::string message) {
   state.sending = true;
   connection_->enqueue(state_);
   while (state.sending && !state.localEnd) co_await state.writable.wait();
-  if (!state.sending) co_return Status();
-  state.sending = false;
-  co_return *state.localEnd;
+  bool left = !std::exchange(state.sending, false);
+  co_return left ? Status() : state.localEnd.value_or(Status());
 }
 
 Co<Result<std::string>> StreamImpl::receive() {

@@ -188,7 +188,7 @@ std::unique_ptr<Dialer> makeTcpDialer(asio::any_io_executor executor, Clock& clo
   return std::make_unique<TcpDialer>(std::move(executor), clock, timeout);
 }
 
-Result<std::unique_ptr<Listener>> listenTcp(asio::any_io_executor executor,
+Result<std::unique_ptr<Listener>> listenTcp(const asio::any_io_executor& executor,
                                             std::string_view address) {
   auto target = splitHostPort(address);
   if (!target) return target.status();
@@ -223,7 +223,7 @@ std::unique_ptr<ByteStream> adoptTcp(asio::any_io_executor executor, UniqueFd fd
   return std::make_unique<TcpStream>(tcp::socket(executor, protocol, fd.release()));
 }
 
-Result<std::unique_ptr<Listener>> listenOnFd(asio::any_io_executor executor, UniqueFd fd) {
+Result<std::unique_ptr<Listener>> listenOnFd(const asio::any_io_executor& executor, UniqueFd fd) {
   sockaddr_storage address{};
   socklen_t length = sizeof address;
   if (::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &length) != 0) {

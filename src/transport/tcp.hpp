@@ -30,13 +30,13 @@ std::unique_ptr<Dialer> makeTcpDialer(asio::any_io_executor executor, Clock& clo
 
 /// Listens on a numeric address; port 0 takes a free one (see Listener::address()), an empty host
 /// means every address, IPv6 and IPv4.
-Result<std::unique_ptr<Listener>> listenTcp(asio::any_io_executor executor,
+Result<std::unique_ptr<Listener>> listenTcp(const asio::any_io_executor& executor,
                                             std::string_view address);
 
 /// A stream over a connected TCP socket that was made elsewhere, e.g. in another namespace.
 std::unique_ptr<ByteStream> adoptTcp(asio::any_io_executor executor, UniqueFd fd);
 
 /// Adopts a listening TCP socket that another process or namespace made.
-Result<std::unique_ptr<Listener>> listenOnFd(asio::any_io_executor executor, UniqueFd fd);
+Result<std::unique_ptr<Listener>> listenOnFd(const asio::any_io_executor& executor, UniqueFd fd);
 
 }  // namespace podlab::transport

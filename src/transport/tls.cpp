@@ -295,7 +295,7 @@ class TlsDialer final : public Dialer {
 
 class TlsListener final : public Listener {
  public:
-  TlsListener(asio::any_io_executor executor, Clock& clock, std::unique_ptr<Listener> inner,
+  TlsListener(const asio::any_io_executor& executor, Clock& clock, std::unique_ptr<Listener> inner,
               std::shared_ptr<TlsContext> context, Duration timeout)
       : state_(std::make_shared<State>(executor, clock, std::move(inner), std::move(context),
                                        timeout)) {
@@ -320,7 +320,7 @@ class TlsListener final : public Listener {
 
  private:
   struct State {
-    State(asio::any_io_executor executor, Clock& c, std::unique_ptr<Listener> in,
+    State(const asio::any_io_executor& executor, Clock& c, std::unique_ptr<Listener> in,
           std::shared_ptr<TlsContext> ctx, Duration t)
         : clock(c), inner(std::move(in)), context(std::move(ctx)), timeout(t), tasks(executor) {}
     Clock& clock;
@@ -399,11 +399,11 @@ std::unique_ptr<Dialer> makeTlsDialer(Dialer& inner, Clock& clock,
   return std::make_unique<TlsDialer>(inner, clock, std::move(context), std::move(serverName));
 }
 
-std::unique_ptr<Listener> makeTlsListener(asio::any_io_executor executor, Clock& clock,
+std::unique_ptr<Listener> makeTlsListener(const asio::any_io_executor& executor, Clock& clock,
                                           std::unique_ptr<Listener> inner,
                                           std::shared_ptr<TlsContext> context, Duration timeout) {
-  return std::make_unique<TlsListener>(std::move(executor), clock, std::move(inner),
-                                       std::move(context), timeout);
+  return std::make_unique<TlsListener>(executor, clock, std::move(inner), std::move(context),
+                                       timeout);
 }
 
 }  // namespace podlab::transport

@@ -13,8 +13,10 @@
 namespace podlab::transport {
 
 /// The settings shared by all TLS streams of one side. TLS 1.3 only, no session resumption, no
-/// ALPN. A server asks for the client's certificate and accepts clients that have none (their
-/// peerIdentity() is empty), but refuses one that the cluster's CA did not issue.
+/// ALPN. A connection cut below TLS reads as an ordinary end of the stream: the protocols above
+/// know by their own framing whether something is missing. A server asks for the client's
+/// certificate and accepts clients that have none (their peerIdentity() is empty), but refuses one
+/// that the cluster's CA did not issue.
 class TlsContext;
 
 /// `credentials` may be empty for a client that has no certificate.
@@ -44,7 +46,7 @@ std::unique_ptr<Dialer> makeTlsDialer(Dialer& inner, Clock& clock,
 
 /// Accepts from `inner` and hands out streams that have shaken hands; a slow or failing client
 /// holds up nobody, at most 1,024 shake hands at a time. Failed handshakes are logged.
-std::unique_ptr<Listener> makeTlsListener(asio::any_io_executor executor, Clock& clock,
+std::unique_ptr<Listener> makeTlsListener(const asio::any_io_executor& executor, Clock& clock,
                                           std::unique_ptr<Listener> inner,
                                           std::shared_ptr<TlsContext> context,
                                           Duration timeout = kHandshakeTimeout);

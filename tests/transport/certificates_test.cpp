@@ -127,8 +127,8 @@ TEST_F(CertificatesTest, LoadRefusesWhatIsNoAuthority) {
 
 TEST_F(CertificatesTest, WrongSpecsAreRefusedByField) {
   auto ca = makeCa();
-  auto expect = [&](LeafSpec spec, std::string_view field) {
-    auto leaf = ca.issue(spec, kNow, rng_);
+  auto expect = [&](const LeafSpec& wrong, std::string_view field) {
+    auto leaf = ca.issue(wrong, kNow, rng_);
     ASSERT_FALSE(leaf.ok()) << field;
     EXPECT_EQ(leaf.status().code(), Code::kInvalid);
     if (field.empty()) return;
