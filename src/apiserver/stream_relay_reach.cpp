@@ -62,7 +62,10 @@ struct StreamRelay::Session {
       rpc::ProbeReport report;
       outcome = rpc::decode(*message, report);
       report.set_node(agent.node);
+      const bool done = report.done();
       if (outcome) session.reports.push(std::move(report));
+      // The stream stays open: the agent's receivers must outlast the other agents' probes.
+      if (done) break;
     }
     if (outcome.is(Code::kEndOfStream)) outcome = Status();
   }

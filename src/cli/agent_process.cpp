@@ -18,6 +18,7 @@
 #include "node/local_volumes.hpp"
 #include "node/node_status.hpp"
 #include "node/oci_runtime.hpp"
+#include "node/streams.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
 
@@ -135,6 +136,7 @@ class AgentProcess {
     std::unique_ptr<node::Agent> agent;
     client::ReconnectingConnection::Options connectionOptions;
     connectionOptions.address = options_.server;
+    connectionOptions.handler = node::makeStreamHandler(agent);
     client::ReconnectingConnection connection(executor_, *clock_, *rng_, *dialer,
                                               std::move(connectionOptions));
     client::RemoteApi api(connection, *clock_);

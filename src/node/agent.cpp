@@ -107,8 +107,7 @@ Co<Status> Agent::begin() {
                   .stateFolder = options_.stateFolder,
                   .hostIps = std::move(hostIps),
                   .runtimeName = version->substr(0, version->find(':')),
-                  .dns = options_.dns,
-                  .addressFreed = {}});
+                  .dns = options_.dns});
   // While the server is away, the node goes on with the ranges that it had.
   if (auto record = checkpoints_.loadNode()) {
     std::vector<net::Cidr> ranges;

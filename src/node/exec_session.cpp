@@ -2,21 +2,19 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <deque>
+#include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include <asio.hpp>
 
 #include "common/spawn.hpp"
 #include "common/sync.hpp"
+#include "node/console_socket.hpp"
 #include "node/oci_config.hpp"
 #include "node/shim_state.hpp"
 
@@ -40,40 +38,6 @@ Result<Pipe> makePipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
-Result<UniqueFd> listenForTerminal(const UniqueFd& folder, const std::string& name) {
-  UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
-                name.c_str());
-  if (!listener ||
-      ::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
-      ::listen(listener.get(), 1) < 0)
-    return errnoStatus(errno, "cannot listen for the terminal");
-  return listener;
-}
-
-/// The terminal that the runtime has sent before it started the program.
-Result<UniqueFd> receiveTerminal(const UniqueFd& listener) {
-  UniqueFd connection(::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  std::array<char, 256> name;
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
-  iovec data{name.data(), name.size()};
-  msghdr header{};
-  header.msg_iov = &data;
-  header.msg_iovlen = 1;
-  header.msg_control = control.data();
-  header.msg_controllen = control.size();
-  int fd = -1;
-  if (::recvmsg(connection.get(), &header, MSG_CMSG_CLOEXEC) >= 0) {
-    if (const cmsghdr* rights = CMSG_FIRSTHDR(&header)) {
-      std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    }
-  }
-  if (fd < 0) return Status(Code::kInternal, "the runtime sent no terminal");
-  return UniqueFd(fd);
 }
 
 /// The runtime's process and its streams. Lives until the process is reaped.
@@ -248,23 +212,20 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
   if (!err) co_return err.status();
   Result<Pipe> in = Pipe{};
   Result<Pipe> out = Pipe{};
-  UniqueFd directory;
-  UniqueFd listener;
+  std::optional<ConsoleSocket> console;
   SpawnSpec child;
   child.argv = std::move(command);
   child.argv.push_back("--pid-file=/proc/self/fd/" + std::to_string(kPidDescriptor));
   child.descriptors = {{err->write.get(), STDERR_FILENO}, {pidPipe->write.get(), kPidDescriptor}};
   const std::string terminal = terminalName();
   if (spec.tty) {
-    directory.reset(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!directory) co_return errnoStatus(errno, "cannot open " + folder);
-    auto listening = listenForTerminal(directory, terminal);
+    auto listening = ConsoleSocket::listen(folder, terminal);
     if (!listening) co_return listening.status();
-    listener = std::move(*listening);
+    console.emplace(std::move(*listening));
     child.argv.emplace_back("--tty");
     child.argv.push_back("--console-socket=/proc/self/fd/" + std::to_string(kFolderDescriptor) +
                          "/" + terminal);
-    child.descriptors.emplace_back(directory.get(), kFolderDescriptor);
+    child.descriptors.emplace_back(console->folder(), kFolderDescriptor);
   } else {
     out = makePipe();
     if (!out) co_return out.status();
@@ -279,10 +240,7 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
   child.argv.insert(child.argv.end(), spec.argv.begin(), spec.argv.end());
 
   auto spawned = spawn(child);
-  if (!spawned) {
-    if (spec.tty) ::unlinkat(directory.get(), terminal.c_str(), 0);
-    co_return spawned.status();
-  }
+  if (!spawned) co_return spawned.status();
   pidPipe->write.reset();
   err->write.reset();
   out->write.reset();
@@ -298,19 +256,19 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
   const auto length =
       co_await pid.async_read_some(asio::buffer(digits.data(), digits.size() - 1),
                                    asio::redirect_error(asio::use_awaitable, ignored));
-  if (spec.tty) ::unlinkat(directory.get(), terminal.c_str(), 0);
   if (length == 0) {
     // The runtime failed before there was a program.
     (void)co_await running->exited();
-    std::array<char, 4096> buffer;
-    const ssize_t n = ::read(err->read.get(), buffer.data(), buffer.size());
-    std::string text(buffer.data(), n > 0 ? n : 0);
-    while (!text.empty() && text.back() == '\n') text.pop_back();
+    std::string text = readMessage(err->read.get());
+    if (text.empty() && console) {
+      // It had the terminal already.
+      if (auto master = console->receive()) text = readMessage(master->get());
+    }
     co_return runtimeFailure(text, spec.argv[0]);
   }
   running->setProgram(identifyProcess(std::atoi(digits.data())));
   if (spec.tty) {
-    auto master = receiveTerminal(listener);
+    auto master = console->receive();
     if (!master) co_return master.status();
     running->takeInput(UniqueFd(::fcntl(master->get(), F_DUPFD_CLOEXEC, 0)));
     running->takeOutput(0, std::move(*master));

@@ -41,11 +41,13 @@ bool hasMount(const ContainerSpec& spec, std::string_view destination) {
                      [&](const Mount& m) { return m.destination == destination; });
 }
 
-/// The host image's /etc is read-only: what the host does not have there cannot be mounted over.
+/// Whether it is one of the pod's own files in /etc that the host has not: the host image's /etc is
+/// read-only, so there is nothing to mount it over.
 bool lacksTarget(const ContainerSpec& spec, const Mount& mount) {
   struct stat info{};
-  return spec.image.isHost && mount.destination.starts_with("/etc/") &&
-         mount.destination.find('/', 5) == std::string::npos &&
+  return spec.image.isHost &&
+         (mount.destination == "/etc/hosts" || mount.destination == "/etc/hostname" ||
+          mount.destination == "/etc/resolv.conf") &&
          ::lstat(mount.destination.c_str(), &info) < 0;
 }
 

@@ -52,6 +52,7 @@ class Core : public std::enable_shared_from_this<Core> {
         shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock") {}
 
   Co<Status> open() {
+    ::signal(SIGPIPE, SIG_IGN);
     for (const char* name : {"/containers", "/pidns", "/runtime"}) {
       Status made = files_.createDirectories(options_.stateFolder + name, 0700);
       if (!made) co_return made;

@@ -24,7 +24,8 @@ struct OciRuntimeOptions {
 /// counts as killed (137). State is documented in shim_state.hpp.
 class OciRuntime : public ContainerRuntime {
  public:
-  /// Starts the shim and finds the containers of an earlier agent; before anything else, once.
+  /// Starts the shim and finds the containers of an earlier agent; before anything else, once. From
+  /// then on the process ignores SIGPIPE: a program that exec runs may close its stdin.
   virtual Co<Status> open() = 0;
 };
 

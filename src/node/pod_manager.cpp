@@ -9,6 +9,7 @@ namespace podlab::node {
 PodManager::PodManager(PodServices services)
     : services_(std::move(services)), tasks_(services_.executor) {
   services_.addressFreed = [this] { retrySetUp(); };
+  services_.instanceEnded = [this] { instanceEnded_.notifyAll(); };
   services_.runtime.onChange([this](const std::string& id) {
     auto worker = workers_.find(id.substr(0, id.find('_')));
     if (worker != workers_.end()) worker->second->containerChanged(id);
@@ -55,6 +56,7 @@ Co<void> PodManager::runWorker(std::string uid) {
   co_await workers_.at(uid)->run();
   if (!workers_.at(uid)->isRemovedAtServer()) gone_.insert(uid);
   workers_.erase(uid);
+  instanceEnded_.notifyAll();
 }
 
 void PodManager::upsert(const api::ObjectPtr& object) {
@@ -131,6 +133,14 @@ const PodWorker* PodManager::find(std::string_view ns, std::string_view name) co
 const PodWorker* PodManager::findByUid(const std::string& uid) const {
   auto worker = workers_.find(uid);
   return worker == workers_.end() ? nullptr : worker->second.get();
+}
+
+Co<void> PodManager::waitUntilEnded(std::string containerId) const {
+  for (;;) {
+    auto worker = workers_.find(containerId.substr(0, containerId.find('_')));
+    if (worker == workers_.end() || !worker->second->isRunning(containerId)) co_return;
+    co_await instanceEnded_.wait();
+  }
 }
 
 }  // namespace podlab::node

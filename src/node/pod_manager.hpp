@@ -38,11 +38,11 @@ class PodManager {
   /// By namespace and name; the one that is not going away, when there are two. nullptr when there
   /// is none.
   const PodWorker* find(std::string_view ns, std::string_view name) const;
-  const PodWorker* findByUid(const std::string& uid) const;
   std::size_t size() const { return workers_.size(); }
 
-  const PodServices& services() const { return services_; }
-  PodServices& services() { return services_; }
+  const PodWorker* findByUid(const std::string& uid) const;
+  /// Until this instance of a container runs no more.
+  Co<void> waitUntilEnded(std::string containerId) const;
 
  private:
   /// Pods that could not be set up try again now.
@@ -55,6 +55,7 @@ class PodManager {
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;
   std::map<std::string, PodRemains> remains_;  ///< not yet claimed by a worker
   std::set<std::string> gone_;                 ///< finished here, but still at the server
+  mutable WaitQueue instanceEnded_;
   TaskGroup tasks_;
 };
 

@@ -45,7 +45,9 @@ struct PodServices {
   ClusterDns dns;
   bool networkUp = false;  ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
-  std::function<void()> addressFreed;
+  std::function<void()> addressFreed{};
+  /// Called when an instance of a container has ended, or its pod is gone.
+  std::function<void()> instanceEnded{};
 };
 
 }  // namespace podlab::node

@@ -442,6 +442,7 @@ void PodWorker::ended(Container& container, corev1::ContainerStateTerminated how
   since = since < std::chrono::seconds(1) ? Duration::zero() : std::min(since, delay);
   container.notBefore = services_.clock.now() + delay - since;
   container.view.ended = std::move(how);
+  if (services_.instanceEnded) services_.instanceEnded();
 }
 
 void PodWorker::lost(Container& container) {
@@ -530,6 +531,12 @@ std::optional<PodWorker::ContainerAccess> PodWorker::access(std::string_view nam
     return access;
   }
   return std::nullopt;
+}
+
+bool PodWorker::isRunning(const std::string& id) const {
+  return std::ranges::any_of(containers_, [&](const auto& container) {
+    return container->running() && containerId(*container, container->attempt) == id;
+  });
 }
 
 void PodWorker::event(EventClass type, std::string_view reason, std::string message) {

@@ -56,6 +56,8 @@ class PodWorker {
     bool running = false;
   };
   std::optional<ContainerAccess> access(std::string_view container) const;
+  /// Whether this instance of a container runs.
+  bool isRunning(const std::string& containerId) const;
 
  private:
   struct Container;

@@ -5,22 +5,21 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
-#include <cstring>
+#include <cstdlib>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "common/filesystem.hpp"
 #include "common/spawn.hpp"
+#include "node/console_socket.hpp"
 #include "node/container_log_writer.hpp"
 #include "node/shim.hpp"
 #include "node/shim_state.hpp"
@@ -97,40 +96,26 @@ class Container {
 
  private:
   Status openStreams() {
-    if (request_.tty) return listenForConsole();
-    std::array<int, 2> out{};
-    std::array<int, 2> err{};
-    if (::pipe2(out.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-    outRead_.reset(out[0]);
-    outWrite_.reset(out[1]);
-    if (::pipe2(err.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-    errRead_.reset(err[0]);
-    errWrite_.reset(err[1]);
-    ::fcntl(outRead_.get(), F_SETFL, O_NONBLOCK);
+    Status status = openPipe(errRead_, errWrite_);
     ::fcntl(errRead_.get(), F_SETFL, O_NONBLOCK);
-    if (!request_.stdin) return {};
-    std::array<int, 2> in{};
-    if (::pipe2(in.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-    inRead_.reset(in[0]);
-    inWrite_.reset(in[1]);
-    return {};
+    if (request_.tty) {
+      // The runtime's own messages come by the pipe, the program's by the terminal.
+      auto listening = ConsoleSocket::listen(request_.folder, kConsoleSocket);
+      if (!listening) return listening.status();
+      console_.emplace(std::move(*listening));
+      return status;
+    }
+    if (status) status = openPipe(outRead_, outWrite_);
+    ::fcntl(outRead_.get(), F_SETFL, O_NONBLOCK);
+    if (status && request_.stdin) status = openPipe(inRead_, inWrite_);
+    return status;
   }
 
-  Status listenForConsole() {
-    console_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::strcpy(address.sun_path, kConsoleSocket);
-    if (!console_ ||
-        ::bind(console_.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0 ||
-        ::listen(console_.get(), 1) < 0)
-      return errnoStatus(errno, "cannot listen for the console");
-    // The runtime's own messages come by a pipe, the program's by the terminal.
-    std::array<int, 2> err{};
-    if (::pipe2(err.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-    errRead_.reset(err[0]);
-    errWrite_.reset(err[1]);
-    ::fcntl(errRead_.get(), F_SETFL, O_NONBLOCK);
+  static Status openPipe(UniqueFd& read, UniqueFd& write) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
+    read.reset(ends[0]);
+    write.reset(ends[1]);
     return {};
   }
 
@@ -155,12 +140,12 @@ class Container {
     return code == 0 ? Status() : Status(Code::kInternal, runtimeMessage());
   }
 
-  /// What a failed runtime wrote.
+  /// What a failed runtime wrote; when it had the terminal already, to that.
   std::string runtimeMessage() {
-    std::array<char, 4096> buffer;
-    const ssize_t n = ::read(errRead_.get(), buffer.data(), buffer.size());
-    std::string text(buffer.data(), n > 0 ? n : 0);
-    while (!text.empty() && text.back() == '\n') text.pop_back();
+    std::string text = readMessage(errRead_.get());
+    if (text.empty() && console_) {
+      if (auto terminal = console_->receive()) text = readMessage(terminal->get());
+    }
     return text.empty() ? request_.command[0] + " failed without a message" : text;
   }
 
@@ -184,25 +169,8 @@ class Container {
   }
 
   void acceptConsole() {
-    UniqueFd connection(::accept4(console_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    std::array<char, 256> name;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
-    iovec data{name.data(), name.size()};
-    msghdr header{};
-    header.msg_iov = &data;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    if (::recvmsg(connection.get(), &header, MSG_CMSG_CLOEXEC) >= 0) {
-      if (const cmsghdr* rights = CMSG_FIRSTHDR(&header)) {
-        int terminal = -1;
-        std::memcpy(&terminal, CMSG_DATA(rights), sizeof terminal);
-        outRead_.reset(terminal);
-        ::fcntl(terminal, F_SETFL, O_RDWR | O_NONBLOCK);
-      }
-    }
+    if (auto terminal = console_->receive()) outRead_ = std::move(*terminal);
     console_.reset();
-    ::unlink(kConsoleSocket);
   }
 
   enum class Copied { kData, kNothing, kEnd };
@@ -250,7 +218,8 @@ class Container {
   ContainerLogWriter log_;
   int init_ = 0;
   std::string mountNamespace_;
-  UniqueFd inRead_, inWrite_, outRead_, outWrite_, errRead_, errWrite_, console_;
+  UniqueFd inRead_, inWrite_, outRead_, outWrite_, errRead_, errWrite_;
+  std::optional<ConsoleSocket> console_;
 };
 
 /// The init of a pod's shared PID namespace: adopts and reaps what the containers leave behind.

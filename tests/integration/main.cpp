@@ -1,6 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <csignal>
 #include <string_view>
 
 #include "node/shim.hpp"
@@ -8,7 +7,6 @@
 /// The test binary stands for podlab where it starts itself: `... shim LOCK`.
 int main(int argc, char** argv) {
   if (argc > 1 && std::string_view(argv[1]) == "shim") return podlab::node::shimMain(argc, argv);
-  std::signal(SIGPIPE, SIG_IGN);
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

@@ -81,14 +81,25 @@ class RuntimeFixture {
     return statuses;
   }
 
+  /// Begins to start a container.
+  void startLater(ContainerSpec spec) {
+    auto ignored = std::make_shared<std::optional<Status>>();
+    asio::co_spawn(io_, into(runtime_->start(std::move(spec)), *ignored),
+                   [ignored](std::exception_ptr) {});
+  }
+  /// One step of the loop.
+  void step() {
+    io_.restart();
+    io_.run_one();
+  }
+
   ContainerStatus waitForExit(const std::string& id) {
     for (;;) {
       auto status = run(runtime_->status(id));
       EXPECT_TRUE(status.ok()) << status.status().toString();
       if (!status || status->state == ContainerState::kExited)
         return status ? *status : ContainerStatus();
-      io_.restart();
-      io_.run_one();
+      step();
     }
   }
 

@@ -112,6 +112,10 @@ TEST_P(RuntimeRun, ATerminalIsATerminal) {
     ASSERT_EQ(rt.run(rt.runtime().start(spec)), Status());
     EXPECT_EQ(rt.waitForExit("a").exitCode, 4);
     EXPECT_EQ(rt.output("a"), "/dev/pts/0\r\nyes\r\nxterm\r\n");
+    auto missing = rt.spec("b", {"no-such-program"});
+    missing.tty = true;
+    const Status failed = rt.run(rt.runtime().start(missing));
+    EXPECT_EQ(failed.code(), Code::kNotFound) << failed.toString();
   });
 }
 

@@ -87,11 +87,13 @@ void inWorld(Privilege privilege, const std::function<void(RuntimeFixture&)>& bo
     const pid_t child = ::fork();
     if (child != 0) beInit(child);
     ::setsid();
-    {
+    try {
       RuntimeFixture fixture("/mnt/podlab");
       const Status opened = fixture.run(fixture.runtime().open());
       EXPECT_EQ(opened, Status());
       if (opened) body(fixture);
+    } catch (const std::exception& error) {
+      ADD_FAILURE() << error.what();
     }
     std::fflush(nullptr);
     ::_exit(testing::Test::HasFailure() ? 1 : 0);

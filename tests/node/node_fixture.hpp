@@ -66,6 +66,7 @@ class NodeTest : public ::testing::Test {
   SimulatedFilesystem files_;
   std::unique_ptr<BlockingPool> blocking_ = makeInlinePool();
   std::string range_ = "10.244.1.0/24";
+  std::string stateFolder_ = "/state";
   std::unique_ptr<Agent> agent_;
   bool running_ = false;
 
@@ -82,11 +83,11 @@ class NodeTest : public ::testing::Test {
             .files = files_,
             .blocking = *blocking_};
   }
-  static AgentOptions options() {
+  AgentOptions options() const {
     AgentOptions options;
     options.nodeName = "node-1";
     options.capacity = {{"cpu", "4"}, {"memory", "8Gi"}, {"pods", "110"}};
-    options.stateFolder = "/state";
+    options.stateFolder = stateFolder_;
     options.clusterRanges = {*net::Cidr::parse("10.244.0.0/16")};
     return options;
   }

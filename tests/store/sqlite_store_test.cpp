@@ -234,6 +234,28 @@ TEST_F(FaultTest, WaitingWritersShareCommits) {
   EXPECT_EQ(store_->currentRevision(), 101);
 }
 
+TEST_F(FaultTest, DestructionWithoutCloseAnswersEveryWriter) {
+  int committed = 0;
+  int refused = 0;
+  auto write = [&](int i) -> Co<void> {
+    Txn t;
+    t.puts.push_back({"k" + std::to_string(i), "1"});
+    auto result = co_await store_->txn(std::move(t));
+    EXPECT_TRUE(result.ok() || result.status().is(Code::kUnavailable));
+    ++(result.ok() ? committed : refused);
+  };
+  for (int i = 0; i < 10; ++i) loop_.spawn(write(i));
+  loop_.poll();  // their commit begins, on its thread
+  for (int i = 10; i < 20; ++i) loop_.spawn(write(i));
+  loop_.poll();
+  store_.reset();
+  loop_.join();
+  EXPECT_EQ(committed + refused, 20);
+  loop_.poll();
+  openWithFaults();
+  EXPECT_EQ(store_->currentRevision(), committed);
+}
+
 // Power failures at random moments: what was acknowledged is there, and nothing is half there.
 TEST_F(FaultTest, PowerFailuresLoseNothingAcknowledged) {
   for (std::uint64_t seed = 1; seed <= 40; ++seed) {
