@@ -213,17 +213,6 @@ TEST_F(Repair, ForeignEntriesOfOursGo) {
   });
 }
 
-TEST_F(Repair, BridgeSettings) {
-  comesBack([](TestNode&, net::NetlinkSocket& socket) {
-    auto bridge = must(net::findLink(socket, net::kBridgeName));
-    net::LinkSettings settings;
-    settings.mtu = 1300;
-    settings.stp = true;
-    settings.mac = net::MacAddress{{2, 0, 0, 0, 0, 1}};
-    must(socket.executeAll(net::adjustLink(*bridge, settings)));
-  });
-}
-
 TEST_F(Repair, BridgeAddress) {
   comesBack(
       [](TestNode&, net::NetlinkSocket& socket) {
