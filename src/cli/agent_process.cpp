@@ -90,6 +90,7 @@ class AgentProcess {
     if (!options_.memory.empty()) agent.capacity["memory"] = options_.memory;
     agent.capacity["pods"] = std::to_string(options_.maxPods);
     agent.system = node::readSystemInfo(*files_);
+    if (!options_.bootId.empty()) agent.system.set_bootid(options_.bootId);
     agent.system.set_kubeletversion("podlab-" + versionText());
     agent.stateFolder = options_.stateDir;
     for (const auto& text : options_.podCidrs) {

@@ -7,6 +7,7 @@ namespace podlab::cli {
 /// `podlab agent`: one node.
 struct AgentProcessOptions {
   std::string name;
+  std::string bootId;  ///< empty: the kernel's
   std::string server;  ///< host:port
   std::string stateDir;
   std::string runDir;

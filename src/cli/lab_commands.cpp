@@ -119,19 +119,22 @@ int up(Context& context, const UpOptions& options) {
       return fail(status);
     }
   }
-  std::set<std::string> names;
-  for (const auto& node : cluster.nodes()) names.insert(node.name());
   if (*patience == Duration(0)) return kDone;
-  // The certificates are made by the lab in its first moments; the session needs them.
-  (void)waitUntil([&] { return files->exists(paths->pki("admin.key")) && lab::runningLab(*paths); },
+  // The lab answers from when its certificates are made and its nodes started.
+  lab::LabRequest request;
+  request.set_status(true);
+  Result<lab::LabResponse> answer = Status(Code::kUnavailable, "the lab does not answer");
+  (void)waitUntil([&] { return (answer = lab::askLab(paths->controlSocket(), request)).ok(); },
                   std::chrono::seconds(5));
+  if (!answer) return fail(answer.status().withContext("the log is " + paths->log("lab")));
+  const NodeBoots nodes = runningNodes(*answer);
   const int code = withSession(context, [&](Session& session) {
-    return waitForNodes(session, context, *paths, names, *patience, progress);
+    return waitForNodes(session, context, *paths, nodes, *patience, progress);
   });
   if (code == kDone) {
     progress.done("The lab \"" + context.lab + "\" is " + (running ? "already running" : "up") +
-                  ": " + std::to_string(names.size()) +
-                  (names.size() == 1 ? " node is" : " nodes are") + " Ready.");
+                  ": " + std::to_string(nodes.size()) +
+                  (nodes.size() == 1 ? " node is" : " nodes are") + " Ready.");
   }
   return code;
 }

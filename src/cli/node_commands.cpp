@@ -1,3 +1,4 @@
+#include "api/kinds.hpp"
 #include "cli/commands.hpp"
 #include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
@@ -11,9 +12,20 @@ struct NodeOptions {
   std::string wait = "60s";
 };
 
-/// Has the lab act on a node; then, with `ready`, waits until the node is Ready.
+/// What is left to do once the lab has acted.
+enum class Then { kNothing, kWaitForReady, kDeleteObject };
+
+Co<int> deleteNodeObject(Session& session, std::string name) {
+  const api::ResourceId id{&api::kindFor<corev1::Node>(), "", name, ""};
+  api::DeleteOptions options;
+  auto removed = co_await session.api.remove(id, std::move(options));
+  if (removed || removed.status().is(Code::kNotFound)) co_return kDone;
+  co_return fail(removed.status().withContext(
+      "the node itself is gone, but the server still lists it; run podlab delete node " + name));
+}
+
 int act(const Context& context, const NodeOptions& options, const lab::LabRequest& request,
-        const std::string& done, bool ready) {
+        const std::string& done, Then then) {
   const auto patience = parseDuration(options.wait);
   if (!patience || *patience < Duration(0)) {
     return failUsage("--wait: \"" + options.wait + "\" is not a duration such as 60s or 5m");
@@ -26,11 +38,17 @@ int act(const Context& context, const NodeOptions& options, const lab::LabReques
   }
   auto answer = lab::askLab(paths->controlSocket(), request);
   if (!answer) return fail(answer.status());
-  if (ready && *patience > Duration(0)) {
+  if (then == Then::kDeleteObject) {
+    const int code = withSession(
+        context, [&](Session& session) { return deleteNodeObject(session, options.name); });
+    if (code != kDone) return code;
+  }
+  if (then == Then::kWaitForReady && *patience > Duration(0)) {
     Progress progress(context);
-    const std::set<std::string> names{options.name};
+    NodeBoots nodes = runningNodes(*answer);
+    std::erase_if(nodes, [&](const auto& node) { return node.first != options.name; });
     const int code = withSession(context, [&](Session& session) {
-      return waitForNodes(session, context, *paths, names, *patience, progress);
+      return waitForNodes(session, context, *paths, nodes, *patience, progress);
     });
     if (code != kDone) return code;
   }
@@ -41,19 +59,19 @@ int act(const Context& context, const NodeOptions& options, const lab::LabReques
 using SetName = void (*)(lab::LabRequest&, const std::string&);
 
 void addVerb(CLI::App& node, Context& context, const char* verb, const char* help, const char* done,
-             bool ready, SetName set) {
+             Then then, SetName set) {
   auto options = std::make_shared<NodeOptions>();
   auto* command = node.add_subcommand(verb, help);
   command->add_option("NAME", options->name, "The node")->required();
-  if (ready) {
+  if (then == Then::kWaitForReady) {
     command
         ->add_option("--wait", options->wait, "How long to wait until it is Ready, 0s not at all")
         ->capture_default_str();
   }
-  command->callback([&context, options, done, ready, set] {
+  command->callback([&context, options, done, then, set] {
     lab::LabRequest request;
     set(request, options->name);
-    context.exitCode = act(context, *options, request, done, ready);
+    context.exitCode = act(context, *options, request, done, then);
   });
 }
 
@@ -62,17 +80,21 @@ void addVerb(CLI::App& node, Context& context, const char* verb, const char* hel
 void addNodeCommands(CLI::App& app, Context& context) {
   auto* node = app.add_subcommand("node", "Add, stop, start, kill or remove a node");
   node->require_subcommand(1);
-  addVerb(*node, context, "add", "Add a node to the running lab", "is Ready", true,
+  addVerb(*node, context, "add", "Add a node to the running lab", "is Ready", Then::kWaitForReady,
           [](lab::LabRequest& request, const std::string& name) {
             request.mutable_addnode()->set_name(name);
           });
-  addVerb(*node, context, "start", "Start a stopped or killed node", "is Ready", true,
+  addVerb(*node, context, "start", "Start a stopped or killed node", "is Ready",
+          Then::kWaitForReady,
           [](lab::LabRequest& request, const std::string& name) { request.set_startnode(name); });
-  addVerb(*node, context, "stop", "Shut a node down: its agent and pods end", "stopped", false,
+  addVerb(*node, context, "stop", "Shut a node down: its agent and pods end", "stopped",
+          Then::kNothing,
           [](lab::LabRequest& request, const std::string& name) { request.set_stopnode(name); });
-  addVerb(*node, context, "kill", "Kill a node at once, as a power failure does", "killed", false,
+  addVerb(*node, context, "kill", "Kill a node at once, as a power failure does", "killed",
+          Then::kNothing,
           [](lab::LabRequest& request, const std::string& name) { request.set_killnode(name); });
-  addVerb(*node, context, "rm", "Shut a node down and delete its state", "removed", false,
+  addVerb(*node, context, "rm", "Shut a node down and delete its state", "removed",
+          Then::kDeleteObject,
           [](lab::LabRequest& request, const std::string& name) { request.set_removenode(name); });
 }
 

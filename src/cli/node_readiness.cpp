@@ -10,8 +10,16 @@ namespace podlab::cli {
 
 using std::chrono::milliseconds;
 
-Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths paths,
-                     std::set<std::string> names, Duration patience, Progress& progress) {
+NodeBoots runningNodes(const lab::LabResponse& lab) {
+  NodeBoots boots;
+  for (const auto& node : lab.nodes()) {
+    if (node.running()) boots[node.name()] = node.bootid();
+  }
+  return boots;
+}
+
+Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths paths, NodeBoots nodes,
+                     Duration patience, Progress& progress) {
   const MonoTime deadline = session.clock.now() + patience;
   const auto stillRuns = [&paths] { return lab::runningLab(paths).has_value(); };
   for (;;) {
@@ -30,27 +38,30 @@ Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths pat
       progress.show("Waiting for the server ...");
       continue;
     }
-    api::ResourceId nodes;
-    nodes.kind = &api::kindFor<corev1::Node>();
+    api::ResourceId all;
+    all.kind = &api::kindFor<corev1::Node>();
     api::WatchOptions options;
     options.timeout = std::min<Duration>(deadline - session.clock.now(), std::chrono::seconds(1));
-    auto watch = co_await session.api.watch(std::move(nodes), std::move(options));
+    auto watch = co_await session.api.watch(std::move(all), std::move(options));
     if (!watch) {
       co_await session.clock.sleepFor(milliseconds(20));
       continue;
     }
-    std::set<std::string> missing = names;
+    NodeBoots missing = nodes;
     for (;;) {
       progress.show("Waiting for " + std::to_string(missing.size()) + " of " +
-                    std::to_string(names.size()) + " nodes to be Ready ...");
+                    std::to_string(nodes.size()) + " nodes to be Ready ...");
       auto event = co_await (*watch)->next();
       if (!event) break;
-      const auto& node = api::as<corev1::Node>(event->object);
       if (event->type == api::EventType::kBookmark) continue;
-      if (event->type != api::EventType::kDeleted && api::isTrue(node.status(), "Ready")) {
-        missing.erase(node.metadata().name());
-      } else if (names.contains(node.metadata().name())) {
-        missing.insert(node.metadata().name());
+      const auto& node = api::as<corev1::Node>(event->object);
+      const auto wanted = nodes.find(node.metadata().name());
+      if (wanted == nodes.end()) continue;
+      if (event->type != api::EventType::kDeleted && api::isTrue(node.status(), "Ready") &&
+          node.status().nodeinfo().bootid() == wanted->second) {
+        missing.erase(wanted->first);
+      } else {
+        missing.insert(*wanted);
       }
       if (missing.empty()) co_return kDone;
     }

@@ -43,6 +43,8 @@ void addAgent(CLI::App& app, Context& context) {
   auto nodeIps = std::make_shared<std::string>();
   auto* command = app.add_subcommand("agent", "Run a node's agent (podlab up does it for you)");
   command->add_option("--node-name", options->name, "The node's name")->required();
+  command->add_option("--boot-id", options->bootId,
+                      "What tells this boot of the node from others (default: the kernel's)");
   command->add_option("--server", options->server, "host:port of the server")->required();
   command->add_option("--state-dir", options->stateDir, "Folder of what outlives the agent")
       ->required();

@@ -44,6 +44,7 @@ struct NodeState {
   int index = 0;
   pid_t pid = 0;  ///< 0: not running
   int restarts = 0;
+  std::string bootId;  ///< of the last start
 };
 
 std::string join(const std::vector<std::string>& parts) {
@@ -213,30 +214,20 @@ class Lab {
       addresses.push_back(address.toString());
     const auto server = underlay_->serverAddresses().front();
     const std::string host = server.isV4() ? server.toString() : "[" + server.toString() + "]";
-    std::vector<std::string> arguments{options_.executable,
-                                       "agent",
-                                       "--node-name",
-                                       node.config.name(),
-                                       "--server",
-                                       host + ":" + std::to_string(kServerPort),
-                                       "--state-dir",
-                                       folder,
-                                       "--run-dir",
-                                       folder + "/run",
-                                       "--pki-dir",
-                                       folder + "/pki",
-                                       "--node-ip",
-                                       join(addresses),
-                                       "--backend",
-                                       network.backend(),
-                                       "--vxlan-id",
-                                       std::to_string(network.vxlanid()),
-                                       "--vxlan-port",
-                                       std::to_string(network.vxlanport()),
-                                       "--pod-cidrs",
-                                       join({network.podcidrs().begin(), network.podcidrs().end()}),
-                                       "--log-level",
-                                       options_.logLevel};
+    std::vector<std::string> arguments{
+        options_.executable, "agent",
+        "--node-name",       node.config.name(),
+        "--boot-id",         node.bootId,
+        "--server",          host + ":" + std::to_string(kServerPort),
+        "--state-dir",       folder,
+        "--run-dir",         folder + "/run",
+        "--pki-dir",         folder + "/pki",
+        "--node-ip",         join(addresses),
+        "--backend",         network.backend(),
+        "--vxlan-id",        std::to_string(network.vxlanid()),
+        "--vxlan-port",      std::to_string(network.vxlanport()),
+        "--pod-cidrs",       join({network.podcidrs().begin(), network.podcidrs().end()}),
+        "--log-level",       options_.logLevel};
     const auto add = [&](const char* flag, const std::string& value) {
       arguments.push_back(flag);
       arguments.push_back(value);
@@ -260,6 +251,7 @@ class Lab {
     IsolatedSpec spec = process(
         name, {"node-init", "--hostname", name, "--run-dir", options_.paths.node(name) + "/run",
                "--start-fd", std::to_string(wait.get()), "--"});
+    node.bootId = rng_->uuid();
     const auto agent = agentArguments(node);
     spec.argv.insert(spec.argv.end(), agent.begin(), agent.end());
     spec.namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
@@ -424,6 +416,7 @@ class Lab {
       out->set_running(node.pid != 0);
       out->set_pid(node.pid);
       out->set_restarts(node.restarts);
+      out->set_bootid(node.bootId);
       for (const auto& address : underlay_->nodeAddresses(node.index))
         out->add_addresses(address.toString());
     }

@@ -123,6 +123,7 @@ Co<Status> Agent::begin() {
   if (!recovered.ok()) co_return recovered;
   registration_ = std::make_unique<NodeRegistration>(deps.api, deps.clock, deps.executor,
                                                      std::move(facts), options_.intervals);
+  postReadiness();
   registration_->start();
   watchNodes();
   co_return Status();
@@ -173,14 +174,16 @@ Co<void> Agent::keepNetwork() {
       retry = kFirstRetry;
       ranges_ = ranges;
       logInfo("network_up", {{"node", options_.nodeName}, {"ranges", joined(ranges)}});
-      registration_->setReadiness({true, ""});
+      network_ = Status();
+      postReadiness();
       peersDirty_ = true;
       changed_.notifyAll();
       pods_->networkIsUp();
       continue;
     }
     logError("network_failed", {{"node", options_.nodeName}, {"error", status}});
-    registration_->setReadiness({false, "the network is not up: " + status.message()});
+    network_ = std::move(status);
+    postReadiness();
     co_await dependencies_.clock.sleepFor(retry);
     retry = std::min(2 * retry, kLastRetry);
   }
@@ -243,7 +246,24 @@ Co<void> Agent::keepPods() {
   podInformer_->addHandlers(std::move(handlers));
   podInformer_->start();
   co_await podInformer_->waitForSync();
-  co_await pods_->reconcile(podInformer_->list());
+  auto pods = podInformer_->list();
+  // Ready says also that the pods' statuses at the server are of this boot of the node.
+  for (const auto& pod : pods) co_await statuses_.flush(api::meta(*pod).uid());
+  podsAreReported_ = true;
+  postReadiness();
+  co_await pods_->reconcile(std::move(pods));
+}
+
+void Agent::postReadiness() {
+  NodeReadiness readiness;
+  if (!network_.ok()) {
+    readiness.message = "the network is not up: " + network_.message();
+  } else if (!podsAreReported_) {
+    readiness.message = "the statuses of the pods are not reported yet";
+  } else {
+    readiness.ready = true;
+  }
+  registration_->setReadiness(std::move(readiness));
 }
 
 Co<void> Agent::shutDown() {

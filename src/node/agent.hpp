@@ -80,6 +80,7 @@ class Agent {
   Co<Status> configureNetwork(std::vector<net::Cidr> ranges);
   Co<void> keepPeers();
   Co<void> keepPods();
+  void postReadiness();
   Co<void> shutDown();
 
   AgentDependencies dependencies_;
@@ -96,6 +97,8 @@ class Agent {
 
   std::vector<net::Cidr> wantedRanges_;
   std::vector<net::Cidr> ranges_;  ///< in use; empty: the network is not up
+  Status network_{Code::kUnavailable, "it waits for a range from the server"};
+  bool podsAreReported_ = false;
   bool peersDirty_ = false;
   bool stopRequested_ = false;
   Status failure_;

@@ -5,6 +5,7 @@
 
 #include "api/taints.hpp"
 #include "api/times.hpp"
+#include "client/informer.hpp"
 #include "node_fixture.hpp"
 
 namespace podlab::node {
@@ -56,6 +57,54 @@ TEST_F(AgentTest, RegistersAndBecomesReadyWithItsRange) {
   EXPECT_TRUE(agent_->ready());
   ASSERT_TRUE(dataplane_.network().has_value());
   EXPECT_EQ(dataplane_.network()->podRanges.at(0).toString(), "10.244.1.0/24");
+}
+
+TEST_F(AgentTest, IsReadyOnlyOnceItsPodsAreReported) {
+  boot();
+  add(makePod("web"));
+  ASSERT_TRUE(ready("web"));
+  stop();
+  runtime_.reboot();
+  dataplane_.reboot();
+  // The server still has the old statuses; the new ones are long in coming.
+  ContainerScript slow;
+  slow.startTakes = seconds(5);
+  runtime_.setScript([slow](const ContainerSpec&) { return slow; });
+  auto stale = *node();
+  stale.mutable_status()->mutable_nodeinfo()->set_bootid("before");
+  api_.put(stale);
+
+  std::vector<std::string> seen;
+  client::Informer pods(api_, clock_, rng_, io_.get_executor(),
+                        {&api::kindFor<corev1::Pod>(), "", "", ""});
+  client::Informer nodes(api_, clock_, rng_, io_.get_executor(),
+                         {&api::kindFor<corev1::Node>(), "", "", ""});
+  client::Informer::Handlers onPod, onNode;
+  onPod.updated = [&seen](const api::ObjectPtr&, const api::ObjectPtr& now) {
+    seen.push_back(api::isTrue(api::as<corev1::Pod>(now).status(), "Ready") ? "pod ready"
+                                                                            : "pod not ready");
+  };
+  onNode.updated = [&seen](const api::ObjectPtr&, const api::ObjectPtr& now) {
+    const auto& status = api::as<corev1::Node>(now).status();
+    if (status.nodeinfo().bootid() == "before") return;
+    seen.push_back(api::isTrue(status, "Ready") ? "node ready" : "node not ready");
+  };
+  pods.addHandlers(std::move(onPod));
+  nodes.addHandlers(std::move(onNode));
+  pods.start();
+  nodes.start();
+  clock_.runUntilIdle();
+
+  api_.failNext(fakes::Verb::kUpdate, Status(Code::kUnavailable, "away"), 3);
+  launch();
+  clock_.advance(seconds(4));
+  const auto first = [&seen](const char* what) { return std::ranges::find(seen, what); };
+  EXPECT_NE(first("node ready"), seen.end());
+  EXPECT_LT(first("pod not ready"), first("node ready"));
+  clock_.advance(seconds(4));
+  EXPECT_EQ(seen.back(), "pod ready");
+  sim::runInSim(clock_, pods.stop());
+  sim::runInSim(clock_, nodes.stop());
 }
 
 TEST_F(AgentTest, RenewsItsLeaseEveryTenSecondsAndItsStatusEveryFiveMinutes) {
