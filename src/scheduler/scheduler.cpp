@@ -23,10 +23,9 @@ bool wantsNode(const corev1::Pod& pod) {
          pod.spec().schedulinggates().empty() && !api::isFinished(pod);
 }
 
-/// Whether a change of the pod can change the decision.
+/// Whether a change of the pod cannot change the decision.
 bool sameSpec(const corev1::Pod& a, const corev1::Pod& b) {
-  return a.spec().SerializeAsString() == b.spec().SerializeAsString() &&
-         a.metadata().uid() == b.metadata().uid();
+  return a.spec().SerializeAsString() == b.spec().SerializeAsString();
 }
 
 }  // namespace
@@ -101,12 +100,14 @@ void Scheduler::setPod(PodPtr pod, MonoTime now) {
 
   const auto [it, isNew] = pending_.try_emplace(key);
   Pending& pending = it->second;
-  if (!isNew && sameSpec(*pending.info->pod, *info->pod)) {
+  // An assumed pod that changes keeps its decision, and is decided as it is now should the binding
+  // fail.
+  const bool keep =
+      !isNew && (pending.wait == Wait::kAssumed || sameSpec(*pending.info->pod, *info->pod));
+  if (keep) {
     pending.info = std::move(info);
     return;
   }
-  // An assumed pod that changes keeps its decision: it is bound as it was when decided.
-  if (!isNew && pending.wait == Wait::kAssumed) return;
   if (!isNew) dequeue(key);
   if (isNew) pending.arrival = ++arrivals_;
   pending.info = std::move(info);

@@ -87,6 +87,31 @@ TEST(Scheduler, AssumesUntilBoundOrFailed) {
   EXPECT_EQ(again->choice.node, "a");
 }
 
+TEST(Scheduler, AChangeOfAnAssumedPodCountsWhenTheBindingFails) {
+  Scheduler scheduler;
+  auto small = makeNode("a", "1");
+  (*small->mutable_metadata()->mutable_labels())["disk"] = "hdd";
+  auto fast = makeNode("b", "1");
+  (*fast->mutable_metadata()->mutable_labels())["disk"] = "ssd";
+  scheduler.setNode(small, at({}));
+  scheduler.setNode(fast, at({}));
+  auto pod = makePod("p", "1");
+  pod->mutable_spec()->add_schedulinggates()->set_name("wait");
+  scheduler.setPod(pod, at({}));
+  EXPECT_FALSE(scheduler.decideNext(at({})));
+  auto open = std::make_shared<corev1::Pod>(*pod);
+  open->mutable_spec()->clear_schedulinggates();
+  (*open->mutable_spec()->mutable_nodeselector())["disk"] = "hdd";
+  scheduler.setPod(open, at({}));
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "a");
+  auto changed = std::make_shared<corev1::Pod>(*open);
+  (*changed->mutable_spec()->mutable_nodeselector())["disk"] = "ssd";
+  scheduler.setPod(changed, at({}));
+  EXPECT_FALSE(scheduler.decideNext(at({}))) << "it is assumed to be on a";
+  scheduler.bindFailed("default/p", at({}));
+  EXPECT_EQ(scheduler.decideNext(at(seconds(1)))->choice.node, "b");
+}
+
 TEST(Scheduler, WakesOnlyForNodesThatHelp) {
   Scheduler scheduler;
   scheduler.setNode(makeNode("a", "1"), at({}));
@@ -135,6 +160,94 @@ TEST(Scheduler, LeavesGatedDeletedAndFinishedPodsAlone) {
   for (const auto& pod : {gated, deleted, failed}) scheduler.setPod(pod, at({}));
   EXPECT_FALSE(scheduler.decideNext(at({})));
   EXPECT_EQ(scheduler.pending(), 0u);
+}
+
+/// The state that a plain reading of `truth` and `assumed` gives, built anew.
+Snapshot recount(const std::set<std::string>& nodes, const std::map<std::string, PodPtr>& truth,
+                 const std::map<std::string, std::string>& assumed) {
+  Snapshot snapshot;
+  for (const auto& name : nodes) snapshot[name].setNode(makeNode(name, "2", "4Gi", "6"));
+  for (const auto& [name, pod] : truth) {
+    auto info = std::make_shared<PodInfo>(pod);
+    if (!pod->spec().nodename().empty()) {
+      snapshot[pod->spec().nodename()].add(info);
+    } else if (const auto found = assumed.find(name); found != assumed.end()) {
+      snapshot[found->second].add(info);
+    }
+  }
+  return snapshot;
+}
+
+/// Random events against a plain scan over a state that is built anew for each decision: the same
+/// node, score and reasons; and no pod that would fit is left waiting.
+TEST(Scheduler, DecidesAsAPlainScanOfARecount) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SeededRng rng(seed);
+    Scheduler scheduler;
+    std::set<std::string> nodes;
+    std::map<std::string, PodPtr> truth;         // pods as the store has them
+    std::map<std::string, std::string> assumed;  // decided, not bound yet
+    std::string cursor;
+    MonoTime now{};
+    for (int step = 0; step < 400; ++step) {
+      now += milliseconds(rng.below(3000));
+      const std::string node = "n" + std::to_string(rng.below(5));
+      const std::string name = "p" + std::to_string(rng.below(30));
+      switch (rng.below(8)) {
+        case 0:
+          nodes.insert(node);
+          scheduler.setNode(makeNode(node, "2", "4Gi", "6"), now);
+          break;
+        case 1:
+          if (!rng.chance(0.2)) break;
+          nodes.erase(node);
+          scheduler.removeNode(node);
+          break;
+        case 2:
+        case 3:
+          if (truth.contains(name)) break;
+          // Amounts that fill the nodes exactly.
+          truth[name] = makePod(name, std::to_string(250 * rng.below(5)) + "m",
+                                std::to_string(rng.below(3)) + "Gi");
+          scheduler.setPod(truth[name], now);
+          break;
+        case 4:
+          if (truth.erase(name) == 0) break;
+          assumed.erase(name);
+          scheduler.removePod("default/" + name, now);
+          break;
+        case 5:
+          if (const auto found = assumed.find(name); found != assumed.end()) {
+            if (rng.chance(0.3)) {
+              scheduler.bindFailed("default/" + name, now);
+            } else {
+              truth[name] = boundTo(*truth[name], found->second);
+              scheduler.setPod(truth[name], now);
+            }
+            assumed.erase(found);
+          }
+          break;
+        default:
+          if (auto decision = scheduler.decideNext(now)) {
+            const Snapshot plain = recount(nodes, truth, assumed);
+            const Choice expected = chooseNaively(PodInfo(decision->pod), plain, cursor);
+            ASSERT_EQ(decision->choice.node, expected.node);
+            ASSERT_EQ(decision->choice.score, expected.score);
+            ASSERT_EQ(decision->choice.diagnosis.toString(), expected.diagnosis.toString());
+            if (expected.node.empty()) break;
+            assumed[decision->pod->metadata().name()] = expected.node;
+            cursor = expected.node + '\0';
+          }
+      }
+      if (scheduler.nextDue()) continue;
+      const Snapshot plain = recount(nodes, truth, assumed);
+      for (const auto& [waiting, pod] : truth) {
+        if (!pod->spec().nodename().empty() || assumed.contains(waiting)) continue;
+        ASSERT_EQ(chooseNaively(PodInfo(pod), plain, "").node, "") << waiting << " step " << step;
+      }
+    }
+  }
 }
 
 /// Random events; after each, the sums of every node equal a recount, no node is over its room, and
