@@ -1,6 +1,7 @@
 #include "controllers/scheduling.hpp"
 
 #include "api/conditions.hpp"
+#include "client/modify.hpp"
 #include "common/log.hpp"
 
 namespace podlab::controllers {
@@ -99,17 +100,17 @@ Co<void> SchedulingController::bind(Decision decision) {
 Co<void> SchedulingController::reportUnschedulable(Decision decision) {
   const std::string message = decision.choice.diagnosis.toString();
   events_.record(*decision.pod, client::EventClass::kWarning, "FailedScheduling", message);
-  auto pod = std::make_shared<corev1::Pod>(*decision.pod);
-  const auto* before = api::findCondition(pod->status(), "PodScheduled");
-  if (before && before->status() == "False" && before->message() == message) co_return;
+  const auto& meta = decision.pod->metadata();
   const api::ConditionState condition{"PodScheduled", "False", "Unschedulable", message};
-  api::setCondition(*pod->mutable_status(), condition, clock_.wallNow());
-  api::ResourceId id{&api::kindFor<corev1::Pod>(), pod->metadata().namespace_(),
-                     pod->metadata().name(), "status"};
-  api::WriteOptions options;
-  // On a conflict the pod has changed, and is decided anew when that matters.
-  auto result = co_await api_.update(std::move(id), std::move(pod), std::move(options));
-  if (!result && !result.status().is(Code::kConflict) && !result.status().is(Code::kNotFound)) {
+  client::Change change = [&](google::protobuf::Message& object) {
+    auto& pod = static_cast<corev1::Pod&>(object);
+    // Replaced or bound meanwhile.
+    if (pod.metadata().uid() != meta.uid() || !pod.spec().nodename().empty()) return false;
+    return api::setCondition(*pod.mutable_status(), condition, clock_.wallNow());
+  };
+  api::ResourceId id{&api::kindFor<corev1::Pod>(), meta.namespace_(), meta.name(), "status"};
+  auto result = co_await client::modify(api_, std::move(id), decision.pod, change);
+  if (!result && !result.status().is(Code::kNotFound)) {
     logWarning("pod_status_not_written",
                {{"pod", api::keyOf(*decision.pod)}, {"error", result.status()}});
   }

@@ -5,8 +5,8 @@
 
 #include "api/kinds.hpp"
 #include "api/times.hpp"
+#include "client/modify.hpp"
 #include "common/log.hpp"
-#include "node/modify.hpp"
 
 namespace podlab::node {
 namespace {
@@ -49,7 +49,7 @@ void NodeRegistration::observe(const api::ObjectPtr& node) {
   if (node == nullptr) {
     node_ = nullptr;
     registered_ = false;
-  } else if (isNewer(*node, node_)) {
+  } else if (client::isNewer(*node, node_)) {
     node_ = node;
     corev1::Node copy = api::as<corev1::Node>(node);
     registered_ = !updateMetadata(copy, facts_);
@@ -86,10 +86,10 @@ Co<Status> NodeRegistration::registerNode() {
     node_ = created->object;
     logInfo("node_registered", {{"node", facts_.name}});
   } else if (created.status().is(Code::kAlreadyExists)) {
-    Change change = [this](google::protobuf::Message& node) {
+    client::Change change = [this](google::protobuf::Message& node) {
       return updateMetadata(static_cast<corev1::Node&>(node), facts_);
     };
-    auto modified = co_await modify(api_, nodeId(facts_.name), nullptr, change);
+    auto modified = co_await client::modify(api_, nodeId(facts_.name), nullptr, change);
     if (!modified.ok()) co_return modified.status();
     node_ = *modified;
   } else {
@@ -101,11 +101,11 @@ Co<Status> NodeRegistration::registerNode() {
 
 Co<Status> NodeRegistration::postStatus() {
   bool heartbeat = clock_.now() >= heartbeatDue_;
-  Change change = [this, heartbeat](google::protobuf::Message& node) {
+  client::Change change = [this, heartbeat](google::protobuf::Message& node) {
     return updateStatus(*static_cast<corev1::Node&>(node).mutable_status(), facts_, readiness_,
                         heartbeat, clock_.wallNow());
   };
-  auto modified = co_await modify(api_, nodeId(facts_.name, "status"), node_, change);
+  auto modified = co_await client::modify(api_, nodeId(facts_.name, "status"), node_, change);
   if (!modified.ok()) {
     if (modified.status().is(Code::kNotFound)) registered_ = false;
     co_return modified.status();
@@ -139,11 +139,11 @@ Co<Status> NodeRegistration::renewLease() {
         std::chrono::duration_cast<std::chrono::seconds>(intervals_.leaseDuration).count()));
     *spec.mutable_renewtime() = api::toMicroTime(clock_.wallNow());
   };
-  Change change = [renew](google::protobuf::Message& lease) {
+  client::Change change = [renew](google::protobuf::Message& lease) {
     renew(static_cast<coordinationv1::Lease&>(lease));
     return true;
   };
-  auto modified = co_await modify(api_, id, lease_, change);
+  auto modified = co_await client::modify(api_, id, lease_, change);
   if (modified.ok()) {
     lease_ = *modified;
     co_return Status();

@@ -8,9 +8,9 @@
 #include <utility>
 
 #include "api/kinds.hpp"
+#include "client/modify.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
-#include "node/modify.hpp"
 #include "node/pod_status.hpp"
 
 namespace podlab::node {
@@ -107,7 +107,7 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
   auto replaced = std::make_shared<bool>(false);
   api::ResourceId id{&api::kindFor<corev1::Pod>(), api::meta(*entry->latest).namespace_(),
                      api::meta(*entry->latest).name(), "status"};
-  Change change = [uid, wanted, replaced](google::protobuf::Message& message) {
+  client::Change change = [uid, wanted, replaced](google::protobuf::Message& message) {
     auto& pod = static_cast<corev1::Pod&>(message);
     *replaced = pod.metadata().uid() != uid;
     if (*replaced) return false;
@@ -116,7 +116,7 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
     *pod.mutable_status() = std::move(merged);
     return true;
   };
-  auto result = co_await modify(api, id, entry->latest, change);
+  auto result = co_await client::modify(api, id, entry->latest, change);
   entry = find(uid);
   if (entry == nullptr) co_return true;
   // The server does not tell a node of pods that are not its own: forbidden means gone, too.
@@ -130,7 +130,7 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
     co_return false;
   }
   if (result.ok()) {
-    if (isNewer(**result, entry->latest)) entry->latest = *result;
+    if (client::isNewer(**result, entry->latest)) entry->latest = *result;
   } else {
     logError("pod_status_refused", {{"uid", uid}, {"error", result.status()}});
   }
@@ -146,7 +146,7 @@ StatusWriter::~StatusWriter() = default;
 
 void StatusWriter::observe(const api::ObjectPtr& pod) {
   auto& entry = state_->entries[api::meta(*pod).uid()];
-  if (isNewer(*pod, entry.latest)) entry.latest = pod;
+  if (client::isNewer(*pod, entry.latest)) entry.latest = pod;
 }
 
 void StatusWriter::set(const std::string& uid, corev1::PodStatus status, Duration delay) {

@@ -22,9 +22,9 @@ class ClusterTest : public apiserver::ServiceTest {
     return made;
   }
 
-  void startManager(ManagerOptions chosen = options()) {
-    manager_ = std::make_unique<ControllerManager>(*admin_, clock_, rng_, io_.get_executor(),
-                                                   std::move(chosen));
+  void startManager(ManagerOptions chosen = options(), api::Api* api = nullptr) {
+    manager_ = std::make_unique<ControllerManager>(api == nullptr ? *admin_ : *api, clock_, rng_,
+                                                   io_.get_executor(), std::move(chosen));
     manager_->start();
     run(manager_->waitForSync());
     clock_.runUntilIdle();

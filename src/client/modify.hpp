@@ -3,7 +3,7 @@
 
 #include "api/api.hpp"
 
-namespace podlab::node {
+namespace podlab::client {
 
 /// Changes an object's copy; false: it is fine as it is.
 using Change = std::function<bool(google::protobuf::Message&)>;
@@ -16,4 +16,4 @@ Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::Object
 /// Whether `a` is a later state of the object than `b`, which may be null.
 bool isNewer(const google::protobuf::Message& a, const api::ObjectPtr& b);
 
-}  // namespace podlab::node
+}  // namespace podlab::client

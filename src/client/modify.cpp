@@ -1,9 +1,9 @@
-#include "node/modify.hpp"
+#include "client/modify.hpp"
 
 #include <charconv>
 #include <cstdint>
 
-namespace podlab::node {
+namespace podlab::client {
 namespace {
 
 std::uint64_t revision(const google::protobuf::Message& object) {
@@ -44,4 +44,4 @@ Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::Object
   co_return conflict;
 }
 
-}  // namespace podlab::node
+}  // namespace podlab::client
