@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "api/kinds.hpp"
@@ -18,9 +19,13 @@ namespace {
 // As client-go's event correlator (tools/record/events_cache.go).
 constexpr double kBurst = 25;
 constexpr Duration kRefill = std::chrono::minutes(5);
+constexpr std::size_t kSimilarToCombine = 10;
+constexpr Duration kSimilarWithin = std::chrono::minutes(10);
+constexpr const char* kCombined = "(combined from similar events): ";
 constexpr std::size_t kMaxKnown = 4096;
 constexpr std::size_t kMaxQueue = 1000;
 constexpr std::size_t kMaxMessage = 1024;
+constexpr std::size_t kMaxObjectName = 253 - 17;  // of an object's name, less ".<time>"
 constexpr int kTries = 5;
 constexpr Duration kRetryDelay = std::chrono::seconds(1);
 
@@ -40,6 +45,12 @@ struct Bucket {
   }
 };
 
+/// Events that differ in nothing but their messages.
+struct Similar {
+  std::set<std::string> messages;
+  MonoTime last;
+};
+
 /// An event that was recorded, and how to say that it came again.
 struct Known {
   corev1::Event event;
@@ -48,26 +59,36 @@ struct Known {
   MonoTime used;
 };
 
-std::string identity(const corev1::Event& event) {
+/// What makes events similar: all but the message.
+std::string groupOf(const corev1::Event& event) {
   const auto& about = event.involvedobject();
   std::string key;
-  for (const std::string* part :
-       {&about.kind(), &about.namespace_(), &about.name(), &about.uid(), &about.fieldpath(),
-        &event.type(), &event.reason(), &event.message()}) {
+  for (const std::string* part : {&about.kind(), &about.namespace_(), &about.name(), &about.uid(),
+                                  &about.fieldpath(), &event.type(), &event.reason()}) {
     key += *part;
     key += '\0';
   }
   return key;
 }
 
-/// Drops the least recently used entries of a full map.
-template <typename Map, typename Age>
-void makeRoom(Map& map, Age age) {
-  if (map.size() < kMaxKnown) return;
-  auto oldest = std::min_element(map.begin(), map.end(), [&age](const auto& a, const auto& b) {
-    return age(a.second) < age(b.second);
-  });
-  map.erase(oldest);
+/// Cuts between characters of UTF-8.
+void shorten(std::string& text, std::size_t limit) {
+  if (text.size() <= limit) return;
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
+  text.resize(limit);
+}
+
+/// The entry of a key; a new one takes the place of the least recently used when the map is full.
+template <typename Value, typename Age>
+std::pair<Value*, bool> entryOf(std::map<std::string, Value>& map, const std::string& key,
+                                Age age) {
+  if (const auto found = map.find(key); found != map.end()) return {&found->second, false};
+  if (map.size() >= kMaxKnown) {
+    map.erase(std::min_element(map.begin(), map.end(), [&age](const auto& a, const auto& b) {
+      return age(a.second) < age(b.second);
+    }));
+  }
+  return {&map[key], true};
 }
 
 }  // namespace
@@ -83,6 +104,8 @@ struct EventRecorder::State {
 
   void add(corev1::ObjectReference about, EventClass type, std::string_view reason,
            std::string message);
+  std::string keyOf(corev1::Event& event);
+  void begin(corev1::Event& event);
   Co<void> writeAll();
   Co<Status> write(std::string key);
 
@@ -90,59 +113,76 @@ struct EventRecorder::State {
   Clock& clock;
   std::string component;
   std::string host;
-  std::map<std::string, Bucket> buckets;  // by object
-  std::map<std::string, Known> known;     // by identity()
-  std::deque<std::string> queue;          // identities to write
+  std::map<std::string, Bucket> buckets;   // by object
+  std::map<std::string, Similar> similar;  // by groupOf()
+  std::map<std::string, Known> known;      // by keyOf()
+  std::deque<std::string> queue;           // keys to write
   std::uint64_t lastName = 0;
   bool writing = false;
   WaitQueue drained;
   TaskGroup tasks;
 };
 
+// Counts the message among its like: too many different ones share one event, under the key of the
+// group.
+std::string EventRecorder::State::keyOf(corev1::Event& event) {
+  std::string group = groupOf(event);
+  const MonoTime now = clock.now();
+  auto [like, fresh] = entryOf(similar, group, [](const Similar& one) { return one.last; });
+  if (now - like->last > kSimilarWithin) like->messages.clear();
+  like->last = now;
+  if (like->messages.size() < kSimilarToCombine) like->messages.insert(event.message());
+  if (like->messages.size() < kSimilarToCombine) return group + event.message();
+  event.set_message(kCombined + event.message());
+  return group;
+}
+
+void EventRecorder::State::begin(corev1::Event& event) {
+  // Unique for the source: the time, made strictly increasing.
+  const auto nanos = static_cast<std::uint64_t>(clock.wallNow().time_since_epoch().count());
+  lastName = std::max(nanos, lastName + 1);
+  char suffix[17];
+  std::snprintf(suffix, sizeof suffix, "%llx", static_cast<unsigned long long>(lastName));
+  const auto& object = event.involvedobject();
+  event.mutable_metadata()->set_name(object.name().substr(0, kMaxObjectName) + "." + suffix);
+  event.mutable_metadata()->set_namespace_(object.namespace_().empty() ? "default"
+                                                                       : object.namespace_());
+  event.mutable_source()->set_component(component);
+  if (!host.empty()) event.mutable_source()->set_host(host);
+  event.set_reportingcomponent(component);
+  event.set_reportinginstance(host);
+  *event.mutable_firsttimestamp() = api::toTime(clock.wallNow());
+}
+
 void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
                                std::string_view reason, std::string message) {
   corev1::Event event;
-  if (message.size() > kMaxMessage) message.resize(kMaxMessage);
+  shorten(message, kMaxMessage);
   event.set_type(type == EventClass::kNormal ? "Normal" : "Warning");
   event.set_reason(std::string(reason));
   event.set_message(std::move(message));
   *event.mutable_involvedobject() = std::move(about);
 
-  MonoTime now = clock.now();
-  const auto& object = event.involvedobject();
-  makeRoom(buckets, [](const Bucket& bucket) { return bucket.refilled; });
-  auto [bucket, fresh] =
-      buckets.try_emplace(object.kind() + '\0' + object.namespace_() + '\0' + object.name());
-  if (fresh) bucket->second.refilled = now;
-  if (!bucket->second.take(now)) return;
-
-  std::string key = identity(event);
-  auto entry = known.find(key);
-  auto stamp = api::toTime(clock.wallNow());
-  if (entry == known.end()) {
-    makeRoom(known, [](const Known& one) { return one.used; });
-    entry = known.try_emplace(key).first;
-    // Unique for the source: the time, made strictly increasing.
-    auto nanos = static_cast<std::uint64_t>(clock.wallNow().time_since_epoch().count());
-    lastName = std::max(nanos, lastName + 1);
-    char suffix[17];
-    std::snprintf(suffix, sizeof suffix, "%llx", static_cast<unsigned long long>(lastName));
-    event.mutable_metadata()->set_name(object.name() + "." + suffix);
-    event.mutable_metadata()->set_namespace_(object.namespace_().empty() ? "default"
-                                                                         : object.namespace_());
-    event.mutable_source()->set_component(component);
-    if (!host.empty()) event.mutable_source()->set_host(host);
-    event.set_reportingcomponent(component);
-    event.set_reportinginstance(host);
-    *event.mutable_firsttimestamp() = stamp;
-    entry->second.event = std::move(event);
+  const MonoTime now = clock.now();
+  std::string key = keyOf(event);
+  auto [stored, fresh] = entryOf(known, key, [](const Known& one) { return one.used; });
+  if (fresh) {
+    begin(event);
+    stored->event = std::move(event);
+  } else {
+    stored->event.set_message(event.message());
   }
-  auto& stored = entry->second;
-  stored.used = now;
-  stored.event.set_count(stored.event.count() + 1);
-  *stored.event.mutable_lasttimestamp() = stamp;
-  if (stored.queued || queue.size() >= kMaxQueue) return;
-  stored.queued = true;
+  stored->used = now;
+  stored->event.set_count(stored->event.count() + 1);
+  *stored->event.mutable_lasttimestamp() = api::toTime(clock.wallNow());
+
+  const auto& object = stored->event.involvedobject();
+  auto [bucket, first] =
+      entryOf(buckets, object.kind() + '\0' + object.namespace_() + '\0' + object.name(),
+              [](const Bucket& one) { return one.refilled; });
+  if (first) bucket->refilled = now;
+  if (!bucket->take(now) || stored->queued || queue.size() >= kMaxQueue) return;
+  stored->queued = true;
   queue.push_back(std::move(key));
   if (writing) return;
   writing = true;

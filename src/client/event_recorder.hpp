@@ -12,9 +12,11 @@ namespace podlab::client {
 
 enum class EventClass { kNormal, kWarning };
 
-/// Writes core/v1 Events about objects, in the background. Repeated ones become one Event with a
-/// count; an object that makes too many is throttled (25 at once, then one in 5 min, as client-go's
-/// correlator). Events are for people: what cannot be written after a few tries is dropped.
+/// Writes core/v1 Events about objects, in the background and in the order in which they were
+/// recorded. Repeated ones become one Event with a count; those that differ in their messages alone
+/// share one from the tenth in 10 min on ("(combined from similar events): ..."); an object that
+/// makes too many is throttled (25 at once, then one in 5 min): all as client-go's correlator.
+/// Events are for people: what cannot be written after a few tries is dropped.
 class EventRecorder {
  public:
   /// `component` and `host` name the source ("podlab-agent", "node-1").

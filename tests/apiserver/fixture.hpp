@@ -14,6 +14,7 @@
 #include "common/sync.hpp"
 #include "sim/sim_clock.hpp"
 #include "store/memory_store.hpp"
+#include "tests/fakes/quiet.hpp"
 
 namespace podlab::apiserver {
 

@@ -12,7 +12,6 @@ namespace podlab::node {
 namespace {
 
 using std::chrono::milliseconds;
-using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
@@ -197,29 +196,6 @@ TEST_F(AgentTest, WritesStatusesDespiteConflictsAndFailures) {
   clock_.runUntilIdle();
   EXPECT_EQ(status("web").phase(), "Running");
   EXPECT_TRUE(api::isTrue(status("web"), "DisruptionTarget"));
-}
-
-TEST_F(AgentTest, EventsAreCountedAndThrottled) {
-  client::EventRecorder events(api_, clock_, io_.get_executor(), "test", "node-1");
-  auto pod = makePod("web");
-  for (int i = 0; i < 3; ++i) {
-    events.record(pod, client::EventClass::kWarning, "Trouble", "same");
-    clock_.advance(seconds(1));
-  }
-  events.record(pod, client::EventClass::kNormal, "Other", "text");
-  clock_.runUntilIdle();
-  EXPECT_EQ(eventCount("Trouble"), 3);
-  EXPECT_EQ(eventCount("Other"), 1);
-  for (int i = 0; i < 100; ++i)
-    events.record(pod, client::EventClass::kNormal, "Flood", std::to_string(i));
-  clock_.advance(seconds(1));
-  EXPECT_EQ(eventCount("Flood"), 21);
-  clock_.advance(minutes(5));
-  for (int i = 0; i < 100; ++i)
-    events.record(pod, client::EventClass::kNormal, "Later", std::to_string(i));
-  clock_.runUntilIdle();
-  EXPECT_EQ(eventCount("Later"), 1);
-  sim::runInSim(clock_, events.stop());
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "node/simulated_runtime.hpp"
 #include "sim/sim_clock.hpp"
 #include "tests/fakes/fake_api.hpp"
+#include "tests/fakes/quiet.hpp"
 
 namespace podlab::node {
 
