@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <string_view>
 
-#include "api/age.hpp"
 #include "api/times.hpp"
 #include "cli/executable.hpp"
 
@@ -82,21 +81,12 @@ void Description::events(Events events, WallTime now) {
     field(0, "Events", "<none>");
     return;
   }
-  std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) {
-    return std::pair(lastSeen(*a), a->metadata().name()) <
-           std::pair(lastSeen(*b), b->metadata().name());
-  });
+  sortEvents(events);
   line(0, {"Events:"});
   header(1, {"Type", "Reason", "Age", "From", "Message"});
   for (const auto& event : events) {
-    std::string age = api::formatAge(now - lastSeen(*event));
-    if (event->count() > 1) {
-      age += " (x" + std::to_string(event->count()) + " over " +
-             api::formatAge(now - api::toWallTime(event->firsttimestamp())) + ")";
-    }
-    std::string message = event->message();
-    while (!message.empty() && message.back() == '\n') message.pop_back();
-    line(1, {event->type(), event->reason(), age, sourceOf(*event), message});
+    line(1, {event->type(), event->reason(), eventAge(*event, now), sourceOf(*event),
+             eventMessage(*event)});
   }
 }
 
@@ -130,12 +120,6 @@ std::string formatDate(WallTime time) {
 
 std::string formatDate(const metav1::Time& time) {
   return api::isSet(time) ? formatDate(api::toWallTime(time)) : "";
-}
-
-WallTime lastSeen(const corev1::Event& event) {
-  if (api::isSet(event.lasttimestamp())) return api::toWallTime(event.lasttimestamp());
-  if (api::isSet(event.eventtime())) return api::toWallTime(event.eventtime());
-  return api::toWallTime(event.metadata().creationtimestamp());
 }
 
 }  // namespace podlab::cli

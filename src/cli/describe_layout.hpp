@@ -2,16 +2,14 @@
 #include <google/protobuf/map.h>
 
 #include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "api/object.hpp"
+#include "cli/event_text.hpp"
 #include "common/time.hpp"
 
 namespace podlab::cli {
-
-using Events = std::vector<std::shared_ptr<const corev1::Event>>;
 
 /// The text of `kubectl describe`: lines of cells, indented by two spaces a level. In consecutive
 /// lines the cells of a column are as wide as the widest of them and two spaces, but for the last
@@ -47,8 +45,5 @@ template <typename Map>
 auto sorted(const Map& map) {
   return std::map<std::string, typename Map::mapped_type>(map.begin(), map.end());
 }
-
-/// When the event was seen last.
-WallTime lastSeen(const corev1::Event& event);
 
 }  // namespace podlab::cli

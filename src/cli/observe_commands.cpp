@@ -4,10 +4,9 @@
 #include <cstdio>
 #include <optional>
 
-#include "api/age.hpp"
 #include "api/codec.hpp"
 #include "api/conditions.hpp"
-#include "api/times.hpp"
+#include "cli/event_text.hpp"
 #include "cli/resources.hpp"
 #include "cli/table.hpp"
 #include "common/sync.hpp"
@@ -143,25 +142,12 @@ struct EventOptions {
   bool noHeaders = false;
 };
 
-WallTime lastSeen(const corev1::Event& event) {
-  if (api::isSet(event.lasttimestamp())) return api::toWallTime(event.lasttimestamp());
-  if (api::isSet(event.eventtime())) return api::toWallTime(event.eventtime());
-  return api::toWallTime(event.metadata().creationtimestamp());
-}
-
 std::vector<std::string> eventRow(const corev1::Event& event, const EventOptions& options,
                                   WallTime now) {
   std::string kind = event.involvedobject().kind();
   for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  std::string message = event.message();
-  while (!message.empty() && message.back() == '\n') message.pop_back();
-  std::string seen = api::formatAge(now - lastSeen(event));
-  if (event.count() > 1) {
-    seen += " (x" + std::to_string(event.count()) + " over " +
-            api::formatAge(now - api::toWallTime(event.firsttimestamp())) + ")";
-  }
-  std::vector<std::string> row{seen, event.type(), event.reason(),
-                               kind + "/" + event.involvedobject().name(), message};
+  std::vector<std::string> row{eventAge(event, now), event.type(), event.reason(),
+                               kind + "/" + event.involvedobject().name(), eventMessage(event)};
   if (options.selection.allNamespaces) row.insert(row.begin(), event.metadata().namespace_());
   return row;
 }
@@ -184,15 +170,13 @@ Co<int> events(Session& session, const EventOptions& options) {
   list.fieldSelector = fields;
   auto found = co_await session.api.list(id, list);
   if (!found) co_return fail(found.status());
-  std::sort(found->items.begin(), found->items.end(),
-            [](const api::ObjectPtr& a, const api::ObjectPtr& b) {
-              return lastSeen(api::as<corev1::Event>(a)) < lastSeen(api::as<corev1::Event>(b));
-            });
+  Events present;
+  for (const auto& object : found->items) present.push_back(api::share<corev1::Event>(object));
+  sortEvents(present);
   std::vector<std::string> header{"LAST SEEN", "TYPE", "REASON", "OBJECT", "MESSAGE"};
   if (options.selection.allNamespaces) header.insert(header.begin(), "NAMESPACE");
   Table table(header);
-  for (const auto& object : found->items)
-    table.add(eventRow(api::as<corev1::Event>(object), options, session.clock.wallNow()));
+  for (const auto& event : present) table.add(eventRow(*event, options, session.clock.wallNow()));
   if (table.empty() && !options.watch) {
     std::fprintf(stderr, "No events found%s\n",
                  options.selection.allNamespaces
