@@ -67,16 +67,17 @@ class NodeRules {
   }
 
   bool allowEvent() const {
-    if (verbIs({"create"})) {
-      return attributes_.object && sourceIsThis(api::as<corev1::Event>(attributes_.object));
-    }
+    if (!attributes_.id.subresource.empty()) return false;
+    const bool written = sourceIsThis(attributes_.object);
+    if (verbIs({"create"})) return written;
     if (!verbIs({"update", "patch"})) return false;
     const auto found = lookup_(*attributes_.id.kind, attributes_.id.ns, attributes_.id.name);
-    return found && sourceIsThis(api::as<corev1::Event>(found));
+    return sourceIsThis(found) && (written || verbIs({"patch"}));
   }
 
-  bool sourceIsThis(const corev1::Event& event) const {
-    return event.source().host() == node_ || event.reportinginstance() == node_;
+  bool sourceIsThis(const api::ObjectPtr& object) const {
+    const auto* event = dynamic_cast<const corev1::Event*>(object.get());
+    return event && (event->source().host() == node_ || event->reportinginstance() == node_);
   }
 
   const std::string node_;

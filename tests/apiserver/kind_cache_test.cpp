@@ -1,0 +1,67 @@
+#include "apiserver/kind_cache.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/apiserver/fixture.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+using std::chrono::minutes;
+
+class KindCacheTest : public ServiceTest {
+ protected:
+  /// A change of one object, of which each revision is another state.
+  void change(store::Revision revision) {
+    auto object = std::make_shared<corev1::ConfigMap>();
+    object->mutable_metadata()->set_namespace_("default");
+    object->mutable_metadata()->set_name("a");
+    setRevision(*object, revision);
+    cache_.apply("default/a", std::move(object), revision);
+  }
+  Result<std::unique_ptr<api::Watch>> watchFrom(store::Revision revision) {
+    return cache_.watchFrom({}, revision, {});
+  }
+  static store::Revision revisionOf(const api::WatchEvent& event) {
+    return std::stoll(api::meta(*event.object).resourceversion());
+  }
+
+  KindCache cache_{api::kindFor<corev1::ConfigMap>(), clock_};
+};
+
+TEST_F(KindCacheTest, AReaderThatLagsTooFarGoesOnFromWhereItWas) {
+  constexpr store::Revision kChanges = 70000;
+  auto slow = *watchFrom(0);
+  for (store::Revision revision = 1; revision <= kChanges; ++revision) change(revision);
+  Status end;
+  auto events = drain(*slow, &end);
+  EXPECT_EQ(end.code(), Code::kEndOfStream);
+  ASSERT_FALSE(events.empty());
+  const store::Revision last = revisionOf(events.back());
+  EXPECT_EQ(std::ssize(events), last);
+  EXPECT_LT(last, kChanges);
+  auto again = *watchFrom(last);
+  events = drain(*again);
+  ASSERT_EQ(std::ssize(events), kChanges - last);
+  EXPECT_EQ(revisionOf(events.front()), last + 1);
+  EXPECT_EQ(revisionOf(events.back()), kChanges);
+}
+
+TEST_F(KindCacheTest, HistoryEndsByNumberAndByAge) {
+  constexpr store::Revision kChanges = 140000;
+  for (store::Revision revision = 1; revision <= kChanges; ++revision) change(revision);
+  EXPECT_EQ(watchFrom(1).status().code(), Code::kExpired);
+  EXPECT_TRUE(watchFrom(kChanges - 1000).ok());
+
+  clock_.advance(minutes(3));
+  change(kChanges + 1);
+  clock_.advance(minutes(3));
+  cache_.trimHistory();
+  EXPECT_EQ(watchFrom(kChanges - 1).status().code(), Code::kExpired);
+  auto watch = watchFrom(kChanges);
+  ASSERT_TRUE(watch.ok()) << watch.status().toString();
+  EXPECT_EQ(drain(**watch).size(), 1U);
+}
+
+}  // namespace
+}  // namespace podlab::apiserver
