@@ -1,5 +1,7 @@
 #include "client/remote_api.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "api_rpc.pb.h"
@@ -10,6 +12,8 @@ namespace podlab::client {
 namespace {
 
 using RequestPtr = std::shared_ptr<rpc::ApiRequest>;
+
+constexpr std::int64_t kPageSize = 500;
 
 void encodeRef(const api::ResourceId& id, rpc::ResourceRef& ref) {
   ref.set_group(std::string(id.kind->group));
@@ -102,7 +106,28 @@ Co<Result<api::ObjectPtr>> RemoteApi::get(api::ResourceId id) {
   co_return std::move(result->object);
 }
 
+// One message holds only so much: everything comes in pages, smaller ones for larger objects.
 Co<Result<api::ListResult>> RemoteApi::list(api::ResourceId collection, api::ListOptions options) {
+  if (options.limit > 0) co_return co_await listPage(std::move(collection), std::move(options));
+  api::ListResult all;
+  options.limit = kPageSize;
+  while (true) {
+    auto page = co_await listPage(collection, options);
+    if (page.status().is(Code::kTooLarge) && options.limit > 1) {
+      options.limit /= 2;
+      continue;
+    }
+    if (!page) co_return page.status();
+    std::ranges::move(page->items, std::back_inserter(all.items));
+    all.resourceVersion = std::move(page->resourceVersion);
+    if (page->continueToken.empty()) co_return all;
+    options.continueToken = std::move(page->continueToken);
+    options.resourceVersion.clear();
+  }
+}
+
+Co<Result<api::ListResult>> RemoteApi::listPage(api::ResourceId collection,
+                                                api::ListOptions options) {
   auto request = makeRequest(collection);
   auto& list = *request->mutable_list();
   list.set_labelselector(std::move(options.labelSelector));

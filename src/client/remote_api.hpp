@@ -37,6 +37,7 @@ class RemoteApi final : public api::Api {
 
  private:
   Co<Result<std::shared_ptr<rpc::Connection>>> connection();
+  Co<Result<api::ListResult>> listPage(api::ResourceId collection, api::ListOptions options);
   Co<Status> call(std::shared_ptr<rpc::ApiRequest> request,
                   std::shared_ptr<rpc::ApiResponse> response);
   Co<Result<api::WriteResult>> callForObject(api::ResourceId id,

@@ -161,6 +161,22 @@ TEST_F(RemoteTest, AWatchThatCannotBeResumedSaysSo) {
   run(tasks.cancelAndJoin());
 }
 
+TEST_F(RemoteTest, ListsMoreThanOneMessageHolds) {
+  for (int i = 0; i < 40; ++i) {
+    ASSERT_TRUE(create(configMap("big" + std::to_string(i), std::string(900 << 10, 'x'))).ok());
+  }
+  for (int i = 0; i < 1200; ++i) ASSERT_TRUE(create(configMap("s" + std::to_string(i))).ok());
+  const auto listed = run(remote_->list(id<ConfigMap>(""), {}));
+  ASSERT_TRUE(listed.ok()) << listed.status().toString();
+  const auto here = list<ConfigMap>();
+  EXPECT_EQ(listed->resourceVersion, here.resourceVersion);
+  EXPECT_EQ(listed->continueToken, "");
+  ASSERT_EQ(listed->items.size(), 1240U);
+  for (std::size_t i = 0; i < here.items.size(); ++i) {
+    EXPECT_EQ(api::keyOf(*listed->items[i]), api::keyOf(*here.items[i]));
+  }
+}
+
 // Cuts, restarts and forgotten history: the cache's changes add up, none twice.
 TEST_F(RemoteTest, AnInformerAddsUpWhateverHappensToTheServer) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
