@@ -45,8 +45,6 @@ struct Strategy {
   std::function<std::vector<Cause>(const google::protobuf::Message& now,
                                    const google::protobuf::Message& before)>
       validateStatusUpdate = {};
-  /// Warnings for people, e.g. set fields on which podlab does not act.
-  std::function<std::vector<std::string>(const google::protobuf::Message&)> warnings = {};
   /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how
   /// to read it.
   std::vector<

@@ -148,8 +148,13 @@ class Walk {
   std::vector<Finding> findings_;
 };
 
+bool hasRows(std::string_view kind) {
+  return std::ranges::any_of(fieldSupport(), [&](const auto& row) { return row.kind == kind; });
+}
+
 std::vector<Finding> findingsOf(const Message& object) {
   const Kind& kind = *kindOf(object);
+  if (!hasRows(kind.kind)) return {};
   const FieldDescriptor* spec = object.GetDescriptor()->FindFieldByName("spec");
   Walk walk(kind.kind);
   walk.visit(object.GetReflection()->GetMessage(object, spec), FieldPath("spec"), "spec", nullptr);
@@ -165,6 +170,10 @@ std::vector<Finding> findingsOf(const Message& object) {
 
 std::vector<std::string> unsupportedWarnings(const Message& object) {
   std::vector<std::string> warnings;
+  if (!meta(object).ownerreferences().empty()) {
+    warnings.push_back(
+        "metadata.ownerReferences: has no effect: nothing is deleted with its owner");
+  }
   for (const auto& [path, row] : findingsOf(object)) {
     const char* what =
         row->support == Support::kRefuses ? ": nodes refuse a pod with it: " : ": has no effect: ";

@@ -129,6 +129,8 @@ constexpr FieldSupport kFields[] = {
     {"Node", "spec.podCIDRs", kActs, "", ""},
     {"Node", "spec.unschedulable", kActs, "", ""},
     {"Node", "spec.taints[]", kActs, "", ""},
+    {"Node", "spec.taints[].effect", kIgnores, "NoSchedule|NoExecute",
+     "the scheduler does not weigh PreferNoSchedule"},
     {"Node", "spec.*", kIgnores, "", "it means something to cloud providers only"},
 };
 

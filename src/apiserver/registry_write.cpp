@@ -3,6 +3,7 @@
 
 #include "api/patch.hpp"
 #include "api/status_conversion.hpp"
+#include "api/support.hpp"
 #include "api/times.hpp"
 #include "api/validation.hpp"
 #include "apiserver/object_fields.hpp"
@@ -141,8 +142,7 @@ Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr
   for (int attempt = 1;; ++attempt) {
     auto made = prepareCreate(id, *object);
     if (!made) co_return made.status();
-    std::vector<std::string> warnings;
-    if (kind.strategy.warnings) warnings = kind.strategy.warnings(**made);
+    std::vector<std::string> warnings = api::unsupportedWarnings(**made);
     auto stored = co_await insert(kind, std::move(*made), options.dryRun);
     if (stored) co_return api::WriteResult{std::move(*stored), std::move(warnings)};
     const bool taken = stored.status().is(Code::kAlreadyExists);
@@ -252,15 +252,12 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
 
 Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired,
                                              api::WriteOptions options) {
-  const api::Kind& kind = *id.kind;
   std::vector<std::string> warnings;
   Decide decide = [&](const Message& current) -> Result<Change> {
     auto wanted = desired(current);
     if (!wanted) return wanted.status();
     auto decided = decideUpdate(id, current, **wanted);
-    if (decided && kind.strategy.warnings && id.subresource.empty()) {
-      warnings = kind.strategy.warnings(*decided->next);
-    }
+    if (decided && id.subresource.empty()) warnings = api::unsupportedWarnings(*decided->next);
     return decided;
   };
   auto stored = co_await change(id, options.dryRun, std::move(decide));

@@ -53,6 +53,15 @@ TEST(Support, NamesWhatHasNoEffect) {
   EXPECT_EQ(joined(unsupportedWarnings(
                 fromText<corev1::Node>(R"(spec { providerID: "x" podCIDR: "10.0.0.0/24" })"))),
             "spec.providerID: has no effect: it means something to cloud providers only\n");
+  EXPECT_EQ(joined(unsupportedWarnings(fromText<corev1::Node>(
+                R"(spec { taints { key: "a" effect: "PreferNoSchedule" }
+                          taints { key: "b" effect: "NoExecute" } })"))),
+            "spec.taints[0].effect: has no effect: the scheduler does not weigh "
+            "PreferNoSchedule\n");
+  EXPECT_EQ(joined(unsupportedWarnings(fromText<corev1::ConfigMap>(
+                R"(metadata { ownerReferences { kind: "Pod" name: "a" } })"))),
+            "metadata.ownerReferences: has no effect: nothing is deleted with its owner\n");
+  EXPECT_EQ(joined(unsupportedWarnings(corev1::Secret())), "");
 }
 
 TEST(Support, NamesWhatANodeRefuses) {

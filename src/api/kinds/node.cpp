@@ -4,7 +4,6 @@
 #include "api/kinds/rows.hpp"
 #include "api/kinds/rules.hpp"
 #include "api/names.hpp"
-#include "api/support.hpp"
 
 namespace podlab::api {
 namespace {
@@ -181,7 +180,6 @@ Kind nodeKind() {
                    .validate = reads<Node>(validate),
                    .validateUpdate = compares<Node>(validateUpdate),
                    .validateStatusUpdate = compares<Node>(validateStatusUpdate),
-                   .warnings = unsupportedWarnings,
                    .fieldLabels = {{"spec.unschedulable", reads<Node>(unschedulable)}}},
   };
 }

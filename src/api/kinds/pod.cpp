@@ -2,7 +2,6 @@
 #include "api/kinds/pod_parts.hpp"
 #include "api/kinds/rows.hpp"
 #include "api/pod_resources.hpp"
-#include "api/support.hpp"
 
 namespace podlab::api {
 namespace {
@@ -49,7 +48,6 @@ Kind podKind() {
                    .validate = reads<Pod>(validatePod),
                    .validateUpdate = compares<Pod>(validatePodUpdate),
                    .validateStatusUpdate = compares<Pod>(validatePodStatusUpdate),
-                   .warnings = unsupportedWarnings,
                    .fieldLabels =
                        {label("spec.nodeName",
                               [](const Pod& pod) { return pod.spec().nodename(); }),
