@@ -176,6 +176,8 @@ std::vector<Mount> PodWorker::mounts(const corev1::Container& spec) const {
   for (const char* file : {"hosts", "hostname", "resolv.conf"})
     add(folder_.etc(file), std::string("/etc/") + file);
   if (!volumes_.sharedMemory.empty()) add(volumes_.sharedMemory, "/dev/shm");
+  // A folder goes before what is mounted inside it.
+  std::ranges::sort(mounts, {}, &Mount::destination);
   return mounts;
 }
 

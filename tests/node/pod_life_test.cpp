@@ -293,6 +293,7 @@ TEST_F(PodLifeTest, RefusesWhatItCannotDo) {
   EXPECT_THAT(container("web").state().waiting().message(),
               HasSubstr("spec.containers[0].lifecycle"));
   EXPECT_THAT(eventMessage("Failed"), HasSubstr("lifecycle"));
+  EXPECT_LE(eventCount("Failed"), 2);
   EXPECT_EQ(runtime_.starts(), 0U);
   remove("web");
   EXPECT_FALSE(exists("web"));
@@ -339,6 +340,68 @@ TEST_F(PodLifeTest, HostNetworkUsesTheNodesAddress) {
   EXPECT_TRUE(runtime_.running(uid + "_main_0")->namespaces.network.empty());
   EXPECT_EQ(dataplane_.sandboxes().at(uid).hostname, "node-1");
   EXPECT_TRUE(dataplane_.sandboxes().at(uid).addresses.empty());
+}
+
+std::map<std::string, std::string> mountsOf(const ContainerSpec& spec) {
+  std::map<std::string, std::string> mounts;
+  for (const auto& mount : spec.mounts) {
+    auto [known, first] =
+        mounts.emplace(mount.destination, mount.source + (mount.readOnly ? " ro" : ""));
+    EXPECT_TRUE(first) << mount.destination << " is mounted twice";
+  }
+  return mounts;
+}
+
+TEST_F(PodLifeTest, MountsVolumesAndThePodsFiles) {
+  boot();
+  auto pod = makePod("web", {"a", "b"});
+  pod.mutable_spec()->add_volumes()->set_name("data");
+  pod.mutable_spec()->add_volumes()->set_name("memory");
+  pod.mutable_spec()->mutable_volumes(1)->mutable_volumesource()->mutable_emptydir()->set_medium(
+      "Memory");
+  const auto mount = [&](int container, const char* volume, const char* path, bool readOnly) {
+    auto& added = *pod.mutable_spec()->mutable_containers(container)->add_volumemounts();
+    added.set_name(volume);
+    added.set_mountpath(path);
+    added.set_readonly(readOnly);
+  };
+  mount(0, "data", "/data", false);
+  mount(0, "memory", "/dev/shm", false);
+  mount(1, "data", "/srv", true);
+  mount(1, "data", "/etc/hosts", false);
+  auto uid = add(pod);
+  const std::string volumes = "simulated/" + uid + "/";
+  const std::string etc = "/state/pods/" + uid + "/etc/";
+  // What the pod mounts itself goes before what it is given.
+  EXPECT_EQ(mountsOf(*runtime_.running(uid + "_a_0")),
+            (std::map<std::string, std::string>{{"/data", volumes + "data"},
+                                                {"/dev/shm", volumes + "memory"},
+                                                {"/etc/hosts", etc + "hosts"},
+                                                {"/etc/hostname", etc + "hostname"},
+                                                {"/etc/resolv.conf", etc + "resolv.conf"}}));
+  EXPECT_EQ(mountsOf(*runtime_.running(uid + "_b_0")),
+            (std::map<std::string, std::string>{{"/srv", volumes + "data ro"},
+                                                {"/dev/shm", volumes + "shm"},
+                                                {"/etc/hosts", volumes + "data"},
+                                                {"/etc/hostname", etc + "hostname"},
+                                                {"/etc/resolv.conf", etc + "resolv.conf"}}));
+}
+
+TEST_F(PodLifeTest, MountsAFolderBeforeWhatIsInsideIt) {
+  boot();
+  auto pod = makePod("web");
+  pod.mutable_spec()->add_volumes()->set_name("data");
+  for (const char* path : {"/data/inner/deep", "/data", "/data/inner"}) {
+    auto& added = *pod.mutable_spec()->mutable_containers(0)->add_volumemounts();
+    added.set_name("data");
+    added.set_mountpath(path);
+  }
+  auto uid = add(pod);
+  std::vector<std::string> order;
+  for (const auto& mount : runtime_.running(uid + "_main_0")->mounts) {
+    if (mount.destination.starts_with("/data")) order.push_back(mount.destination);
+  }
+  EXPECT_THAT(order, ElementsAre("/data", "/data/inner", "/data/inner/deep"));
 }
 
 TEST_F(PodLifeTest, SharesProcesses) {
