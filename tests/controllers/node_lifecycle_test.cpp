@@ -47,6 +47,43 @@ TEST_F(NodeLifecycleTest, ASilentNodeBecomesUnknownAfterItsGraceAndComesBack) {
   EXPECT_FALSE(get<corev1::Pod>("web")->metadata().has_deletiontimestamp());
 }
 
+TEST_F(NodeLifecycleTest, ANodeThatNeverReportedIsUnknownToo) {
+  startManager();
+  corev1::Node silent;
+  silent.mutable_metadata()->set_name("n1");
+  auto& starting = *silent.mutable_spec()->add_taints();
+  starting.set_key(kNotReady);
+  starting.set_effect("NoSchedule");
+  ASSERT_TRUE(create(silent).ok());
+  pass(seconds(39));
+  EXPECT_EQ(ready("n1"), "");
+  EXPECT_THAT(taints("n1"), UnorderedElementsAre(std::string(kNotReady) + ":NoSchedule"));
+  pass(seconds(2));
+  EXPECT_EQ(ready("n1"), "Unknown");
+  const auto node = get<corev1::Node>("n1");
+  EXPECT_EQ(api::findCondition(node->status(), "Ready")->reason(), "NodeStatusNeverUpdated");
+  EXPECT_THAT(taints("n1"), UnorderedElementsAre(std::string(kUnreachable) + ":NoSchedule",
+                                                 std::string(kUnreachable) + ":NoExecute"));
+}
+
+TEST_F(NodeLifecycleTest, AReportOfStatusIsASignOfLifeWithoutALease) {
+  startManager();
+  addNode("n1");
+  alive_.clear();
+  for (int i = 0; i < 6; ++i) {
+    pass(seconds(30));
+    // The agent's report: the same status, another heartbeat.
+    auto node = get<corev1::Node>("n1");
+    for (auto& condition : *node->mutable_status()->mutable_conditions()) {
+      *condition.mutable_lastheartbeattime() = api::toTime(clock_.wallNow());
+    }
+    ASSERT_TRUE(update(*node, "status").ok());
+    EXPECT_EQ(ready("n1"), "True") << i;
+  }
+  pass(seconds(41));
+  EXPECT_EQ(ready("n1"), "Unknown");
+}
+
 TEST_F(NodeLifecycleTest, TaintsFollowTheConditionsAndTheSpec) {
   startManager();
   addNode("n1");
