@@ -111,14 +111,15 @@ std::string tables(const std::vector<Command>& commands) {
   return at + "  esac\n}\n" + values + "    *) ;;\n  esac\n}\n";
 }
 
-constexpr const char* kBash = R"(_podlab() {
-  local at=podlab subs flags valued types values word list rest=0 i
-  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+/// From the words before the current one, and the current one itself, the `list` to choose from.
+constexpr const char* kChoose = R"(_podlab_choose() {
+  local at=podlab word rest=0 skip=0
   _podlab_at "$at"
-  for ((i = 1; i < COMP_CWORD; i++)); do
-    word=${COMP_WORDS[i]}
-    if [[ " $valued " == *" $word "* ]]; then
-      ((i++))
+  for word in "$@"; do
+    if [[ $skip == 1 || -z $word ]]; then
+      skip=0
+    elif [[ " $valued " == *" $word "* ]]; then
+      skip=1
     elif [[ " $subs " == *" $word "* ]]; then
       at="$at $word"
       _podlab_at "$at"
@@ -126,8 +127,8 @@ constexpr const char* kBash = R"(_podlab() {
       rest=1
     fi
   done
-  if [[ " $valued " == *" $before "* ]]; then
-    _podlab_values "$at" "$before"
+  if [[ $skip == 1 ]]; then
+    _podlab_values "$at" "$word"
     list=$values
   elif [[ $current == -* ]]; then
     list=$flags
@@ -136,36 +137,20 @@ constexpr const char* kBash = R"(_podlab() {
   elif [[ $rest == 0 ]]; then
     list=$types
   fi
+}
+)";
+
+constexpr const char* kBash = R"(_podlab() {
+  local subs flags valued types values list current=${COMP_WORDS[COMP_CWORD]}
+  _podlab_choose "${COMP_WORDS[@]:1:COMP_CWORD-1}"
   COMPREPLY=($(compgen -W "$list" -- "$current"))
 }
 complete -o default -F _podlab podlab
 )";
 
 constexpr const char* kZsh = R"(_podlab() {
-  local at=podlab subs flags valued types values word list rest=0 i
-  local before=${words[CURRENT - 1]}
-  _podlab_at "$at"
-  for ((i = 2; i < CURRENT; i++)); do
-    word=${words[i]}
-    if [[ " $valued " == *" $word "* ]]; then
-      ((i++))
-    elif [[ " $subs " == *" $word "* ]]; then
-      at="$at $word"
-      _podlab_at "$at"
-    elif [[ $word != -* ]]; then
-      rest=1
-    fi
-  done
-  if [[ " $valued " == *" $before "* ]]; then
-    _podlab_values "$at" "$before"
-    list=$values
-  elif [[ ${words[CURRENT]} == -* ]]; then
-    list=$flags
-  elif [[ -n $subs ]]; then
-    list=$subs
-  elif [[ $rest == 0 ]]; then
-    list=$types
-  fi
+  local subs flags valued types values list current=${words[CURRENT]}
+  _podlab_choose "${(@)words[2,CURRENT-1]}"
   if [[ -n $list ]]; then
     compadd -- ${=list}
   else
@@ -230,8 +215,8 @@ std::string completionScript(const CLI::App& app, const std::string& shell) {
   std::vector<Command> commands;
   collect(app, {}, commands);
   if (shell == "fish") return fishScript(commands);
-  if (shell == "zsh") return "#compdef podlab\n" + tables(commands) + kZsh;
-  return "# bash completion of podlab\n" + tables(commands) + kBash;
+  if (shell == "zsh") return "#compdef podlab\n" + tables(commands) + kChoose + kZsh;
+  return "# bash completion of podlab\n" + tables(commands) + kChoose + kBash;
 }
 
 void addCompletionCommand(CLI::App& app, Context& context) {

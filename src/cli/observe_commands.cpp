@@ -99,26 +99,14 @@ Co<void> waitInto(Session& session, const Goal& goal, api::ResourceId id, Status
 Co<int> wait(Session& session, const WaitOptions& options, Goal goal, Duration timeout,
              std::vector<api::ResourceId> ids) {
   const MonoTime deadline = session.clock.now() + timeout;
-  std::vector<api::ResourceId> named;
-  for (const auto& id : ids) {
-    if (!id.name.empty()) {
-      named.push_back(id);
-      continue;
-    }
-    api::ListOptions list;
-    list.labelSelector = options.selection.labels;
-    list.fieldSelector = options.selection.fields;
-    auto found = co_await session.api.list(id, list);
-    if (!found) co_return fail(found.status());
-    for (const auto& object : found->items)
-      named.push_back({id.kind, api::meta(*object).namespace_(), api::meta(*object).name(), ""});
-  }
-  if (named.empty()) {
+  auto named = co_await nameObjects(session, options.selection, std::move(ids));
+  if (!named) co_return fail(named.status());
+  if (named->empty()) {
     if (goal.deleted) co_return kDone;
     co_return fail(Status(Code::kNotFound, "no matching resources found"));
   }
   int code = kDone;
-  for (const auto& id : named) {
+  for (const auto& id : *named) {
     Status status;
     if (!co_await withDeadline(session.clock, deadline, waitInto(session, goal, id, status))) {
       status = Status(Code::kTimeout,

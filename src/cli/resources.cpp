@@ -100,6 +100,25 @@ Result<std::vector<api::ResourceId>> resolveArguments(const Selection& selection
   return ids;
 }
 
+Co<Result<std::vector<api::ResourceId>>> nameObjects(Session& session, const Selection& selection,
+                                                     std::vector<api::ResourceId> ids) {
+  std::vector<api::ResourceId> named;
+  for (auto& id : ids) {
+    if (!id.name.empty()) {
+      named.push_back(std::move(id));
+      continue;
+    }
+    api::ListOptions options;
+    options.labelSelector = selection.labels;
+    options.fieldSelector = selection.fields;
+    auto found = co_await session.api.list(id, options);
+    if (!found) co_return found.status();
+    for (const auto& object : found->items)
+      named.push_back({id.kind, api::meta(*object).namespace_(), api::meta(*object).name(), ""});
+  }
+  co_return named;
+}
+
 Result<api::ResourceId> resolvePod(const std::string& argument, const std::string& ns) {
   const auto slash = argument.find('/');
   const auto* pods = &api::kindFor<corev1::Pod>();

@@ -26,6 +26,9 @@ void addSelectorFlags(CLI::App& command, Selection& selection);
 /// What the arguments name: objects, or collections (with an empty name). kBadRequest in kubectl's
 /// words.
 Result<std::vector<api::ResourceId>> resolveArguments(const Selection& selection);
+/// The same with each collection replaced by the objects of it that the selectors choose.
+Co<Result<std::vector<api::ResourceId>>> nameObjects(Session& session, const Selection& selection,
+                                                     std::vector<api::ResourceId> ids);
 /// The named pod: "web" or "pod/web".
 Result<api::ResourceId> resolvePod(const std::string& argument, const std::string& ns);
 

@@ -151,24 +151,12 @@ Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid) 
 }
 
 Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::ResourceId> ids) {
-  std::vector<api::ResourceId> named;
-  for (const auto& id : ids) {
-    if (!id.name.empty()) {
-      named.push_back(id);
-      continue;
-    }
-    api::ListOptions list;
-    list.labelSelector = flags.selection.labels;
-    list.fieldSelector = flags.selection.fields;
-    auto found = co_await session.api.list(id, list);
-    if (!found) co_return fail(found.status());
-    for (const auto& object : found->items)
-      named.push_back({id.kind, api::meta(*object).namespace_(), api::meta(*object).name(), ""});
-  }
-  if (named.empty()) std::fputs("No resources found\n", stderr);
+  auto named = co_await nameObjects(session, flags.selection, std::move(ids));
+  if (!named) co_return fail(named.status());
+  if (named->empty()) std::fputs("No resources found\n", stderr);
   int code = kDone;
   std::vector<std::pair<api::ResourceId, std::string>> leaving;
-  for (const auto& id : named) {
+  for (const auto& id : *named) {
     api::DeleteOptions options;
     options.set_propagationpolicy("Background");
     if (flags.force) options.set_graceperiodseconds(0);
