@@ -53,8 +53,8 @@ class ApiService::BoundApi final : public api::Api {
                                       api::WriteOptions options) override {
     api::ResourceId named = id;
     if (named.name.empty() && object) named.name = api::meta(*object).name();
-    Attributes attributes{"create", std::move(named), "", nullptr, object};
-    if (Status denied = check(std::move(attributes)); !denied) co_return denied;
+    const Attributes attributes{"create", std::move(named), "", nullptr, object};
+    if (Status denied = check(attributes); !denied) co_return denied;
     co_return co_await registry_.create(std::move(id), std::move(object), std::move(options));
   }
 
@@ -91,7 +91,8 @@ class ApiService::BoundApi final : public api::Api {
   const User user_;
 };
 
-ApiService::ApiService(store::Store& store, Clock& clock, Rng& rng, asio::any_io_executor executor)
+ApiService::ApiService(store::Store& store, Clock& clock, Rng& rng,
+                       const asio::any_io_executor& executor)
     : state_(std::make_unique<State>(store, clock, rng, executor)) {}
 
 ApiService::~ApiService() = default;

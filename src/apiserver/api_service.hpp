@@ -17,7 +17,7 @@ namespace podlab::apiserver {
 /// removed an hour after they last happened.
 class ApiService {
  public:
-  ApiService(store::Store& store, Clock& clock, Rng& rng, asio::any_io_executor executor);
+  ApiService(store::Store& store, Clock& clock, Rng& rng, const asio::any_io_executor& executor);
   ~ApiService();
 
   /// Reads the store and makes the namespaces that every cluster has (default, kube-system,

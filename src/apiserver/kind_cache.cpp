@@ -63,7 +63,7 @@ class KindCache::CacheWatch final : public api::Watch {
   Co<Result<api::WatchEvent>> next() override {
     auto watcher = watcher_;
     while (watcher->queue.empty()) {
-      if (watcher->end) co_return *watcher->end;
+      if (const auto& end = watcher->end) co_return *end;
       co_await watcher->ready.wait();
     }
     api::WatchEvent event = std::move(watcher->queue.front());
@@ -148,10 +148,11 @@ void KindCache::unsubscribe(const std::shared_ptr<Watcher>& watcher) {
   auto& list = listOf(watcher->filter);
   std::erase(list, watcher);
   if (!list.empty()) return;
-  if (watcher->filter.name) {
-    watchersByName_.erase(*watcher->filter.name);
-  } else if (&list != &watchers_) {
-    watchersByNode_.erase(*watcher->filter.nodeName);
+  if (&list == &watchers_) return;
+  if (const auto& name = watcher->filter.name) {
+    watchersByName_.erase(*name);
+  } else if (const auto& node = watcher->filter.nodeName) {
+    watchersByNode_.erase(*node);
   }
 }
 

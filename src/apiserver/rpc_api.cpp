@@ -57,7 +57,9 @@ Status fill(rpc::ApiResponse& response, const Result<api::ListResult>& result) {
   for (const auto& item : result->items) item->SerializeToString(response.add_items());
   response.set_resourceversion(result->resourceVersion);
   response.set_continue_(result->continueToken);
-  if (result->remainingItemCount) response.set_remainingitemcount(*result->remainingItemCount);
+  if (const auto& remaining = result->remainingItemCount) {
+    response.set_remainingitemcount(*remaining);
+  }
   return {};
 }
 

@@ -44,9 +44,9 @@ struct Informer::State : std::enable_shared_from_this<State> {
   Co<Status> follow();
   Duration backOff();
 
-  void upsert(api::ObjectPtr object);
+  void upsert(const api::ObjectPtr& object);
   void erase(const std::string& key, const api::ObjectPtr& last);
-  void replaceAll(std::vector<api::ObjectPtr> objects);
+  void replaceAll(const std::vector<api::ObjectPtr>& objects);
   void deliver(const api::WatchEvent& event);
   void stop();
 };
@@ -58,7 +58,7 @@ void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) 
   }
 }
 
-void Informer::State::upsert(api::ObjectPtr object) {
+void Informer::State::upsert(const api::ObjectPtr& object) {
   std::string key = api::keyOf(*object);
   api::ObjectPtr before;
   if (auto it = cache.find(key); it != cache.end()) {
@@ -79,11 +79,11 @@ void Informer::State::upsert(api::ObjectPtr object) {
   }
 }
 
-void Informer::State::replaceAll(std::vector<api::ObjectPtr> objects) {
+void Informer::State::replaceAll(const std::vector<api::ObjectPtr>& objects) {
   Cache gone = cache;
   for (const auto& object : objects) gone.erase(api::keyOf(*object));
   for (const auto& [key, last] : gone) erase(key, last);
-  for (auto& object : objects) upsert(std::move(object));
+  for (const auto& object : objects) upsert(object);
 }
 
 void Informer::State::deliver(const api::WatchEvent& event) {
@@ -118,7 +118,7 @@ Co<Status> Informer::State::relist() {
     options.continueToken = page->continueToken;
     if (!options.continueToken.empty()) continue;
     if (stopped) co_return Status();
-    replaceAll(std::move(objects));
+    replaceAll(objects);
     version = page->resourceVersion;
     synced = true;
     syncChanged.notifyAll();

@@ -59,7 +59,8 @@ struct ControllerManager::State {
 };
 
 ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
-                                     asio::any_io_executor executor, ManagerOptions options)
+                                     const asio::any_io_executor& executor,
+                                     const ManagerOptions& options)
     : state_(std::make_unique<State>(api, clock, rng, executor, options)) {}
 
 ControllerManager::~ControllerManager() = default;

@@ -21,8 +21,8 @@ struct ManagerOptions {
 class ControllerManager {
  public:
   /// `api` may do anything; the references outlive stop().
-  ControllerManager(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor,
-                    ManagerOptions options);
+  ControllerManager(api::Api& api, Clock& clock, Rng& rng, const asio::any_io_executor& executor,
+                    const ManagerOptions& options);
   ~ControllerManager();
 
   void start();

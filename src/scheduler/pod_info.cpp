@@ -55,7 +55,9 @@ Resources& Resources::operator-=(const Resources& other) {
   cpuMilli -= other.cpuMilli;
   memoryBytes -= other.memoryBytes;
   for (const auto& [name, amount] : other.others) {
-    if ((others[name] -= amount) == 0) others.erase(name);
+    auto& left = others[name];
+    left -= amount;
+    if (left == 0) others.erase(name);
   }
   return *this;
 }
