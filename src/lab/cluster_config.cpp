@@ -72,6 +72,11 @@ void checkNodePrefix(int prefix, int bits, const net::Cidr& range, const std::st
 
 void checkNode(const config::v1alpha1::Node& node, const std::string& path,
                std::vector<Cause>& causes) {
+  if (node.has_count()) {
+    causes.push_back(invalid(path + ".count", std::to_string(node.count()),
+                             "must be at least 1; leave the group out for no nodes"));
+    return;
+  }
   for (const auto& why : api::faultsOfDns1123Label(node.name()))
     causes.push_back(invalid(path + ".name", node.name(), why));
   const auto checkQuantity = [&](const char* field, const std::string& text) {
@@ -150,6 +155,8 @@ void applyClusterDefaults(Cluster& cluster) {
     const std::string prefix = group.has_name() ? group.name() : "node";
     const bool single = group.has_name() && !group.has_count();
     const int count = std::min(group.has_count() ? group.count() : 1, kMaxNodes + 1);
+    // Left as it is, for validateCluster() to name.
+    if (count < 1) *nodes.Add() = group;
     for (int i = 0; i < count; ++i) {
       auto* node = nodes.Add();
       *node = group;

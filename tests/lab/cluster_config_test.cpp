@@ -1,0 +1,198 @@
+#include "lab/cluster_config.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "tests/param_name.hpp"
+
+namespace podlab::lab {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const std::string kHead = "apiVersion: podlab.io/v1alpha1\nkind: Cluster\n";
+
+Cluster clusterOf(const std::string& yaml) {
+  auto parsed = parseCluster(kHead + yaml);
+  EXPECT_TRUE(parsed.ok()) << parsed.status().toString();
+  Cluster cluster = std::move(parsed).valueOr({});
+  applyClusterDefaults(cluster);
+  return cluster;
+}
+
+std::vector<std::string> namesOf(const Cluster& cluster) {
+  std::vector<std::string> names;
+  for (const auto& node : cluster.nodes()) names.push_back(node.name());
+  return names;
+}
+
+TEST(ClusterConfig, DefaultsAreThreeNodesOfIpv4OverVxlan) {
+  const Cluster cluster = clusterOf("");
+  EXPECT_EQ(cluster.name(), "default");
+  EXPECT_THAT(namesOf(cluster), ElementsAre("node1", "node2", "node3"));
+  const auto& network = cluster.networking();
+  EXPECT_EQ(network.ipfamily(), "ipv4");
+  EXPECT_THAT(network.podcidrs(), ElementsAre("10.244.0.0/16"));
+  EXPECT_THAT(network.underlaycidrs(), ElementsAre("172.29.0.0/16"));
+  EXPECT_EQ(network.nodeprefixipv4(), 24);
+  EXPECT_EQ(network.backend(), "vxlan");
+  EXPECT_EQ(network.vxlanid(), 1);
+  EXPECT_EQ(network.vxlanport(), 8472);
+  EXPECT_EQ(network.mtu(), 1500);
+  EXPECT_EQ(cluster.images().missing(), "error");
+  EXPECT_THAT(validateCluster(cluster, {}), IsEmpty());
+}
+
+TEST(ClusterConfig, FamiliesDecideTheDefaultRanges) {
+  const Cluster six = clusterOf("networking: {ipFamily: ipv6}");
+  EXPECT_THAT(six.networking().podcidrs(), ElementsAre("fd00:10:244::/48"));
+  EXPECT_THAT(validateCluster(six, {}), IsEmpty());
+  const Cluster dual = clusterOf("networking: {ipFamily: dual}");
+  EXPECT_THAT(dual.networking().podcidrs(), ElementsAre("10.244.0.0/16", "fd00:10:244::/48"));
+  EXPECT_THAT(dual.networking().underlaycidrs(), ElementsAre("172.29.0.0/16", "fd00:172:29::/64"));
+  EXPECT_THAT(validateCluster(dual, {}), IsEmpty());
+}
+
+TEST(ClusterConfig, CountsBecomeNames) {
+  EXPECT_THAT(namesOf(clusterOf("nodes: [{name: head}, {name: worker, count: 2}]")),
+              ElementsAre("head", "worker1", "worker2"));
+  EXPECT_THAT(namesOf(clusterOf("nodes: [{name: only, count: 1}]")), ElementsAre("only1"));
+  EXPECT_THAT(namesOf(clusterOf("nodes: [{count: 2}, {}]")),
+              ElementsAre("node1", "node2", "node3"));
+}
+
+TEST(ClusterConfig, GroupsShareTheirSettings) {
+  const Cluster cluster =
+      clusterOf("nodes: [{name: w, count: 2, cpu: '2', labels: {zone: a}, maxPods: 9}]");
+  for (const auto& node : cluster.nodes()) {
+    EXPECT_EQ(node.cpu().string(), "2");
+    EXPECT_EQ(node.labels().at("zone"), "a");
+    EXPECT_EQ(node.maxpods(), 9);
+    EXPECT_FALSE(node.has_count());
+  }
+}
+
+TEST(ClusterConfig, DefaultingTwiceChangesNothing) {
+  const Cluster once = clusterOf("nodes: [{name: worker, count: 2}]");
+  Cluster twice = once;
+  applyClusterDefaults(twice);
+  EXPECT_EQ(formatCluster(once), formatCluster(twice));
+}
+
+TEST(ClusterConfig, FormattedTextParsesToTheSame) {
+  const Cluster cluster = clusterOf(
+      "name: x\nnodes: [{name: 'n', count: 2, memory: 1Gi, taints: [{key: k, effect: "
+      "NoSchedule}]}]\n"
+      "networking: {ipFamily: dual, backend: host-gw}");
+  const auto again = parseCluster(formatCluster(cluster));
+  ASSERT_TRUE(again.ok()) << again.status().toString();
+  EXPECT_EQ(again->SerializeAsString(), cluster.SerializeAsString());
+}
+
+struct Fault {
+  const char* yaml;
+  const char* field;
+  const char* message;
+};
+
+class ClusterFaults : public testing::TestWithParam<Fault> {};
+
+TEST_P(ClusterFaults, AreNamed) {
+  const auto causes = validateCluster(clusterOf(GetParam().yaml), {});
+  ASSERT_FALSE(causes.empty()) << GetParam().yaml;
+  EXPECT_EQ(causes.front().field, GetParam().field);
+  EXPECT_THAT(causes.front().message, HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, ClusterFaults,
+    testing::Values(
+        Fault{"name: Bad_Name", "name", "\"Bad_Name\""},
+        Fault{"nodes: [{count: 251}]", "nodes", "at most 250 nodes"},
+        Fault{"nodes: [{name: a}, {count: 0}]", "nodes[1].count", "\"0\": must be at least 1"},
+        Fault{"nodes: [{name: a, count: -1}]", "nodes[0].count", "\"-1\": must be at least 1"},
+        Fault{"nodes: [{name: a.b}]", "nodes[0].name", "\"a.b\""},
+        Fault{"nodes: [{name: a}, {name: a}]", "nodes[1].name", "Duplicate value: \"a\""},
+        Fault{"nodes: [{name: a, cpu: '0'}]", "nodes[0].cpu", "greater than zero"},
+        Fault{"nodes: [{name: a, memory: '-1'}]", "nodes[0].memory", "greater than zero"},
+        Fault{"nodes: [{name: a, maxPods: 0}]", "nodes[0].maxPods", "between 1 and 1000"},
+        Fault{"nodes: [{name: a, maxPods: 1001}]", "nodes[0].maxPods", "between 1 and 1000"},
+        Fault{"nodes: [{name: a, labels: {'-x': b}}]", "nodes[0].labels", "\"-x\""},
+        Fault{"nodes: [{name: a, labels: {x: '-b'}}]", "nodes[0].labels[x]", "\"-b\""},
+        Fault{"nodes: [{name: a, taints: [{key: '', effect: NoSchedule}]}]",
+              "nodes[0].taints[0].key", "Invalid value"},
+        Fault{"nodes: [{name: a, taints: [{key: k, effect: Never}]}]", "nodes[0].taints[0].effect",
+              "supported values: \"NoSchedule\""},
+        Fault{"networking: {ipFamily: ipv5}", "networking.ipFamily",
+              "\"ipv4\", \"ipv6\", \"dual\""},
+        Fault{"networking: {backend: gre}", "networking.backend", "\"vxlan\", \"host-gw\""},
+        Fault{"images: {missing: pull}", "images.missing", "\"error\""},
+        Fault{"networking: {vxlanID: 16777216}", "networking.vxlanID", "16777215"},
+        Fault{"networking: {vxlanID: 0}", "networking.vxlanID", "between 1 and"},
+        Fault{"networking: {vxlanPort: 0}", "networking.vxlanPort", "between 1 and"},
+        Fault{"networking: {mtu: 0}", "networking.mtu", "between 1350 and"},
+        Fault{"networking: {nodePrefixIPv4: 0}", "networking.nodePrefixIPv4",
+              "\"0\": must be longer"},
+        Fault{"networking: {vxlanPort: 65536}", "networking.vxlanPort", "65535"},
+        Fault{"networking: {mtu: 1349}", "networking.mtu", "between 1350 and 65535"},
+        Fault{"networking: {podCIDRs: [10.244.0.1/16]}", "networking.podCIDRs[0]", "10.244.0.0/16"},
+        Fault{"networking: {podCIDRs: [10.1.0.0/16, 10.2.0.0/16]}", "networking.podCIDRs[1]",
+              "a second range of the same IP family"},
+        Fault{"networking: {podCIDRs: ['fd00::/48']}", "networking.podCIDRs",
+              "networking.ipFamily: ipv4"},
+        Fault{"networking: {ipFamily: dual, podCIDRs: [10.1.0.0/16]}", "networking.podCIDRs",
+              "networking.ipFamily: dual"},
+        Fault{"networking: {nodePrefixIPv4: 16}", "networking.nodePrefixIPv4",
+              "longer than the prefix of 10.244.0.0/16"},
+        Fault{"networking: {nodePrefixIPv4: 30}", "networking.nodePrefixIPv4", "at most 29"},
+        Fault{"networking: {podCIDRs: [10.1.0.0/23]}", "networking.nodePrefixIPv4",
+              "has only 2 ranges of this size for 3 nodes"},
+        Fault{"networking: {podCIDRs: [172.29.0.0/16]}", "networking.podCIDRs",
+              "overlaps networking.underlayCIDRs 172.29.0.0/16"},
+        Fault{"networking: {underlayCIDRs: [172.29.0.0/24]}", "networking.underlayCIDRs",
+              "is too small"}),
+    [](const auto& info) { return paramName(info.param.field, info.index); });
+
+TEST(ClusterConfig, OverlapWithTheHostNamesTheClash) {
+  const auto range = net::Cidr::parse("10.244.128.0/24");
+  ASSERT_TRUE(range.ok());
+  const auto causes = validateCluster(clusterOf(""), {{*range, "address of link eth0"}});
+  ASSERT_EQ(causes.size(), 1u);
+  EXPECT_EQ(causes[0].field, "networking.podCIDRs");
+  EXPECT_THAT(causes[0].message, HasSubstr("10.244.128.0/24 of this host (address of link eth0)"));
+}
+
+TEST(ClusterConfig, StrictParsingNamesFields) {
+  EXPECT_THAT(parseCluster(kHead + "nodess: []").status().message(), HasSubstr("nodess"));
+  EXPECT_THAT(parseCluster(kHead + "name: a\nname: b").status().message(), HasSubstr("name"));
+  EXPECT_THAT(parseCluster(kHead + "nodes: [{name: a, memory: lots}]").status().message(),
+              HasSubstr("nodes[0].memory: Invalid value: \"lots\": expected a quantity"));
+  EXPECT_FALSE(parseCluster("apiVersion: v1\nkind: Pod\n").ok());
+  EXPECT_THAT(parseCluster("").status().message(), HasSubstr("exactly one document"));
+  EXPECT_THAT(parseCluster(kHead + "---\n" + kHead).status().message(), HasSubstr("not 2"));
+}
+
+class ExampleFiles : public testing::TestWithParam<const char*> {};
+
+TEST_P(ExampleFiles, AreValid) {
+  const std::string path = std::string(PODLAB_SOURCE_DIR "/configs/") + GetParam();
+  std::ifstream in(path);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  auto cluster = parseCluster(text);
+  ASSERT_TRUE(cluster.ok()) << path << ": " << cluster.status().toString();
+  applyClusterDefaults(*cluster);
+  for (const auto& cause : validateCluster(*cluster, {}))
+    ADD_FAILURE() << path << ": " << cause.field << ": " << cause.message;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, ExampleFiles,
+                         testing::Values("cluster.yaml", "dual-stack.yaml", "host-gw.yaml"),
+                         [](const auto& info) { return paramName(info.param, info.index); });
+
+}  // namespace
+}  // namespace podlab::lab
