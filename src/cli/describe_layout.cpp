@@ -40,11 +40,9 @@ void pad(std::vector<std::vector<std::string>>& lines, std::size_t from, std::si
   }
 }
 
-std::string sourceOf(const corev1::Event& event) {
-  std::string source =
-      event.source().component().empty() ? event.reportingcomponent() : event.source().component();
-  if (!event.source().host().empty()) source += ", " + event.source().host();
-  return source;
+const std::string& sourceOf(const corev1::Event& event) {
+  return event.source().component().empty() ? event.reportingcomponent()
+                                            : event.source().component();
 }
 
 }  // namespace
@@ -83,7 +81,8 @@ void Description::events(Events events, WallTime now) {
   }
   sortEvents(events);
   line(0, {"Events:"});
-  header(1, {"Type", "Reason", "Age", "From", "Message"});
+  line(1, {"Type", "Reason", "Age", "From", "Message"});
+  line(1, {"----", "------", "----", "----", "-------"});
   for (const auto& event : events) {
     line(1, {event->type(), event->reason(), eventAge(*event, now), sourceOf(*event),
              eventMessage(*event)});

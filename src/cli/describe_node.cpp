@@ -75,6 +75,7 @@ void addLease(Description& out, const coordinationv1::Lease* lease) {
 }
 
 void addAmounts(Description& out, const char* title, const api::ResourceMap& amounts) {
+  if (amounts.empty()) return;
   out.line(0, {title});
   for (const auto& [name, amount] : sorted(amounts)) out.field(1, name, amount.string());
 }
@@ -125,9 +126,10 @@ std::string describeNode(const corev1::Node& node, const Pods& pods,
     out.header(1,
                {"Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message"});
     for (const auto& condition : status.conditions()) {
-      out.line(
-          1, {condition.type(), condition.status(), formatDate(condition.lastheartbeattime()),
-              formatDate(condition.lasttransitiontime()), condition.reason(), condition.message()});
+      out.line(1, {condition.type() + " ", condition.status() + " ",
+                   formatDate(condition.lastheartbeattime()) + " ",
+                   formatDate(condition.lasttransitiontime()) + " ", condition.reason() + " ",
+                   condition.message()});
     }
   }
   out.line(0, {"Addresses:"});

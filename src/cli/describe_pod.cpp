@@ -1,4 +1,8 @@
+#include <algorithm>
+
+#include "api/age.hpp"
 #include "api/api.hpp"
+#include "api/conditions.hpp"
 #include "api/pod_resources.hpp"
 #include "api/times.hpp"
 #include "cli/describe_object.hpp"
@@ -22,7 +26,6 @@ void addState(Description& out, const std::string& title, const corev1::Containe
   } else if (state.has_waiting()) {
     out.field(2, title, "Waiting");
     if (!state.waiting().reason().empty()) out.field(3, "Reason", state.waiting().reason());
-    if (!state.waiting().message().empty()) out.field(3, "Message", state.waiting().message());
   } else if (state.has_terminated()) {
     const auto& end = state.terminated();
     out.field(2, title, "Terminated");
@@ -84,7 +87,24 @@ void addResources(Description& out, const char* title, const api::ResourceMap& r
   for (const auto& [name, amount] : sorted(resources)) out.field(3, name, amount.string());
 }
 
-void addEnvironment(Description& out, const corev1::Container& container) {
+/// What the downward API's field holds as far as it stands in the metadata; like kubectl, "" for
+/// the fields of spec and status.
+std::string fieldValue(const metav1::ObjectMeta& meta, std::string_view path) {
+  const auto valueOf = [&](std::string_view prefix, const auto& values) -> std::string {
+    if (!path.starts_with(prefix) || !path.ends_with("']")) return "";
+    const auto at =
+        values.find(std::string(path.substr(prefix.size(), path.size() - prefix.size() - 2)));
+    return at == values.end() ? "" : at->second;
+  };
+  if (path == "metadata.name") return meta.name();
+  if (path == "metadata.namespace") return meta.namespace_();
+  if (path == "metadata.uid") return meta.uid();
+  const std::string label = valueOf("metadata.labels['", meta.labels());
+  return label.empty() ? valueOf("metadata.annotations['", meta.annotations()) : label;
+}
+
+void addEnvironment(Description& out, const metav1::ObjectMeta& meta,
+                    const corev1::Container& container) {
   if (!container.envfrom().empty()) {
     out.line(2, {"Environment Variables from:"});
     for (const auto& source : container.envfrom()) {
@@ -112,7 +132,8 @@ void addEnvironment(Description& out, const corev1::Container& container) {
     };
     if (from.has_fieldref()) {
       out.field(3, variable.name(),
-                " (" + from.fieldref().apiversion() + ":" + from.fieldref().fieldpath() + ")");
+                fieldValue(meta, from.fieldref().fieldpath()) + " (" +
+                    from.fieldref().apiversion() + ":" + from.fieldref().fieldpath() + ")");
     } else if (from.has_resourcefieldref()) {
       out.field(3, variable.name(), " (" + from.resourcefieldref().resource() + ")");
     } else if (from.has_configmapkeyref()) {
@@ -131,15 +152,19 @@ void addMounts(Description& out, const corev1::Container& container) {
     return;
   }
   out.line(2, {"Mounts:"});
-  for (const auto& mount : container.volumemounts()) {
+  std::vector<corev1::VolumeMount> mounts(container.volumemounts().begin(),
+                                          container.volumemounts().end());
+  std::sort(mounts.begin(), mounts.end(),
+            [](const auto& a, const auto& b) { return a.mountpath() < b.mountpath(); });
+  for (const auto& mount : mounts) {
     std::string flags = mount.readonly() ? "ro" : "rw";
     if (!mount.subpath().empty()) flags += ",path=\"" + mount.subpath() + "\"";
     out.line(3, {mount.mountpath() + " from " + mount.name() + " (" + flags + ")"});
   }
 }
 
-void addContainer(Description& out, const corev1::Container& container,
-                  const corev1::ContainerStatus* status) {
+void addContainer(Description& out, const metav1::ObjectMeta& meta,
+                  const corev1::Container& container, const corev1::ContainerStatus* status) {
   out.line(1, {container.name() + ":"});
   if (status) out.field(2, "Container ID", status->containerid());
   out.field(2, "Image", container.image());
@@ -148,10 +173,10 @@ void addContainer(Description& out, const corev1::Container& container,
   for (const auto& port : container.ports()) {
     const auto add = [&](std::string& list, std::int32_t number) {
       list += (list.empty() ? "" : ", ") + std::to_string(number) + "/" + port.protocol();
+      if (!port.name().empty()) list += " (" + port.name() + ")";
     };
     add(ports, port.containerport());
     add(hostPorts, port.hostport());
-    if (!port.name().empty()) ports += " (" + port.name() + ")";
   }
   const bool several = container.ports_size() > 1;
   out.field(2, several ? "Ports" : "Port", orNone(ports));
@@ -170,11 +195,11 @@ void addContainer(Description& out, const corev1::Container& container,
   if (container.has_readinessprobe())
     out.field(2, "Readiness", probeText(container.readinessprobe()));
   if (container.has_startupprobe()) out.field(2, "Startup", probeText(container.startupprobe()));
-  addEnvironment(out, container);
+  addEnvironment(out, meta, container);
   addMounts(out, container);
 }
 
-void addContainers(Description& out, const char* title,
+void addContainers(Description& out, const metav1::ObjectMeta& meta, const char* title,
                    const google::protobuf::RepeatedPtrField<corev1::Container>& containers,
                    const google::protobuf::RepeatedPtrField<corev1::ContainerStatus>& statuses) {
   if (containers.empty()) return;
@@ -184,7 +209,7 @@ void addContainers(Description& out, const char* title,
     for (const auto& status : statuses) {
       if (status.name() == container.name()) found = &status;
     }
-    addContainer(out, container, found);
+    addContainer(out, meta, container, found);
   }
 }
 
@@ -234,7 +259,7 @@ void addIdentity(Description& out, const corev1::Pod& pod, WallTime now) {
   const auto& status = pod.status();
   out.field(0, "Name", pod.metadata().name());
   out.field(0, "Namespace", pod.metadata().namespace_());
-  out.field(0, "Priority", std::to_string(spec.priority()));
+  if (spec.has_priority()) out.field(0, "Priority", std::to_string(spec.priority()));
   if (!spec.priorityclassname().empty())
     out.field(0, "Priority Class Name", spec.priorityclassname());
   if (!spec.serviceaccountname().empty())
@@ -244,13 +269,11 @@ void addIdentity(Description& out, const corev1::Pod& pod, WallTime now) {
   if (api::isSet(status.starttime())) out.field(0, "Start Time", formatDate(status.starttime()));
   out.pairs(0, "Labels", pod.metadata().labels());
   out.pairs(0, "Annotations", pod.metadata().annotations());
-  if (api::isSet(pod.metadata().deletiontimestamp())) {
+  if (api::isSet(pod.metadata().deletiontimestamp()) && !api::isFinished(pod)) {
     const auto since = now - api::toWallTime(pod.metadata().deletiontimestamp());
-    out.field(0, "Status",
-              since < Duration(0)
-                  ? "Terminating"
-                  : "Terminating (lasts " +
-                        formatDuration(std::chrono::floor<std::chrono::seconds>(since)) + ")");
+    out.field(
+        0, "Status",
+        since < Duration(0) ? "Terminating" : "Terminating (lasts " + api::formatAge(since) + ")");
     out.field(0, "Termination Grace Period",
               std::to_string(pod.metadata().deletiongraceperiodseconds()) + "s");
   } else {
@@ -277,13 +300,14 @@ std::string describePod(const corev1::Pod& pod, const Events& events, WallTime n
   const auto& status = pod.status();
   Description out;
   addIdentity(out, pod, now);
-  addContainers(out, "Init Containers:", spec.initcontainers(), status.initcontainerstatuses());
-  addContainers(out, "Containers:", spec.containers(), status.containerstatuses());
+  addContainers(out, pod.metadata(), "Init Containers:", spec.initcontainers(),
+                status.initcontainerstatuses());
+  addContainers(out, pod.metadata(), "Containers:", spec.containers(), status.containerstatuses());
   if (!status.conditions().empty()) {
     out.line(0, {"Conditions:"});
     out.line(1, {"Type", "Status"});
     for (const auto& condition : status.conditions())
-      out.line(1, {condition.type(), condition.status()});
+      out.line(1, {condition.type() + " ", condition.status()});
   }
   if (spec.volumes().empty()) {
     out.field(0, "Volumes", "<none>");

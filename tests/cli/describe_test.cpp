@@ -1,0 +1,192 @@
+#include <google/protobuf/text_format.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "cli/describe_object.hpp"
+#include "common/time.hpp"
+
+namespace podlab::cli {
+namespace {
+
+const WallTime kNow = *parseTime("2026-01-02T03:04:05Z");
+
+template <typename T>
+T fromText(const std::string& text) {
+  T message;
+  EXPECT_TRUE(google::protobuf::TextFormat::MergeFromString(text, &message)) << text;
+  return message;
+}
+
+/// A protobuf Time, `seconds` before kNow.
+std::string ago(int seconds) {
+  return "seconds: " + std::to_string(kNow.time_since_epoch() / std::chrono::seconds(1) - seconds);
+}
+
+Events oneEvent() {
+  return {std::make_shared<corev1::Event>(fromText<corev1::Event>(
+      "metadata { name: 'e' } type: 'Normal' reason: 'Started' message: 'Started it\\n' count: 3 "
+      "source { component: 'podlab' host: 'node1' } firstTimestamp { " +
+      ago(120) + " } lastTimestamp { " + ago(5) + " }"))};
+}
+
+/// Compares with tests/cli/golden/NAME.
+void expectGolden(const std::string& text, const std::string& name) {
+  std::ifstream in(PODLAB_SOURCE_DIR "/tests/cli/golden/" + name);
+  const std::string golden(std::istreambuf_iterator<char>(in), {});
+  EXPECT_EQ(text, golden) << name;
+}
+
+TEST(Describe, Pod) {
+  const auto pod = fromText<corev1::Pod>(R"(
+      metadata { name: "web" namespace: "demo"
+        labels { key: "app" value: "web" } labels { key: "tier" value: "front" } }
+      spec {
+        nodeName: "node1" priority: 0
+        nodeSelector { key: "disk" value: "ssd" }
+        tolerations { key: "dedicated" operator: "Equal" value: "web" effect: "NoSchedule" }
+        tolerations { key: "node.kubernetes.io/not-ready" operator: "Exists" effect: "NoExecute"
+                      tolerationSeconds: 300 }
+        volumes { name: "site" volumeSource { emptyDir { medium: "Memory" } } }
+        initContainers { name: "prepare" image: "host" command: "true" }
+        containers {
+          name: "server" image: "host" command: "perl" command: "-e" args: "one\ntwo"
+          ports { name: "http" containerPort: 8080 protocol: "TCP" }
+          env { name: "COLOR" value: "blue" }
+          env { name: "POD" valueFrom { fieldRef { apiVersion: "v1" fieldPath: "metadata.name" } } }
+          env { name: "APP" valueFrom { fieldRef { apiVersion: "v1" fieldPath: "metadata.labels['app']" } } }
+          env { name: "POD_IP" valueFrom { fieldRef { apiVersion: "v1" fieldPath: "status.podIP" } } }
+          resources { requests { key: "cpu" value { string: "100m" } } }
+          readinessProbe { handler { httpGet { path: "/" port { type: 1 strVal: "http" } scheme: "HTTP" } }
+                           timeoutSeconds: 1 periodSeconds: 10 successThreshold: 1 failureThreshold: 3 }
+          volumeMounts { name: "site" mountPath: "/site" readOnly: true }
+          volumeMounts { name: "site" mountPath: "/data" subPath: "d" }
+        }
+      }
+      status {
+        phase: "Running" hostIP: "172.29.0.11" podIP: "10.244.0.2" podIPs { ip: "10.244.0.2" }
+        qosClass: "Burstable"
+        conditions { type: "Initialized" status: "True" }
+        conditions { type: "Ready" status: "False" }
+        initContainerStatuses { name: "prepare" ready: true containerID: "podlab://a" imageID: "host"
+          state { terminated { reason: "Completed" exitCode: 0 startedAt { )" +
+                                         ago(60) + R"( } finishedAt { )" + ago(59) + R"( } } } }
+        containerStatuses { name: "server" ready: false restartCount: 1 containerID: "podlab://b" imageID: "host"
+          state { waiting { reason: "CrashLoopBackOff" message: "back-off 10s" } }
+          lastState { terminated { reason: "Error" exitCode: 137 signal: 9 startedAt { )" +
+                                         ago(58) + R"( } finishedAt { )" + ago(50) + R"( } } } }
+        startTime { )" + ago(61) + " } }");
+  expectGolden(describePod(pod, oneEvent(), kNow), "pod.txt");
+}
+
+TEST(Describe, PodThatWasNotScheduled) {
+  const auto pod = fromText<corev1::Pod>(R"(
+      metadata { name: "p" namespace: "default" }
+      spec { containers { name: "c" image: "host" } }
+      status { phase: "Pending" })");
+  expectGolden(describePod(pod, {}, kNow), "pod-pending.txt");
+}
+
+TEST(Describe, Node) {
+  const auto node =
+      fromText<corev1::Node>(R"(
+      metadata { name: "node1" labels { key: "kubernetes.io/hostname" value: "node1" }
+                 labels { key: "node-role.kubernetes.io/worker" value: "" }
+                 creationTimestamp { )" +
+                             ago(3600) + R"( } }
+      spec { podCIDR: "10.244.0.0/24" podCIDRs: "10.244.0.0/24"
+             taints { key: "dedicated" value: "web" effect: "NoSchedule" } }
+      status {
+        capacity { key: "cpu" value { string: "2" } } capacity { key: "memory" value { string: "4Gi" } }
+        allocatable { key: "cpu" value { string: "2" } } allocatable { key: "memory" value { string: "4Gi" } }
+        conditions { type: "Ready" status: "True" reason: "AgentReady" message: "the agent is ready"
+                     lastHeartbeatTime { )" +
+                             ago(3) + R"( } lastTransitionTime { )" + ago(3599) + R"( } }
+        addresses { type: "InternalIP" address: "172.29.0.11" }
+        addresses { type: "Hostname" address: "node1" }
+        nodeInfo { machineID: "m" kernelVersion: "6.1.0" operatingSystem: "linux" architecture: "amd64" }
+      })");
+  const auto pod = [](const std::string& name, const std::string& phase) {
+    return std::make_shared<corev1::Pod>(fromText<corev1::Pod>(
+        "metadata { name: '" + name + "' namespace: 'demo' creationTimestamp { " + ago(90) +
+        " } } spec { containers { name: 'c' resources { requests { key: 'cpu' value { string: "
+        "'500m' } } requests { key: 'memory' value { string: '1Gi' } } limits { key: 'cpu' value { "
+        "string: '1' } } } } } status { phase: '" +
+        phase + "' }"));
+  };
+  const auto lease = fromText<coordinationv1::Lease>("spec { holderIdentity: 'node1' renewTime { " +
+                                                     ago(2) + " } }");
+  expectGolden(describeNode(node, {pod("a", "Running"), pod("b", "Running"), pod("c", "Succeeded")},
+                            &lease, {}, kNow),
+               "node.txt");
+}
+
+TEST(Describe, Namespace) {
+  EXPECT_EQ(describeNamespace(fromText<corev1::Namespace>(
+                "metadata { name: 'demo' } status { phase: 'Active' }")),
+            "Name:         demo\n"
+            "Labels:       <none>\n"
+            "Annotations:  <none>\n"
+            "Status:       Active\n");
+}
+
+TEST(Describe, ConfigMap) {
+  const auto map = fromText<corev1::ConfigMap>(
+      "metadata { name: 'm' namespace: 'n' } data { key: 'b' value: 'two\\nlines' } "
+      "data { key: 'a' value: '1' } binaryData { key: 'c' value: '\\001\\002' }");
+  EXPECT_EQ(describeConfigMap(map, {}, kNow),
+            "Name:         m\n"
+            "Namespace:    n\n"
+            "Labels:       <none>\n"
+            "Annotations:  <none>\n"
+            "\n"
+            "Data\n====\n"
+            "a:\n--\n1\n\n"
+            "b:\n--\ntwo\nlines\n\n"
+            "\n"
+            "BinaryData\n==========\n"
+            "c: 2 bytes\n"
+            "\n"
+            "Events:  <none>\n");
+}
+
+TEST(Describe, SecretsKeepTheirValues) {
+  const auto secret = fromText<corev1::Secret>(
+      "metadata { name: 's' namespace: 'n' } type: 'Opaque' data { key: 'password' value: 'hidden' "
+      "}");
+  const std::string text = describeSecret(secret);
+  EXPECT_EQ(text.find("hidden"), std::string::npos);
+  EXPECT_NE(text.find("password:  6 bytes\n"), std::string::npos) << text;
+}
+
+TEST(Describe, OtherKindsWithAllFields) {
+  const auto lease = fromText<coordinationv1::Lease>(
+      "metadata { name: 'l' namespace: 'n' uid: 'u' } "
+      "spec { holderIdentity: 'me' leaseDurationSeconds: 15 }");
+  EXPECT_EQ(describeObject(api::kindFor<coordinationv1::Lease>(), lease, {}, kNow),
+            "Name:         l\n"
+            "Namespace:    n\n"
+            "Labels:       <none>\n"
+            "Annotations:  <none>\n"
+            "API Version:  coordination.k8s.io/v1\n"
+            "Kind:         Lease\n"
+            "Metadata:\n"
+            "  UID:  u\n"
+            "Spec:\n"
+            "  Holder Identity:         me\n"
+            "  Lease Duration Seconds:  15\n"
+            "Events:                    <none>\n");
+}
+
+TEST(Describe, ColumnsEndWhereLinesHaveNoSuchCell) {
+  Description out;
+  out.line(0, {"a:", "1"});
+  out.line(0, {"long name:", "2"});
+  out.line(0, {"title"});
+  out.line(1, {"b:", "3"});
+  EXPECT_EQ(out.text(), "a:          1\nlong name:  2\ntitle\n  b:  3\n");
+}
+
+}  // namespace
+}  // namespace podlab::cli

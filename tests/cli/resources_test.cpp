@@ -1,0 +1,192 @@
+#include "cli/resources.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cli/executable.hpp"
+#include "cli/table.hpp"
+#include "cli/three_way_merge.hpp"
+
+namespace podlab::cli {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(Table, ColumnsAreThreeSpacesApart) {
+  Table table({"NAME", "AGE"});
+  EXPECT_TRUE(table.empty());
+  table.add({"a-long-name", "5s"});
+  table.add({"b", "10m"});
+  EXPECT_FALSE(table.empty());
+  EXPECT_EQ(table.text(), "NAME          AGE\na-long-name   5s\nb             10m\n");
+}
+
+TEST(Table, HeaderLeftOutTakesNoRoom) {
+  Table table({"A VERY LONG HEADER", "X"});
+  table.add({"a", "b"});
+  EXPECT_EQ(table.text(false), "a   b\n");
+}
+
+TEST(Table, WidthIsOfCharacters) {
+  Table table({"N", "X"});
+  table.add({"\xc3\xa4\xc3\xb6", "1"});
+  table.add({"abc", "2"});
+  EXPECT_EQ(table.text(false), "\xc3\xa4\xc3\xb6    1\nabc   2\n");
+}
+
+TEST(SplitList, Parts) {
+  EXPECT_THAT(splitList(""), IsEmpty());
+  EXPECT_THAT(splitList("a"), ElementsAre("a"));
+  EXPECT_THAT(splitList("a,b"), ElementsAre("a", "b"));
+}
+
+/// "kind:namespace/name" of each.
+std::vector<std::string> resolve(Selection selection) {
+  auto ids = resolveArguments(selection);
+  if (!ids) return {"error: " + ids.status().message()};
+  std::vector<std::string> texts;
+  for (const auto& id : *ids)
+    texts.push_back(std::string(id.kind->kind) + ":" + id.ns + "/" + id.name);
+  return texts;
+}
+
+Selection arguments(std::vector<std::string> words) {
+  Selection selection;
+  selection.arguments = std::move(words);
+  return selection;
+}
+
+TEST(ResolveArguments, Forms) {
+  EXPECT_THAT(resolve(arguments({"pods"})), ElementsAre("Pod:default/"));
+  EXPECT_THAT(resolve(arguments({"po", "a", "b"})), ElementsAre("Pod:default/a", "Pod:default/b"));
+  EXPECT_THAT(resolve(arguments({"pod/a", "node/n"})), ElementsAre("Pod:default/a", "Node:/n"));
+  EXPECT_THAT(resolve(arguments({"pods,nodes"})), ElementsAre("Pod:default/", "Node:/"));
+  Selection everywhere = arguments({"pods"});
+  everywhere.allNamespaces = true;
+  EXPECT_THAT(resolve(everywhere), ElementsAre("Pod:/"));
+}
+
+TEST(ResolveArguments, Errors) {
+  const auto message = [](Selection selection) { return resolve(std::move(selection)).front(); };
+  EXPECT_THAT(message(arguments({})), HasSubstr("you must specify the type of resource"));
+  EXPECT_THAT(message(arguments({"podz"})), HasSubstr("doesn't have a resource type \"podz\""));
+  EXPECT_THAT(message(arguments({"pod/"})), HasSubstr("a name must follow the slash"));
+  EXPECT_THAT(message(arguments({"pod/a", "b"})), HasSubstr("no need to specify a resource type"));
+  EXPECT_THAT(message(arguments({"pod", "pod/a"})),
+              HasSubstr("no need to specify a resource type"));
+  Selection both = arguments({"pod", "a"});
+  both.labels = "x=y";
+  EXPECT_THAT(message(both), HasSubstr("name cannot be provided when a selector is specified"));
+  Selection everywhere = arguments({"pod", "a"});
+  everywhere.allNamespaces = true;
+  EXPECT_THAT(message(everywhere), HasSubstr("by name across all namespaces"));
+}
+
+TEST(ResolvePod, PodsOnly) {
+  const auto pod = resolvePod("pod/web", "n");
+  ASSERT_TRUE(pod.ok());
+  EXPECT_EQ(pod->name, "web");
+  EXPECT_EQ(pod->ns, "n");
+  EXPECT_THAT(resolvePod("node/x", "n").status().message(), HasSubstr("\"node/x\" is not a pod"));
+}
+
+class Manifests : public testing::Test {
+ protected:
+  Manifests() {
+    std::string path = testing::TempDir() + "/podlab-manifests-XXXXXX";
+    folder_ = ::mkdtemp(path.data());
+  }
+  ~Manifests() override { std::filesystem::remove_all(folder_); }
+  std::string write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name) << text;
+    return folder_ + "/" + name;
+  }
+  std::string folder_;
+};
+
+constexpr const char* kPod =
+    "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: c, image: "
+    "host}]}\n";
+
+TEST_F(Manifests, NamespaceIsFilledIn) {
+  write("b.yaml", kPod);
+  write("a.json", R"({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})");
+  write("notes.txt", "not read");
+  const auto objects = readManifests({folder_}, "here");
+  ASSERT_TRUE(objects.ok()) << objects.status().toString();
+  ASSERT_EQ(objects->size(), 2u);
+  EXPECT_EQ(idOf((*objects)[0]).ns, "");
+  EXPECT_EQ(idOf((*objects)[0]).name, "x");
+  EXPECT_EQ(idOf((*objects)[1]).ns, "here");
+  EXPECT_EQ((*objects)[1].kind->kind, "Pod");
+}
+
+TEST_F(Manifests, Errors) {
+  const auto message = [](const std::string& path) {
+    return readManifests({path}, "default").status().message();
+  };
+  EXPECT_THAT(message(folder_ + "/none.yaml"), HasSubstr("cannot read " + folder_ + "/none.yaml"));
+  EXPECT_THAT(message(folder_), HasSubstr("no .yaml, .yml or .json files"));
+  EXPECT_THAT(message(write("empty.yaml", "---\n")), HasSubstr("no objects in"));
+  EXPECT_THAT(message(write("field.yaml", std::string(kPod) + "specs: {}\n")), HasSubstr("specs"));
+  EXPECT_THAT(message(write("kind.yaml", "apiVersion: v1\nkind: Pott\n")), HasSubstr("Pott"));
+  EXPECT_THAT(message(write("bad.yaml", "a: [\n")), HasSubstr("bad.yaml"));
+}
+
+TEST(ExampleManifest, DemoIsStrictlyValid) {
+  const auto objects = readManifests({PODLAB_SOURCE_DIR "/configs/demo.yaml"}, "default");
+  ASSERT_TRUE(objects.ok()) << objects.status().toString();
+  int pods = 0;
+  for (const auto& manifest : *objects) {
+    if (manifest.kind != &api::kindFor<corev1::Pod>()) continue;
+    ++pods;
+    const auto name = idOf(manifest).name;
+    EXPECT_EQ(idOf(manifest).ns, "demo");
+    manifest.kind->strategy.applyDefaults(*manifest.object);
+    EXPECT_EQ(static_cast<const corev1::Pod&>(*manifest.object).spec().containers_size(), 2)
+        << name;
+    for (const auto& cause : manifest.kind->strategy.validate(*manifest.object))
+      ADD_FAILURE() << name << ": " << cause.field << ": " << cause.message;
+    EXPECT_THAT(manifest.kind->strategy.warnings(*manifest.object), IsEmpty()) << name;
+  }
+  EXPECT_EQ(pods, 4);
+}
+
+TEST(ThreeWayMerge, Cases) {
+  struct Case {
+    const char* what;
+    const char* last;
+    const char* next;
+    const char* live;
+    const char* merged;
+  };
+  const Case cases[] = {
+      {"adds", "{}", R"({"a":1})", R"({"b":2})", R"({"a":1,"b":2})"},
+      {"changes", R"({"a":1})", R"({"a":2})", R"({"a":1})", R"({"a":2})"},
+      {"removes what was applied", R"({"a":1,"b":1})", R"({"a":1})", R"({"a":1,"b":1})",
+       R"({"a":1})"},
+      {"keeps what others set", R"({"a":1})", R"({"a":1})", R"({"a":1,"s":{"x":1}})",
+       R"({"a":1,"s":{"x":1}})"},
+      {"goes into objects", R"({"o":{"a":1,"b":1}})", R"({"o":{"a":2}})",
+       R"({"o":{"a":1,"b":1,"c":1}})", R"({"o":{"a":2,"c":1}})"},
+      {"replaces lists whole", R"({"l":[1]})", R"({"l":[2]})", R"({"l":[1,3]})", R"({"l":[2]})"},
+      {"without a last manifest", "", R"({"a":1})", R"({"a":0,"b":1})", R"({"a":1,"b":1})"},
+      {"with a broken last manifest", "{", R"({"a":1})", R"({"b":1})", R"({"a":1,"b":1})"},
+  };
+  for (const auto& one : cases) {
+    const auto merged = threeWayMerge(one.last, one.next, one.live);
+    ASSERT_TRUE(merged.ok()) << one.what;
+    EXPECT_EQ(*merged, one.merged) << one.what;
+  }
+  EXPECT_FALSE(threeWayMerge("", "[]", "{}").ok());
+  EXPECT_FALSE(threeWayMerge("", "{}", "x").ok());
+}
+
+}  // namespace
+}  // namespace podlab::cli
