@@ -1,5 +1,7 @@
 #pragma once
 #include <optional>
+#include <set>
+#include <string>
 
 #include "node/pod_worker.hpp"
 
@@ -10,9 +12,10 @@ struct PodWorker::Container {
   corev1::Container spec;
   bool init = false;
   ContainerView view;
-  int attempt = -1;      ///< of the current or last instance; -1: none was begun
-  bool started = false;  ///< this instance was seen running, or has ended
-  bool busy = false;     ///< an operation brings it up; nothing else may
+  int attempt = -1;                 ///< of the current or last instance; -1: none was begun
+  std::set<std::string> leftovers;  ///< ids of earlier instances that may still be there
+  bool started = false;             ///< this instance was seen running, or has ended
+  bool busy = false;                ///< an operation brings it up; nothing else may
 
   RestartBackoff backoff;
   MonoTime notBefore;          ///< of the next start

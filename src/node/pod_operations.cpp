@@ -238,12 +238,7 @@ Co<void> PodWorker::startContainer(Container& container) {
     container.busy = false;
     event(container, EventClass::kNormal, "Created", "Created container " + container.spec.name());
     event(container, EventClass::kNormal, "Started", "Started container " + container.spec.name());
-    if (container.attempt > 0) {
-      spawn("remove", removeInstance(containerId(container, container.attempt - 1)));
-      if (container.attempt > 1) {
-        (void)services_.files.removeFile(folder_.log(container.spec.name(), container.attempt - 2));
-      }
-    }
+    removeEarlier(container);
   } else if (status.is(Code::kNotFound) || status.is(Code::kForbidden)) {
     corev1::ContainerStateTerminated how;
     how.set_exitcode(kStartErrorExitCode);
@@ -257,6 +252,7 @@ Co<void> PodWorker::startContainer(Container& container) {
     event(container, EventClass::kWarning, "Failed", "Error: " + status.message());
     ended(container, std::move(how), Duration::zero());
     container.busy = false;
+    removeEarlier(container);
   } else {
     // Not the program's fault: the same instance is tried again.
     container.view.waitingReason = "RunContainerError";
@@ -281,9 +277,27 @@ Co<void> PodWorker::discardHalfBegun(Container& container) {
   wake();
 }
 
-Co<void> PodWorker::removeInstance(std::string id) {
-  Status status = co_await services_.runtime.remove(id);
-  if (!status.ok()) logWarning("container_not_removed", {{"id", id}, {"error", status}});
+/// Of the instances before this one only the last one's log is kept.
+void PodWorker::removeEarlier(Container& container) {
+  if (container.attempt > 0) {
+    container.leftovers.insert(containerId(container, container.attempt - 1));
+    spawn("remove", removeLeftovers(container));
+  }
+  if (container.attempt > 1)
+    (void)services_.files.removeFile(folder_.log(container.spec.name(), container.attempt - 2));
+}
+
+/// What cannot be removed is tried again with the next instance's start, and at the pod's end.
+Co<void> PodWorker::removeLeftovers(Container& container) {
+  const auto ids = container.leftovers;
+  for (const auto& id : ids) {
+    Status status = co_await services_.runtime.remove(id);
+    if (status.ok()) {
+      container.leftovers.erase(id);
+    } else {
+      logWarning("container_not_removed", {{"id", id}, {"error", status}});
+    }
+  }
 }
 
 Co<void> PodWorker::refresh(Container& container) {
@@ -344,10 +358,12 @@ Co<Status> PodWorker::tearDown() {
     if (worst.ok()) worst = std::move(status);
   };
   for (const auto& container : containers_) {
+    auto ids = container->leftovers;
     for (int attempt = std::max(0, container->attempt - 1); attempt <= container->attempt;
          ++attempt) {
-      keep(co_await services_.runtime.remove(containerId(*container, attempt)));
+      ids.insert(containerId(*container, attempt));
     }
+    for (const auto& id : ids) keep(co_await services_.runtime.remove(id));
   }
   if (pod_->spec().shareprocessnamespace())
     keep(co_await services_.runtime.removePidNamespace(uid_));

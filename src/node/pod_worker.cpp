@@ -132,8 +132,9 @@ void PodWorker::restoreContainer(Container& container, const records::ContainerR
   }
   for (const auto& status : found) {
     if (status.name == container.spec.name() && &status != latest)
-      spawn("remove", removeInstance(status.id));
+      container.leftovers.insert(status.id);
   }
+  if (!container.leftovers.empty()) spawn("remove", removeLeftovers(container));
   if (container.attempt < 0) return;
   if (container.started)
     container.view.containerId = externalId(containerId(container, container.attempt));

@@ -91,7 +91,8 @@ class PodWorker {
   Co<void> resolveImage(Container& container);
   Co<void> startContainer(Container& container);
   Co<void> discardHalfBegun(Container& container);
-  Co<void> removeInstance(std::string id);
+  void removeEarlier(Container& container);
+  Co<void> removeLeftovers(Container& container);
   Co<void> refresh(Container& container);
   Co<void> kill(Container& container, std::string id, int signal);
   Co<void> runProbe(Container& container, std::string id);

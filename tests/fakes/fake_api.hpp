@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -246,7 +247,11 @@ class FakeApi final : public api::Api {
                            options_.resourceVersion == "0";
       after_ = initial ? state_->revision : std::stoll(options_.resourceVersion);
       if (!initial) {
-        position_ = state_->recorded - std::ssize(state_->history);
+        const auto& history = state_->history;
+        const auto first =
+            std::partition_point(history.begin(), history.end(),
+                                 [this](const Record& record) { return record.revision < after_; });
+        position_ = state_->recorded - (history.end() - first);
         return;
       }
       position_ = state_->recorded;

@@ -159,10 +159,9 @@ class NodeTest : public ::testing::Test {
     if (grace) deletion.set_graceperiodseconds(*grace);
     Status status;
     // Failures may be in store for the agent.
-    for (int tries = 0; tries < 10; ++tries) {
+    do {
       status = sim::runInSim(clock_, api_.remove(id, deletion)).status();
-      if (!status.is(Code::kUnavailable)) break;
-    }
+    } while (status.is(Code::kUnavailable));
     ASSERT_TRUE(status.ok()) << status.toString();
     clock_.runUntilIdle();
   }
