@@ -29,7 +29,7 @@ function(podlab_test name)
   target_include_directories(podlab_${name}_test PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_definitions(podlab_${name}_test PRIVATE PODLAB_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(podlab_${name}_test PRIVATE ${arg_DEPS} ${arg_LIBS} GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(podlab_${name}_test DISCOVERY_MODE PRE_TEST TEST_PREFIX ${name}/
+  gtest_discover_tests(podlab_${name}_test DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES TEST_PREFIX ${name}/
                        PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
 endfunction()
 

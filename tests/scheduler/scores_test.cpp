@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/param_name.hpp"
 #include "tests/scheduler/builders.hpp"
 
 namespace podlab::scheduler {
@@ -45,7 +46,8 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"nothing requested", "", "", "", "", 95, 0},
         Case{"exactly full", "2", "4Gi", "2", "4Gi", 0, 100},
         // Over in cpu alone: 0 for cpu, 75 for memory.
-        Case{"cpu over", "4", "1Gi", "1", "1Gi", 37, 62}));
+        Case{"cpu over", "4", "1Gi", "1", "1Gi", 37, 62}),
+    [](const auto& info) { return paramName(info.param.name, info.index); });
 
 TEST(Scores, ResourceThatTheNodeLacksDoesNotCount) {
   NodeInfo node;
