@@ -135,10 +135,7 @@ Status KernelDataplaneNode::reconcile(DirtyParts parts) {
     if (first.ok()) first = status;
   };
   if (parts.node) {
-    bool podsAffected = false;
-    keep(net::inNetworkNamespace(options_.networkNamespace,
-                                 [&] { return reconcileNode(podsAffected); }));
-    parts.allPods |= podsAffected;
+    keep(net::inNetworkNamespace(options_.networkNamespace, [&] { return reconcileNode(parts); }));
   }
   if (!parts.allPods && parts.pods.empty()) return first;
   for (const auto& [uid, pod] : podsNow()) {
@@ -148,7 +145,8 @@ Status KernelDataplaneNode::reconcile(DirtyParts parts) {
   return first;
 }
 
-Status KernelDataplaneNode::reconcileNode(bool& podsAffected) {
+/// Adds the pods whose links must be looked at for it to `affected`.
+Status KernelDataplaneNode::reconcileNode(DirtyParts& affected) {
   std::scoped_lock lock(nodeMutex_);
   if (!network_) return Status();
   auto socket = net::NetlinkSocket::open();
@@ -167,23 +165,25 @@ Status KernelDataplaneNode::reconcileNode(bool& podsAffected) {
   next.links = *links;
   {
     std::scoped_lock state(stateMutex_);
-    podsAffected = applied_ && (applied_->links.bridge != next.links.bridge ||
-                                applied_->layout.mtu() != next.layout.mtu() ||
-                                applied_->layout.ranges != next.layout.ranges);
+    affected.allPods |= applied_ && (applied_->links.bridge != next.links.bridge ||
+                                     applied_->layout.mtu() != next.layout.mtu() ||
+                                     applied_->layout.ranges != next.layout.ranges);
     applied_ = next;
   }
   net::PlannedTables plan = net::planTables(next.layout, next.links, peers_);
   auto actual = net::readTables(*socket, next.links);
   if (!actual) return actual.status();
   Status changed = socket->executeAll(net::tableChanges(*actual, plan.tables));
-  Status cleaned = removeOrphans(*socket, next);
+  Status cleaned = removeOrphans(*socket, next, affected);
   if (!changed) return changed;
   return cleaned.ok() ? plan.problem : cleaned;
 }
 
 /// Pod links whose pod is gone, as after a crash in the middle of a removal, and neighbour entries
-/// of pods that went.
-Status KernelDataplaneNode::removeOrphans(net::NetlinkSocket& socket, const Applied& now) {
+/// of pods that went. Pods that have lost theirs, as all do when the bridge's MAC address changes,
+/// are affected.
+Status KernelDataplaneNode::removeOrphans(net::NetlinkSocket& socket, const Applied& now,
+                                          DirtyParts& affected) {
   auto folder = pins();
   if (!folder) return folder.status();
   // In this order: a pod has its folder before its link, and its link goes before its folder.
@@ -203,7 +203,12 @@ Status KernelDataplaneNode::removeOrphans(net::NetlinkSocket& socket, const Appl
   std::set<net::IpAddress> known;
   for (const auto& [uid, pod] : podsNow()) {
     std::scoped_lock state(stateMutex_);
-    known.insert(pod->link.addresses.begin(), pod->link.addresses.end());
+    for (const net::IpAddress& address : pod->link.addresses) {
+      known.insert(address);
+      const net::Neighbour wanted{now.links.bridge, address,
+                                  net::macFromAddress(pod->link.addresses.front())};
+      if (std::ranges::find(*neighbours, wanted) == neighbours->end()) affected.pods.insert(uid);
+    }
   }
   for (const net::Neighbour& neighbour : *neighbours) {
     if (!known.contains(neighbour.address)) messages.push_back(net::deleteNeighbour(neighbour));
@@ -378,7 +383,7 @@ void KernelDataplaneNode::classify(const net::NetworkEvent& event, DirtyParts& d
       dirty.node = true;
       return;
     case Table::kNeighbour:
-      dirty.node |= overlay;
+      dirty.node |= overlay || (event.removed && event.linkIndex == links.bridge);
       return;
     case Table::kAddress:
     case Table::kLink:

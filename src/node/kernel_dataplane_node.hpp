@@ -73,8 +73,8 @@ class KernelDataplaneNode {
   Result<Applied> applied() const;
   std::shared_ptr<Pod> podOf(const std::string& uid);
   std::map<std::string, std::shared_ptr<Pod>> podsNow() const;
-  Status reconcileNode(bool& podsAffected);
-  Status removeOrphans(net::NetlinkSocket& socket, const Applied& now);
+  Status reconcileNode(DirtyParts& affected);
+  Status removeOrphans(net::NetlinkSocket& socket, const Applied& now, DirtyParts& affected);
   Status ensurePod(Pod& pod, net::NetlinkSocket& socket, const Applied& now, bool exactAddresses);
   Status repairPod(Pod& pod);
 

@@ -93,6 +93,10 @@ NodeState stateOf(const TestNode& node) {
   auto tables = must(net::readTables(socket, {0, vxlan ? vxlan->index : 0}));
   state.routes = tables.routes;
   state.neighbours = tables.neighbours;
+  if (auto bridge = must(net::findLink(socket, net::kBridgeName))) {
+    auto pods = must(net::listNeighbours(socket, bridge->index));
+    state.neighbours.insert(state.neighbours.end(), pods.begin(), pods.end());
+  }
   state.fdb = tables.fdb;
   std::ranges::sort(state.routes);
   std::ranges::sort(state.neighbours);
@@ -197,6 +201,15 @@ TEST_F(Repair, NeighbourAndForwardingEntry) {
   });
 }
 
+TEST_F(Repair, NeighbourEntriesOfPods) {
+  comesBack([](TestNode&, net::NetlinkSocket& socket) {
+    auto bridge = must(net::findLink(socket, net::kBridgeName));
+    for (const auto& neighbour : must(net::listNeighbours(socket, bridge->index))) {
+      must(socket.execute(net::deleteNeighbour(neighbour)));
+    }
+  });
+}
+
 TEST_F(Repair, ForeignEntriesOfOursGo) {
   comesBack([](TestNode&, net::NetlinkSocket& socket) {
     auto vxlan = must(net::findLink(socket, "podlab.1"));
@@ -210,6 +223,17 @@ TEST_F(Repair, ForeignEntriesOfOursGo) {
     route.gateway = gateway;
     route.linkIndex = vxlan->index;
     must(socket.execute(net::replaceRoute(route, true)));
+  });
+}
+
+TEST_F(Repair, BridgeSettings) {
+  comesBack([](TestNode&, net::NetlinkSocket& socket) {
+    auto bridge = must(net::findLink(socket, net::kBridgeName));
+    net::LinkSettings settings;
+    settings.mtu = 1300;
+    settings.stp = true;
+    settings.mac = net::MacAddress{{2, 0, 0, 0, 0, 1}};
+    must(socket.executeAll(net::adjustLink(*bridge, settings)));
   });
 }
 
