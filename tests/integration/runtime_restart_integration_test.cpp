@@ -32,9 +32,9 @@ class RuntimeRestart : public RuntimeTest {
       }
       char failed = 1;
       EXPECT_EQ(::read(ready[0], &failed, 1), 1);
-      EXPECT_EQ(failed, 0);
       ::kill(agent, SIGKILL);
       ::waitpid(agent, nullptr, 0);
+      ASSERT_EQ(failed, 0) << "the first agent's failures are above";
       RuntimeFixture rt(folder);
       ASSERT_EQ(rt.run(rt.runtime().open()), Status());
       second(rt);
@@ -159,18 +159,21 @@ TEST_P(RuntimeRestart, AReusedPidIsNotMistaken) {
   inTwoAgents(
       [](RuntimeFixture& rt) {
         ASSERT_EQ(rt.run(rt.runtime().start(rt.spec("a", {"sleep", "1000"}))), Status());
-        // As if both processes had ended and others had their pids: the agent's own.
+        // As if both processes had ended and another one had their pid: the world's first.
         const std::string file = rt.folder() + "/state/containers/a/" + kRunningFile;
         auto record = *parseRunning(*rt.files().readFile(file));
         EXPECT_EQ(signalProcess(record.init, SIGKILL), Status());
         rt.waitForExit("a");
         ASSERT_EQ(rt.files().removeFile(rt.folder() + "/state/containers/a/" + kExitFile),
                   Status());
-        record.shim.pid = record.init.pid = 1;
+        auto ended = *identifyProcess(1);
+        ++ended.startTicks;
+        record.shim = record.init = ended;
         ASSERT_EQ(rt.files().writeFileAtomic(file, formatRunning(record)), Status());
       },
       [](RuntimeFixture& rt) {
-        EXPECT_EQ(rt.run(rt.runtime().status("a"))->exitCode, 137);
+        // Removing it would wait for the end of the process that it was mistaken for.
+        ASSERT_EQ(rt.run(rt.runtime().status("a"))->exitCode, 137);
         EXPECT_EQ(rt.run(rt.runtime().remove("a")), Status());
       });
 }

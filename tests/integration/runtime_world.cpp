@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kSandboxNamespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr uid_t kOrdinaryUser = 1000;
+constexpr unsigned kPatience = 100;  // seconds
 
 [[noreturn]] void die(const char* what) {
   std::perror(what);
@@ -87,6 +88,8 @@ void inWorld(Privilege privilege, const std::function<void(RuntimeFixture&)>& bo
     const pid_t child = ::fork();
     if (child != 0) beInit(child);
     ::setsid();
+    // A test that hangs fails here, and its world goes with it.
+    ::alarm(kPatience);
     try {
       RuntimeFixture fixture("/mnt/podlab");
       const Status opened = fixture.run(fixture.runtime().open());
