@@ -142,7 +142,7 @@ TEST_F(RecoveryTest, WithoutTheServerPodsRunAndRestart) {
     api_.failNext(verb, Status(Code::kUnavailable, "away"), 100000);
   }
   crashAndRestart();
-  ASSERT_TRUE(agent_->ready());
+  ASSERT_TRUE(dataplane_.network().has_value());
   ASSERT_NE(runtime_.running(uid + "_main_0"), nullptr);
   clock_.advance(seconds(30));
   runtime_.exit(uid + "_main_0", 1);
