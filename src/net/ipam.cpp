@@ -13,6 +13,11 @@ std::uint64_t endOffset(const Cidr& range) {
   return std::min(range.size(), std::uint64_t{1} << 32) - 1;
 }
 
+/// Whether a pod may have the address.
+bool isGiven(const Cidr& range, const IpAddress& address) {
+  return range.at(kFirst) <= address && address < range.at(endOffset(range));
+}
+
 /// The file: "next RANGE OFFSET" and "pod UID ADDRESS...", one a line.
 Status malformed(const std::string& path, int line, const std::string& why) {
   return Status(Code::kInvalid, path + ":" + std::to_string(line) + ": " + why +
@@ -57,18 +62,20 @@ Status Ipam::load(const std::string& text) {
       std::uint64_t offset = 0;
       if (!(words >> offset)) return malformed(path_, number, "an offset is missing");
       for (std::size_t i = 0; i < ranges_.size(); ++i) {
-        if (ranges_[i].toString() == name && offset < endOffset(ranges_[i])) cursor_[i] = offset;
+        if (ranges_[i].toString() == name && offset >= kFirst && offset < endOffset(ranges_[i]))
+          cursor_[i] = offset;
       }
       continue;
     }
     if (kind != "pod" || name.empty()) return malformed(path_, number, "not \"pod\" or \"next\"");
+    if (pods_.contains(name)) return malformed(path_, number, "pod " + name + " appears twice");
     std::vector<IpAddress> addresses;
     std::string word;
     bool inside = true;
     while (words >> word) {
       auto address = IpAddress::parse(word);
       if (!address) return malformed(path_, number, address.status().message());
-      inside &= addresses.size() < ranges_.size() && ranges_[addresses.size()].contains(*address);
+      inside &= addresses.size() < ranges_.size() && isGiven(ranges_[addresses.size()], *address);
       if (used_.contains(*address)) return malformed(path_, number, word + " appears twice");
       addresses.push_back(*address);
     }

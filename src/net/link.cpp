@@ -47,6 +47,12 @@ VxlanConfig parseVxlan(const NetlinkAttributes& data) {
   return config;
 }
 
+void putQueues(NetlinkMessage& message) {
+  message.put(IFLA_NUM_TX_QUEUES, std::uint32_t{1}).put(IFLA_NUM_RX_QUEUES, std::uint32_t{1});
+}
+
+}  // namespace
+
 std::optional<Link> parseLink(std::uint16_t type, std::span<const std::byte> body) {
   ifinfomsg head;
   if (type != RTM_NEWLINK || body.size() < sizeof head) return std::nullopt;
@@ -80,12 +86,6 @@ std::optional<Link> parseLink(std::uint16_t type, std::span<const std::byte> bod
   }
   return link;
 }
-
-void putQueues(NetlinkMessage& message) {
-  message.put(IFLA_NUM_TX_QUEUES, std::uint32_t{1}).put(IFLA_NUM_RX_QUEUES, std::uint32_t{1});
-}
-
-}  // namespace
 
 Result<std::vector<Link>> listLinks(NetlinkSocket& socket) {
   NetlinkMessage request = linkRequest(RTM_GETLINK, 0, "list links");

@@ -1,6 +1,8 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +40,8 @@ struct Link {
   bool vxlanLearning = false;
 };
 
+/// A link's description in a message; nullopt when it is another kind of message or cut short.
+std::optional<Link> parseLink(std::uint16_t type, std::span<const std::byte> body);
 Result<std::vector<Link>> listLinks(NetlinkSocket& socket);
 /// nullopt when there is none of that name.
 Result<std::optional<Link>> findLink(NetlinkSocket& socket, const std::string& name);

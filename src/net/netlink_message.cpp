@@ -2,6 +2,7 @@
 
 #include <linux/netlink.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace podlab::net {
@@ -109,6 +110,41 @@ std::optional<MacAddress> NetlinkAttributes::mac(std::uint16_t type) const {
 
 NetlinkAttributes NetlinkAttributes::nested(std::uint16_t type) const {
   return NetlinkAttributes(find(type).value_or(std::span<const std::byte>()));
+}
+
+std::optional<ReceivedMessage> nextMessage(std::span<const std::byte>& datagram) {
+  nlmsghdr head;
+  if (datagram.size() < sizeof head) return std::nullopt;
+  std::memcpy(&head, datagram.data(), sizeof head);
+  if (head.nlmsg_len < sizeof head || head.nlmsg_len > datagram.size()) return std::nullopt;
+  ReceivedMessage message{head.nlmsg_type, head.nlmsg_flags, head.nlmsg_seq,
+                          datagram.subspan(sizeof head, head.nlmsg_len - sizeof head)};
+  datagram = datagram.subspan(std::min<std::size_t>(NLMSG_ALIGN(head.nlmsg_len), datagram.size()));
+  return message;
+}
+
+Status ackStatus(const ReceivedMessage& message, const std::string& what) {
+  int error = 0;
+  if (message.body.size() < sizeof error) return Status();
+  std::memcpy(&error, message.body.data(), sizeof error);
+  if (error == 0) return Status();
+  Status status = errnoStatus(-error, what);
+  if (!(message.flags & NLM_F_ACK_TLVS)) return status;
+  std::size_t skip = sizeof error;
+  if (message.type == NLMSG_ERROR) {
+    nlmsgerr failed;
+    if (message.body.size() < sizeof failed) return status;
+    std::memcpy(&failed, message.body.data(), sizeof failed);
+    skip = sizeof failed;
+    // Without NLM_F_CAPPED the whole request is repeated before the attributes.
+    if (!(message.flags & NLM_F_CAPPED)) {
+      if (failed.msg.nlmsg_len < sizeof(nlmsghdr)) return status;
+      skip += NLMSG_ALIGN(failed.msg.nlmsg_len - sizeof(nlmsghdr));
+    }
+  }
+  if (skip > message.body.size()) return status;
+  std::string text = NetlinkAttributes(message.body.subspan(skip)).text(NLMSGERR_ATTR_MSG);
+  return text.empty() ? status : Status(status.code(), status.message() + ": " + text);
 }
 
 }  // namespace podlab::net

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "common/status.hpp"
 #include "net/address.hpp"
 
 namespace podlab::net {
@@ -79,5 +80,19 @@ class NetlinkAttributes {
  private:
   std::span<const std::byte> bytes_;
 };
+
+/// One message of a received datagram.
+struct ReceivedMessage {
+  std::uint16_t type = 0;
+  std::uint16_t flags = 0;
+  std::uint32_t sequence = 0;
+  std::span<const std::byte> body;
+};
+/// Cuts the next message off `datagram`; nullopt at its end, and where it is malformed.
+std::optional<ReceivedMessage> nextMessage(std::span<const std::byte>& datagram);
+
+/// The outcome that an acknowledgement (NLMSG_ERROR, or NLMSG_DONE after a dump) tells of the
+/// request `what`: OK, or the errno with the kernel's own words where it has some.
+Status ackStatus(const ReceivedMessage& message, const std::string& what);
 
 }  // namespace podlab::net

@@ -29,7 +29,9 @@ std::optional<Header> headerOf(std::span<const std::byte> body) {
   return head;
 }
 
-std::optional<NetworkEvent> parseEvent(std::uint16_t type, std::span<const std::byte> body) {
+}  // namespace
+
+std::optional<NetworkEvent> parseNetworkEvent(std::uint16_t type, std::span<const std::byte> body) {
   using Table = NetworkEvent::Table;
   NetworkEvent event;
   switch (type) {
@@ -73,8 +75,6 @@ std::optional<NetworkEvent> parseEvent(std::uint16_t type, std::span<const std::
       return std::nullopt;
   }
 }
-
-}  // namespace
 
 struct NetlinkMonitor::State {
   explicit State(asio::any_io_executor executor) : descriptor(std::move(executor)) {}
@@ -143,17 +143,11 @@ Result<NetlinkMonitor::Batch> NetlinkMonitor::State::drain() {
       namespaceId = id;
     }
     std::span<const std::byte> rest(buffer.data(), static_cast<std::size_t>(size));
-    while (rest.size() >= sizeof(nlmsghdr)) {
-      nlmsghdr head;
-      std::memcpy(&head, rest.data(), sizeof head);
-      if (head.nlmsg_len < sizeof head || head.nlmsg_len > rest.size()) break;
-      auto event =
-          parseEvent(head.nlmsg_type, rest.subspan(sizeof head, head.nlmsg_len - sizeof head));
-      if (event) {
-        event->namespaceId = namespaceId;
-        batch.events.push_back(*event);
-      }
-      rest = rest.subspan(std::min<std::size_t>(NLMSG_ALIGN(head.nlmsg_len), rest.size()));
+    while (auto received = nextMessage(rest)) {
+      auto event = parseNetworkEvent(received->type, received->body);
+      if (!event) continue;
+      event->namespaceId = namespaceId;
+      batch.events.push_back(*event);
     }
   }
 }

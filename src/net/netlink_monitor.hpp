@@ -1,6 +1,9 @@
 #pragma once
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +23,9 @@ struct NetworkEvent {
   std::optional<int>
       namespaceId;  ///< of another namespace that has an id here; nullopt: the monitor's own
 };
+
+/// What one message of rtnetlink's groups says; nullopt when it is of another kind or cut short.
+std::optional<NetworkEvent> parseNetworkEvent(std::uint16_t type, std::span<const std::byte> body);
 
 /// Changes of links, addresses, routes and neighbours (bridge and VXLAN forwarding entries too) of
 /// one network namespace, and of all namespaces that it has an id for, so that one socket watches a

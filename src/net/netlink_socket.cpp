@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
 #include <string>
 #include <utility>
 
@@ -20,49 +19,6 @@ constexpr std::size_t kReceiveBytes = 64 << 10;
 constexpr int kDumpAttempts = 20;
 // Only a lost answer, which would be a kernel fault, lets this pass.
 constexpr timeval kReceiveTimeout{30, 0};
-
-/// Cuts the next message off `rest`; nullopt at the end.
-struct Received {
-  nlmsghdr head;
-  std::span<const std::byte> body;
-};
-std::optional<Received> next(std::span<const std::byte>& rest) {
-  if (rest.size() < sizeof(nlmsghdr)) return std::nullopt;
-  Received received;
-  std::memcpy(&received.head, rest.data(), sizeof received.head);
-  if (received.head.nlmsg_len < sizeof(nlmsghdr) || received.head.nlmsg_len > rest.size()) {
-    return std::nullopt;
-  }
-  received.body = rest.subspan(sizeof(nlmsghdr), received.head.nlmsg_len - sizeof(nlmsghdr));
-  rest = rest.subspan(std::min<std::size_t>(NLMSG_ALIGN(received.head.nlmsg_len), rest.size()));
-  return received;
-}
-
-/// The status of an NLMSG_ERROR (or the error that ends a dump): errno, and the extended ack's
-/// message.
-Status ackStatus(const Received& received, const std::string& what) {
-  int error = 0;
-  if (received.body.size() < sizeof error) return Status();
-  std::memcpy(&error, received.body.data(), sizeof error);
-  if (error == 0) return Status();
-  Status status = errnoStatus(-error, what);
-  if (!(received.head.nlmsg_flags & NLM_F_ACK_TLVS)) return status;
-  std::size_t skip = sizeof error;
-  if (received.head.nlmsg_type == NLMSG_ERROR) {
-    nlmsgerr failed;
-    if (received.body.size() < sizeof failed) return status;
-    std::memcpy(&failed, received.body.data(), sizeof failed);
-    skip = sizeof failed;
-    // Without NLM_F_CAPPED the whole request is repeated before the attributes.
-    if (!(received.head.nlmsg_flags & NLM_F_CAPPED)) {
-      skip += NLMSG_ALIGN(failed.msg.nlmsg_len - sizeof(nlmsghdr));
-    }
-  }
-  if (skip > received.body.size()) return status;
-  std::string text = NetlinkAttributes(received.body.subspan(skip)).text(NLMSGERR_ATTR_MSG);
-  if (text.empty()) return status;
-  return Status(status.code(), status.message() + ": " + text);
-}
 
 }  // namespace
 
@@ -151,9 +107,9 @@ std::vector<Status> NetlinkSocket::executeEach(std::vector<NetlinkMessage> messa
         return statuses;
       }
       auto rest = *datagram;
-      while (auto received = next(rest)) {
-        std::uint32_t index = received->head.nlmsg_seq - firstSequence;
-        if (received->head.nlmsg_type != NLMSG_ERROR || index >= end - begin) continue;
+      while (auto received = nextMessage(rest)) {
+        std::uint32_t index = received->sequence - firstSequence;
+        if (received->type != NLMSG_ERROR || index >= end - begin) continue;
         statuses[begin + index] = ackStatus(*received, messages[begin + index].what());
         --missing;
       }
@@ -177,15 +133,15 @@ Status NetlinkSocket::dump(const NetlinkMessage& request, const std::function<vo
       auto datagram = receive(message.what());
       if (!datagram) return datagram.status();
       auto rest = *datagram;
-      while (auto received = next(rest)) {
-        if (received->head.nlmsg_seq != sequence_) continue;
-        interrupted |= (received->head.nlmsg_flags & NLM_F_DUMP_INTR) != 0;
-        if (received->head.nlmsg_type == NLMSG_DONE || received->head.nlmsg_type == NLMSG_ERROR) {
+      while (auto received = nextMessage(rest)) {
+        if (received->sequence != sequence_) continue;
+        interrupted |= (received->flags & NLM_F_DUMP_INTR) != 0;
+        if (received->type == NLMSG_DONE || received->type == NLMSG_ERROR) {
           if (Status status = ackStatus(*received, message.what()); !status) return status;
           done = true;
           break;
         }
-        receiver(received->head.nlmsg_type, received->body);
+        receiver(received->type, received->body);
       }
     }
     if (!interrupted) return Status();
@@ -201,10 +157,10 @@ Status NetlinkSocket::query(NetlinkMessage request, const Receiver& receiver) {
     auto datagram = receive(request.what());
     if (!datagram) return datagram.status();
     auto rest = *datagram;
-    while (auto received = next(rest)) {
-      if (received->head.nlmsg_seq != sequence_) continue;
-      if (received->head.nlmsg_type == NLMSG_ERROR) return ackStatus(*received, request.what());
-      receiver(received->head.nlmsg_type, received->body);
+    while (auto received = nextMessage(rest)) {
+      if (received->sequence != sequence_) continue;
+      if (received->type == NLMSG_ERROR) return ackStatus(*received, request.what());
+      receiver(received->type, received->body);
     }
   }
 }
