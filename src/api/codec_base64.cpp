@@ -50,7 +50,7 @@ std::optional<std::string> base64Decode(std::string_view text) {
   std::uint32_t group = 0;
   int bits = 0;
   for (const char c : digits) {
-    const int value = kValues[static_cast<unsigned char>(c)];
+    const int value{kValues[static_cast<unsigned char>(c)]};
     if (value < 0) return std::nullopt;
     group = group << 6 | static_cast<std::uint32_t>(value);
     bits += 6;

@@ -467,7 +467,7 @@ void appendJsonString(std::string& out, std::string_view value) {
 void JsonWriter::newLine() {
   if (indent_ == 0) return;
   out_ += '\n';
-  out_.append(static_cast<std::size_t>(depth_ * indent_), ' ');
+  out_.append(static_cast<std::size_t>(depth_) * static_cast<std::size_t>(indent_), ' ');
 }
 
 void JsonWriter::beforeValue() {

@@ -25,7 +25,7 @@ Duration readClock(clockid_t id) {
 /// order.
 class RealClock final : public Clock {
  public:
-  explicit RealClock(asio::any_io_executor executor)
+  explicit RealClock(const asio::any_io_executor& executor)
       : timer_(executor, ::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC)) {}
   ~RealClock() override { *alive_ = false; }
 

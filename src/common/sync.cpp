@@ -130,7 +130,7 @@ void TaskGroup::spawn(std::string name, Co<void> task) {
   if (state_->cancelled) return;
   auto state = state_;
   auto signal = state->running.emplace(state->running.end());
-  auto done = [state, signal, name = std::move(name)](std::exception_ptr error) {
+  auto done = [state, signal, name = std::move(name)](const std::exception_ptr& error) {
     state->running.erase(signal);
     state->changed.notifyAll();
     if (!error) return;

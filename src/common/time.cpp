@@ -2,6 +2,7 @@
 
 #include <cctype>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <limits>
@@ -150,7 +151,7 @@ std::optional<Duration> parseDuration(std::string_view text) {
     total += value * unit;
   }
   if (total > 9.2e18) return std::nullopt;
-  return Duration(sign * static_cast<std::int64_t>(total + 0.5));
+  return Duration(sign * std::llround(total));
 }
 
 std::string formatDuration(Duration duration) {

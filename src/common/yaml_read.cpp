@@ -278,7 +278,7 @@ class Expander {
     YamlScalar value = resolveYamlScalar(key.text);
     if (value.type == Type::kNull)
       fail(key.line, "a key is missing or null; quote it if it is text");
-    return value.json.empty() ? key.text : std::move(value.json);
+    return value.json.empty() ? key.text : value.json;
   }
 
   JsonWriter writer_;

@@ -98,7 +98,7 @@ Co<Result<TxnResult>> submit(std::shared_ptr<State> state, Txn txn) {
   request->txn = std::move(txn);
   state->waiting.push_back(request);
   if (!std::exchange(state->writing, true)) {
-    asio::co_spawn(state->executor, writeAll(state), [](std::exception_ptr error) {
+    asio::co_spawn(state->executor, writeAll(state), [](const std::exception_ptr& error) {
       if (error) std::rethrow_exception(error);
     });
   }
