@@ -42,12 +42,17 @@ UniqueFd openPidfd(int pid) {
   return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
-/// Waits for a child to end; its status as of waitid().
+/// Waits for a descendant to end; its status as of waitid(). The container's process becomes this
+/// one's child, its subreaper's, only with the end of the runtime's last process, which for a short
+/// program comes after its own: until then other children are waited for.
 siginfo_t reap(int pid) {
-  siginfo_t info{};
-  while (::waitid(P_PID, pid, &info, WEXITED) < 0 && errno == EINTR) {
+  for (;;) {
+    siginfo_t info{};
+    int result = ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED);
+    if (result < 0 && errno == ECHILD) result = ::waitid(P_ALL, 0, &info, WEXITED);
+    if (result == 0 && info.si_pid == pid) return info;
+    if (result < 0 && errno == ECHILD) return {};
   }
-  return info;
 }
 
 /// One container, from its start to its end.

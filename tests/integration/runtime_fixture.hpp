@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <ostream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +15,12 @@
 #include "common/sync.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_runtime.hpp"
+
+namespace podlab {
+inline void PrintTo(const Status& status, std::ostream* out) {
+  *out << status.toString();
+}
+}  // namespace podlab
 
 namespace podlab::node {
 
