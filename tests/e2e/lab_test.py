@@ -1,5 +1,6 @@
 """A lab as a whole: start, stop, crash, and what is left behind."""
 import os
+import pathlib
 import signal
 import subprocess
 import unittest
@@ -20,8 +21,10 @@ class Lab(LabTestCase):
         """Host pids of the lab's processes with this first argument."""
         found = []
         for pid in processes_below(self.state):
-            with open(f"/proc/{pid}/cmdline", "rb") as file:
-                arguments = file.read().split(b"\0")
+            try:
+                arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:  # ended meanwhile
+                continue
             if arguments[1:2] == [word.encode()]:
                 found.append(pid)
         return sorted(found)
