@@ -94,10 +94,10 @@ class RuntimeFixture {
     asio::co_spawn(io_, into(runtime_->start(std::move(spec)), *ignored),
                    [ignored](std::exception_ptr) {});
   }
-  /// One step of the loop.
+  /// One step of the loop, or a moment's wait when what the caller waits for has come already.
   void step() {
     io_.restart();
-    io_.run_one();
+    io_.run_one_for(std::chrono::milliseconds(10));
   }
 
   ContainerStatus waitForExit(const std::string& id) {
