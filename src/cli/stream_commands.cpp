@@ -125,6 +125,7 @@ Co<void> readInput(asio::any_io_executor executor, AsyncQueue<rpc::ExecFrame>& f
                               asio::redirect_error(asio::use_awaitable, error));
     if (error == asio::error::operation_aborted) co_return;
     const ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
     n = got > 0 ? static_cast<std::size_t>(got) : 0;
     rpc::ExecFrame frame;
     if (n == 0) {

@@ -13,6 +13,7 @@
 
 #include <asio.hpp>
 
+#include "common/readable.hpp"
 #include "common/spawn.hpp"
 #include "common/sync.hpp"
 #include "common/unique_fd.hpp"
@@ -108,7 +109,9 @@ class Process : public std::enable_shared_from_this<Process> {
   void awaitExit() {
     exit_.async_wait(asio::posix::stream_descriptor::wait_read,
                      [self = shared_from_this()](const asio::error_code& error) {
-                       if (!error) self->reap();
+                       if (error) return;
+                       if (!isReadable(self->exit_.native_handle())) return self->awaitExit();
+                       self->reap();
                      });
   }
 

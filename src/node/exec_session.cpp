@@ -12,6 +12,7 @@
 
 #include <asio.hpp>
 
+#include "common/readable.hpp"
 #include "common/spawn.hpp"
 #include "common/sync.hpp"
 #include "node/console_socket.hpp"
@@ -49,12 +50,7 @@ class Running : public std::enable_shared_from_this<Running> {
   void takeProcess(Child child) {
     pid_ = child.pid;
     exit_.assign(child.pidfd.release());
-    exit_.async_wait(Descriptor::wait_read,
-                     [self = shared_from_this()](const asio::error_code& error) {
-                       if (error) return;
-                       self->exitCode_ = reapChild(self->pid_);
-                       self->changed_.notifyAll();
-                     });
+    awaitExit();
   }
   void takeOutput(int index, UniqueFd fd) {
     streams_[index].descriptor.assign(fd.release());
@@ -121,6 +117,16 @@ class Running : public std::enable_shared_from_this<Running> {
   }
 
  private:
+  void awaitExit() {
+    exit_.async_wait(Descriptor::wait_read,
+                     [self = shared_from_this()](const asio::error_code& error) {
+                       if (error) return;
+                       if (!isReadable(self->exit_.native_handle())) return self->awaitExit();
+                       self->exitCode_ = reapChild(self->pid_);
+                       self->changed_.notifyAll();
+                     });
+  }
+
   struct Stream {
     explicit Stream(const asio::any_io_executor& executor) : descriptor(executor) {}
     Descriptor descriptor;

@@ -11,6 +11,7 @@
 #include <asio.hpp>
 
 #include "common/log.hpp"
+#include "common/readable.hpp"
 #include "common/sync.hpp"
 #include "node/exec_session.hpp"
 #include "node/oci_config.hpp"
@@ -281,12 +282,20 @@ class Core : public std::enable_shared_from_this<Core> {
     container.shim = std::make_unique<asio::posix::stream_descriptor>(executor_, pidfd);
     // Only now: the descriptor stays with the process that it was opened for.
     if (!isAlive(record.shim)) return false;
-    container.shim->async_wait(asio::posix::stream_descriptor::wait_read,
-                               [weak = weak_from_this(), id](const asio::error_code& error) {
-                                 auto self = weak.lock();
-                                 if (self && !error) self->ended(id);
-                               });
+    awaitShim(id, *container.shim);
     return true;
+  }
+
+  void awaitShim(const std::string& id, asio::posix::stream_descriptor& shim) {
+    shim.async_wait(asio::posix::stream_descriptor::wait_read,
+                    [weak = weak_from_this(), id](const asio::error_code& error) {
+                      auto self = weak.lock();
+                      Container* container = self && !error ? self->find(id) : nullptr;
+                      if (container == nullptr || !container->shim) return;
+                      if (!isReadable(container->shim->native_handle()))
+                        return self->awaitShim(id, *container->shim);
+                      self->ended(id);
+                    });
   }
 
   /// The shim of a running container is gone.

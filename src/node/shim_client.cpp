@@ -12,13 +12,16 @@
 #include <asio.hpp>
 
 #include "common/log.hpp"
+#include "common/readable.hpp"
 #include "common/spawn.hpp"
 
 namespace podlab::node {
 namespace {
 
 Co<void> waitReadable(asio::posix::stream_descriptor& descriptor) {
-  co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+  do {
+    co_await descriptor.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+  } while (!isReadable(descriptor.native_handle()));
 }
 
 }  // namespace
