@@ -51,7 +51,17 @@ Result<std::string> readInput(const std::string& file) {
   return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-/// The cluster that the flags and the file ask for, defaulted and valid.
+Status checkCluster(const lab::Cluster& cluster, const std::vector<lab::HostNetwork>& networks) {
+  auto causes = lab::validateCluster(cluster, networks);
+  if (causes.empty()) return {};
+  return Status(
+      Code::kInvalid,
+      "the cluster file is invalid: " + causes.front().field + ": " + causes.front().message,
+      std::move(causes));
+}
+
+/// The cluster that the flags and the file ask for, defaulted and valid but for the host's
+/// networks.
 Result<lab::Cluster> wantedCluster(Context& context, const UpOptions& options) {
   lab::Cluster cluster;
   if (!options.file.empty()) {
@@ -68,14 +78,8 @@ Result<lab::Cluster> wantedCluster(Context& context, const UpOptions& options) {
   if (options.nameGiven || !cluster.has_name()) cluster.set_name(context.lab);
   context.lab = cluster.name();
   lab::applyClusterDefaults(cluster);
-  auto networks = hostNetworks();
-  if (!networks) return networks.status();
-  auto causes = lab::validateCluster(cluster, *networks);
-  if (causes.empty()) return cluster;
-  return Status(
-      Code::kInvalid,
-      "the cluster file is invalid: " + causes.front().field + ": " + causes.front().message,
-      std::move(causes));
+  if (Status status = checkCluster(cluster, {}); !status.ok()) return status;
+  return cluster;
 }
 
 int up(Context& context, const UpOptions& options) {
@@ -103,7 +107,14 @@ int up(Context& context, const UpOptions& options) {
                      "or delete it first: podlab down --purge" + nameFlag(context)));
     }
     cluster = std::move(*stored);
-  } else {
+  }
+  const bool running = lab::runningLab(*paths).has_value();
+  if (!running) {
+    auto networks = hostNetworks();
+    if (!networks) return fail(networks.status());
+    if (Status status = checkCluster(cluster, *networks); !status.ok()) return fail(status);
+  }
+  if (!exists) {
     Status status = files->createDirectories(paths->root);
     if (status.ok())
       status = files->writeFileAtomic(paths->clusterFile(), lab::formatCluster(cluster));
@@ -111,7 +122,6 @@ int up(Context& context, const UpOptions& options) {
   }
 
   Progress progress(context);
-  const bool running = lab::runningLab(*paths).has_value();
   if (!running) {
     progress.show("Starting the lab \"" + context.lab + "\" ...");
     if (Status status = launchLab(context, *paths); !status.ok()) {

@@ -314,8 +314,11 @@ class Lab {
       if (node.pid != 0) ::kill(node.pid, SIGTERM);
     }
     while (anyNode()) co_await ended_.wait();
-    if (server_ == 0) io_.stop();
-    ::kill(server_, SIGTERM);
+    if (server_ != 0) {
+      ::kill(server_, SIGTERM);
+    } else {
+      io_.stop();
+    }
   }
 
   Co<Status> stopNode(std::string name, int signal) {
@@ -338,8 +341,10 @@ class Lab {
       return Status(Code::kInvalid, causes.front().field + ": " + causes.front().message, causes);
     }
     if (Status status = adopt(config); !status.ok()) return status;
-    if (Status status = startNode(nodes_.at(config.name())); !status.ok()) return status;
-    return store(std::move(changed));
+    Status status = store(std::move(changed));
+    if (status.ok()) status = startNode(nodes_.at(config.name()));
+    if (!status.ok()) (void)forget(config.name());
+    return status;
   }
 
   Status forget(const std::string& name) {
