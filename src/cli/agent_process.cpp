@@ -86,6 +86,7 @@ class AgentProcess {
       if (!taint) return taint.status();
       agent.taints.push_back(std::move(*taint));
     }
+    agent.capacity = node::readCapacity(*files_);
     if (!options_.cpu.empty()) agent.capacity["cpu"] = options_.cpu;
     if (!options_.memory.empty()) agent.capacity["memory"] = options_.memory;
     agent.capacity["pods"] = std::to_string(options_.maxPods);

@@ -2,6 +2,7 @@
 
 #include <google/protobuf/util/message_differencer.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <sstream>
@@ -84,6 +85,19 @@ corev1::NodeSystemInfo readSystemInfo(Filesystem& files) {
   info.set_systemuuid(firstLine(files, "/sys/class/dmi/id/product_uuid"));
   info.set_bootid(firstLine(files, "/proc/sys/kernel/random/boot_id"));
   return info;
+}
+
+std::map<std::string, std::string> readCapacity(Filesystem& files) {
+  std::map<std::string, std::string> capacity;
+  capacity["cpu"] = std::to_string(::sysconf(_SC_NPROCESSORS_ONLN));
+  // proc_meminfo(5): "MemTotal:       24629344 kB"
+  std::istringstream lines(files.readFile("/proc/meminfo").valueOr(""));
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream fields(line);
+    std::string key, amount;
+    if (fields >> key >> amount && key == "MemTotal:") capacity["memory"] = amount + "Ki";
+  }
+  return capacity;
 }
 
 corev1::Node makeNode(const NodeFacts& facts) {

@@ -26,6 +26,9 @@ struct NodeFacts {
 /// Kernel, distribution and ids of this machine.
 corev1::NodeSystemInfo readSystemInfo(Filesystem& files);
 
+/// "cpu" and "memory" of this machine, as kubelet counts them: CPUs online, MemTotal.
+std::map<std::string, std::string> readCapacity(Filesystem& files);
+
 /// A new Node: labels, annotations, and the not-ready taint, which the server takes away once the
 /// node is ready.
 corev1::Node makeNode(const NodeFacts& facts);
