@@ -1,7 +1,10 @@
-// Durable writes/s of 1 KB values with 1 and with 64 concurrent writers, against the yardstick of a
-// bare loop of SQLite commits by one writer with the same settings, on real files below TMPDIR (or
-// /tmp): interleaved runs, and the ratios of their medians at the end.
+// Durable writes/s of 1 KB values with 1 and with 64 concurrent writers, against two yardsticks: a
+// bare loop of appends to a file, each followed by fdatasync, and a bare loop of SQLite commits
+// with the store's settings. On real files below TMPDIR (or /tmp): interleaved runs, and the ratios
+// of their medians at the end.
 #include <benchmark/benchmark.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -11,11 +14,13 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <asio.hpp>
 #include <sqlite3.h>
 
+#include "common/unique_fd.hpp"
 #include "store/sqlite_store.hpp"
 
 namespace podlab::store {
@@ -79,6 +84,18 @@ void storeWrites(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kWritesPerIteration);
 }
 
+void bareFsync(benchmark::State& state) {
+  TempDir dir;
+  UniqueFd file(::open(dir.file().c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+  for (auto _ : state) {
+    for (int i = 0; i < kWritesPerIteration; ++i) {
+      if (::write(file.get(), value().data(), value().size()) < 0 || ::fdatasync(file.get()) < 0)
+        throw std::runtime_error("write " + dir.file());
+    }
+  }
+  state.SetItemsProcessed(state.iterations() * kWritesPerIteration);
+}
+
 void check(int code, sqlite3* db) {
   if (code != SQLITE_OK && code != SQLITE_DONE) throw std::runtime_error(sqlite3_errmsg(db));
 }
@@ -106,6 +123,7 @@ void bareSqlite(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kWritesPerIteration);
 }
 
+BENCHMARK(bareFsync)->UseRealTime()->Repetitions(5);
 BENCHMARK(bareSqlite)->UseRealTime()->Repetitions(5);
 BENCHMARK(storeWrites)->ArgName("writers")->Arg(1)->Arg(64)->UseRealTime()->Repetitions(5);
 
@@ -143,14 +161,16 @@ int main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
   podlab::store::RateReporter reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
-  const double bare = reporter.median("bareSqlite");
+  const double fsync = reporter.median("bareFsync");
+  const double sqlite = reporter.median("bareSqlite");
   const double one = reporter.median("storeWriteswriters:1");
   const double many = reporter.median("storeWriteswriters:64");
-  if (bare > 0 && one > 0 && many > 0) {
-    std::printf(
-        "durable writes/s of 1 KB: bare SQLite %.0f, 1 writer %.0f (%.2f of bare), 64 writers %.0f "
-        "(%.1f times bare)\n",
-        bare, one, one / bare, many, many / bare);
+  if (fsync > 0 && sqlite > 0 && one > 0 && many > 0) {
+    std::printf("durable writes/s of 1 KB: bare fdatasync %.0f, bare SQLite %.0f\n", fsync, sqlite);
+    for (const auto& [writers, rate] : {std::pair{1, one}, std::pair{64, many}}) {
+      std::printf("%d writer%s: %.0f (%.2f of bare fdatasync, %.2f of bare SQLite)\n", writers,
+                  writers == 1 ? "" : "s", rate, rate / fsync, rate / sqlite);
+    }
   }
   return 0;
 }

@@ -1,0 +1,162 @@
+// Pods of a running lab, as one client of its API sees them; used by bench/lab_bench.py.
+//   podlab_pods_bench latency COUNT CONTAINERS   milliseconds from the create call to Ready in a
+//                                                watch, one pod after the other, a line each
+//   podlab_pods_bench rate COUNT CONTAINERS      seconds from the first create call until all are
+//                                                Ready
+//   podlab_pods_bench delete                     deletes all pods of the default namespace
+// The lab is that of PODLAB_STATE_DIR, named "default".
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
+#include "api/conditions.hpp"
+#include "api/kinds.hpp"
+#include "cli/session.hpp"
+#include "common/log.hpp"
+#include "common/sync.hpp"
+
+namespace podlab {
+namespace {
+
+constexpr int kCreators = 8;  // create calls in flight
+
+double milliseconds(Duration duration) {
+  return std::chrono::duration<double, std::milli>(duration).count();
+}
+
+api::ResourceId pods(std::string name = "") {
+  return {&api::kindFor<corev1::Pod>(), "default", std::move(name), ""};
+}
+
+[[noreturn]] void die(const Status& status) {
+  std::fprintf(stderr, "error: %s\n", status.toString().c_str());
+  std::exit(1);
+}
+
+template <typename T>
+T must(Result<T> result) {
+  if (!result) die(result.status());
+  return std::move(*result);
+}
+
+std::shared_ptr<corev1::Pod> makePod(int number, int containers) {
+  auto pod = std::make_shared<corev1::Pod>();
+  pod->mutable_metadata()->set_name("bench-" + std::to_string(number));
+  auto& spec = *pod->mutable_spec();
+  for (int i = 0; i < containers; ++i) {
+    auto& container = *spec.add_containers();
+    container.set_name("c" + std::to_string(i));
+    container.set_image("host");
+    container.add_command("/usr/bin/sleep");
+    container.add_command("infinity");
+  }
+  return pod;
+}
+
+Co<void> create(api::Api& api, int number, int containers) {
+  api::WriteOptions options;
+  (void)must(co_await api.create(pods(), makePod(number, containers), std::move(options)));
+}
+
+/// The collection's changes from now on.
+Co<std::unique_ptr<api::Watch>> watchFromNow(api::Api& api) {
+  auto now = must(co_await api.list(pods(), api::ListOptions()));
+  api::WatchOptions options;
+  options.resourceVersion = now.resourceVersion;
+  co_return must(co_await api.watch(pods(), std::move(options)));
+}
+
+/// The name of the next pod that an event shows Ready.
+Co<std::string> nextReady(api::Watch& watch) {
+  for (;;) {
+    auto event = must(co_await watch.next());
+    if (event.type != api::EventType::kModified) continue;
+    const auto& pod = api::as<corev1::Pod>(event.object);
+    for (const auto& condition : pod.status().conditions()) {
+      if (condition.type() == "Ready" && condition.status() == "True")
+        co_return pod.metadata().name();
+    }
+  }
+}
+
+Co<int> latency(cli::Session& session, int count, int containers) {
+  auto watch = co_await watchFromNow(session.api);
+  for (int i = 0; i < count; ++i) {
+    const std::string name = "bench-" + std::to_string(i);
+    const MonoTime begin = session.clock.now();
+    co_await create(session.api, i, containers);
+    while (co_await nextReady(*watch) != name) {
+    }
+    std::printf("%.2f\n", milliseconds(session.clock.now() - begin));
+  }
+  co_return 0;
+}
+
+Co<void> createSome(api::Api& api, int& next, int count, int containers) {
+  while (next < count) {
+    const int number = next++;
+    co_await create(api, number, containers);
+  }
+}
+
+Co<int> rate(cli::Session& session, int count, int containers) {
+  auto watch = co_await watchFromNow(session.api);
+  const MonoTime begin = session.clock.now();
+  int next = 0;
+  TaskGroup creators(session.io.get_executor());
+  for (int i = 0; i < kCreators; ++i)
+    creators.spawn("create", createSome(session.api, next, count, containers));
+  std::set<std::string> ready;
+  while (static_cast<int>(ready.size()) < count) ready.insert(co_await nextReady(*watch));
+  std::printf("%.4f\n", milliseconds(session.clock.now() - begin) / 1000);
+  co_await creators.join();
+  co_return 0;
+}
+
+Co<int> removeAll(cli::Session& session) {
+  auto all = must(co_await session.api.list(pods(), api::ListOptions()));
+  api::WatchOptions options;
+  options.resourceVersion = all.resourceVersion;
+  auto watch = must(co_await session.api.watch(pods(), std::move(options)));
+  for (const auto& pod : all.items) {
+    api::DeleteOptions how;
+    how.set_graceperiodseconds(1);
+    (void)must(co_await session.api.remove(pods(api::meta(*pod).name()), std::move(how)));
+  }
+  for (std::size_t left = all.items.size(); left > 0;) {
+    auto event = must(co_await watch->next());
+    if (event.type == api::EventType::kDeleted) --left;
+  }
+  co_return 0;
+}
+
+int run(const std::vector<std::string>& arguments) {
+  cli::Context context;
+  const std::string what = arguments.empty() ? "" : arguments[0];
+  if (what == "delete") return cli::withSession(context, removeAll);
+  const bool measure = (what == "latency" || what == "rate") && arguments.size() == 3;
+  const int count = measure ? std::atoi(arguments[1].c_str()) : 0;
+  const int containers = measure ? std::atoi(arguments[2].c_str()) : 0;
+  if (count <= 0 || containers <= 0) {
+    std::fputs("usage: podlab_pods_bench latency|rate COUNT CONTAINERS | delete\n", stderr);
+    return 2;
+  }
+  return cli::withSession(context, [&](cli::Session& session) {
+    return what == "rate" ? rate(session, count, containers) : latency(session, count, containers);
+  });
+}
+
+}  // namespace
+}  // namespace podlab
+
+int main(int argc, char** argv) {
+  podlab::initLogging(podlab::LogLevel::kWarning, podlab::LogFormat::kText, "");
+  return podlab::run({argv + 1, argv + argc});
+}
