@@ -1,4 +1,5 @@
 """Runs podlab with a state folder of the test's own."""
+import contextlib
 import json
 import os
 import pathlib
@@ -8,7 +9,7 @@ import tempfile
 import time
 import unittest
 
-PODLAB = os.environ["PODLAB"]
+PODLAB = pathlib.Path(os.environ["PODLAB"])
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "e2e"
 
 
@@ -46,17 +47,36 @@ def eventually(check, seconds=20):
     return check()
 
 
+@contextlib.contextmanager
+def cluster_file(text):
+    """The path of a cluster file with this text."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        os.chmod(file.name, 0o644)
+        yield file.name
+
+
 class LabTestCase(unittest.TestCase):
     """One lab for all tests of a class."""
 
     up_arguments = ()
+    cluster = None  # text of a cluster file
+    user = None  # id of whom root runs podlab as
 
     @classmethod
     def setUpClass(cls):
         cls.state = pathlib.Path(tempfile.mkdtemp(prefix="podlab-e2e-"))
+        cls.program = PODLAB
+        cls.identity = {}
+        if cls.user is not None and os.geteuid() == 0:
+            cls.program = shutil.copy(PODLAB, cls.state / PODLAB.name)  # the build folder may be closed to others
+            os.chown(cls.state, cls.user, cls.user)
+            cls.identity = {"user": cls.user, "group": cls.user, "extra_groups": [], "cwd": "/"}
         cls.environment = dict(os.environ, PODLAB_STATE_DIR=str(cls.state), NO_COLOR="1")
         cls.network_before = host_network()
-        done = cls.run_podlab("up", *cls.up_arguments)
+        with cluster_file(cls.cluster or "") as file:
+            done = cls.run_podlab("up", *cls.up_arguments, *(("-f", file) if cls.cluster else ()))
         if done.returncode != 0:
             logs = "".join(f"== {log}\n{log.read_text()[-3000:]}" for log in cls.state.glob("*/log/*.log"))
             cls.tearDownClass()
@@ -70,8 +90,10 @@ class LabTestCase(unittest.TestCase):
     @classmethod
     def run_podlab(cls, *arguments, **options):
         options.setdefault("timeout", 90)
-        return subprocess.run([PODLAB, *arguments], env=cls.environment, capture_output=True, text=True, check=False,
-                              stdin=options.pop("stdin", subprocess.DEVNULL), **options)
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run([cls.program, *arguments], env=cls.environment, capture_output=True, text=True, check=False,
+                              **cls.identity, **options)
 
     def podlab(self, *arguments, **options):
         """Runs it, expects success, and returns stdout."""
@@ -83,7 +105,35 @@ class LabTestCase(unittest.TestCase):
         return json.loads(self.podlab("get", *arguments, "-o", "json"))["items"]
 
     def apply(self, name):
-        self.podlab("apply", "-f", str(DATA / name))
+        self.podlab("apply", "-f", "-", input=(DATA / name).read_text())
 
     def wait_ready(self, *pods, namespace="default"):
         self.podlab("wait", "pod", *pods, "-n", namespace, "--for", "condition=Ready", "--timeout", "60s")
+
+    def processes(self, word, *more):
+        """Host pids of the lab's processes with this first argument and `more` among the others."""
+        found = []
+        for pid in processes_below(self.state):
+            try:
+                arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            except OSError:  # ended meanwhile
+                continue
+            if arguments[1:2] == [word] and set(more) <= set(arguments[2:]):
+                found.append(pid)
+        return sorted(found)
+
+    def in_node(self, node, *command):
+        """Runs a program of the host in the namespaces of a node, expects success, and returns stdout."""
+        (agent,) = self.processes("agent", "--node-name", node)
+        user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
+        done = subprocess.run(["nsenter", "--target", str(agent), *user, "--mount", "--net", *command],
+                              capture_output=True, text=True, check=False, timeout=30)
+        self.assertEqual(done.returncode, 0, f"{node}: {command}: {done.stderr}")
+        return done.stdout
+
+    def in_pod(self, pod, *command):
+        """Likewise in the network namespace of a pod, from outside of its containers."""
+        found = json.loads(self.podlab("get", "pod", pod, "-o", "json"))
+        node = found["spec"]["nodeName"]
+        (folder,) = self.state.glob(f"*/nodes/{node}")
+        return self.in_node(node, "nsenter", f"--net={folder}/run/pins/{found['metadata']['uid']}/net", *command)

@@ -1,11 +1,9 @@
 """A lab as a whole: start, stop, crash, and what is left behind."""
 import os
-import pathlib
 import signal
-import subprocess
 import unittest
 
-from harness import PODLAB, LabTestCase, eventually, host_network, processes_below
+from harness import LabTestCase, eventually, host_network, processes_below
 
 
 class Lab(LabTestCase):
@@ -16,18 +14,6 @@ class Lab(LabTestCase):
             if "(pid " in line:
                 return int(line.split("(pid ")[1].rstrip(")"))
         self.fail("podlab status names no pid")
-
-    def pids_of(self, word):
-        """Host pids of the lab's processes with this first argument."""
-        found = []
-        for pid in processes_below(self.state):
-            try:
-                arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            except OSError:  # ended meanwhile
-                continue
-            if arguments[1:2] == [word.encode()]:
-                found.append(pid)
-        return sorted(found)
 
     def ready_nodes(self):
         return [node["metadata"]["name"] for node in self.objects("nodes")
@@ -65,11 +51,11 @@ class Lab(LabTestCase):
         self.apply("sleepers.yaml")
         self.wait_ready("--all")
         before = {name: pod["status"]["containerStatuses"] for name, pod in self.pods_by_name().items()}
-        agents = self.pids_of("agent")
+        agents = self.processes("agent")
         self.assertEqual(len(agents), 3)
         for pid in agents:
             os.kill(pid, signal.SIGKILL)
-        self.assertTrue(eventually(lambda: len(set(self.pids_of("agent")) - set(agents)) == 3))
+        self.assertTrue(eventually(lambda: len(set(self.processes("agent")) - set(agents)) == 3))
         # A new pod on each node shows that the new agents work.
         self.apply("latecomers.yaml")
         self.wait_ready("late1", "late2", "late3")
@@ -81,9 +67,9 @@ class Lab(LabTestCase):
         self.apply("sleepers.yaml")
         self.wait_ready("--all")
         before = self.pods_by_name()
-        (server,) = self.pids_of("server")
+        (server,) = self.processes("server")
         os.kill(server, signal.SIGKILL)
-        self.assertTrue(eventually(lambda: self.pids_of("server") not in ([], [server])))
+        self.assertTrue(eventually(lambda: self.processes("server") not in ([], [server])))
         after = self.pods_by_name()
         self.assertEqual({n: p["status"]["containerStatuses"] for n, p in after.items()},
                          {n: p["status"]["containerStatuses"] for n, p in before.items()})
@@ -132,8 +118,7 @@ class Lab(LabTestCase):
 
     def test_08_bad_manifests_name_field_and_remedy(self):
         manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, imagee: host}]}\n"
-        done = subprocess.run([PODLAB, "apply", "-f", "-"], input=manifest, env=self.environment, capture_output=True,
-                              text=True, check=False, timeout=30)
+        done = self.run_podlab("apply", "-f", "-", input=manifest)
         self.assertEqual(done.returncode, 1)
         self.assertIn("spec.containers[0].imagee", done.stderr)
 

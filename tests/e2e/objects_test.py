@@ -1,9 +1,8 @@
 """What the API says to those who apply manifests: warnings, refusals, the life of objects."""
 import json
-import subprocess
 import unittest
 
-from harness import PODLAB, LabTestCase, eventually
+from harness import LabTestCase, eventually
 
 WITHOUT_EFFECT = """
 apiVersion: v1
@@ -30,8 +29,7 @@ class Objects(LabTestCase):
     up_arguments = ("-n", "1")
 
     def apply_text(self, text, *flags):
-        done = subprocess.run([PODLAB, "apply", "-f", "-", *flags], input=text, env=self.environment, capture_output=True,
-                              text=True, check=False, timeout=60)
+        done = self.run_podlab("apply", "-f", "-", *flags, input=text)
         self.assertEqual(done.returncode, 0, done.stderr)
         return done
 

@@ -31,6 +31,11 @@ class Pods(LabTestCase):
         self.exec("shared", "one", "echo memory > /dev/shm/x; echo file > /tmp/x; echo volume > /data/x")
         self.assertEqual(self.exec("shared", "two", "cat /dev/shm/x"), "memory")
         self.assertEqual(self.exec("shared", "two", "cat /data/x"), "volume")
+        # So is System V's.
+        self.exec("shared", "one", "perl -e 'defined shmget(4242, 64, 01600) or die $!'")
+        found = "perl -e 'print defined shmget(4242, 64, 0) ? 1 : 0'"
+        self.assertEqual(self.exec("shared", "two", found), "1")
+        self.assertEqual(self.exec("other", "one", found), "0")
         self.assertEqual(self.exec("shared", "two", "ls /tmp"), "")
         # The processes are shared only on request.
         self.assertNotIn("sentinel", self.exec("shared", "two", "cat /proc/[0-9]*/cmdline | tr '\\0' ' '"))
