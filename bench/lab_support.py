@@ -10,7 +10,7 @@ import tempfile
 import time
 
 BUILD = pathlib.Path(os.environ.get("PODLAB_BUILD", "build/release")).resolve()
-PODLAB = BUILD / "src" / "cli" / "podlab"
+PODLAB = BUILD / "podlab"
 POD_SENTINEL = b"sleep\0infinity\0"
 
 

@@ -21,6 +21,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// How long a lab may take to make its certificates and network.
+constexpr Duration kLabPatience = std::chrono::seconds(5);
+
 struct UpOptions {
   std::string file;
   std::optional<int> nodes;
@@ -28,16 +31,25 @@ struct UpOptions {
   bool nameGiven = false;
 };
 
-/// Waits, in steps of a few milliseconds, for what another process does to files; false after
-/// `patience`.
-bool waitUntil(const std::function<bool()>& holds, Duration patience) {
-  bool held = false;
-  runCoroutine([&](asio::io_context&, Clock& clock) -> Co<int> {
+/// Waits, in steps of a few milliseconds, for what another process does to files: kDone, kFailed
+/// after `patience`, or kInterrupted.
+int waitUntil(const std::function<bool()>& holds, Duration patience) {
+  return runCoroutine([&](asio::io_context&, Clock& clock) -> Co<int> {
     const MonoTime deadline = clock.now() + patience;
-    while (!(held = holds()) && clock.now() < deadline) co_await clock.sleepFor(milliseconds(5));
+    while (!holds()) {
+      if (clock.now() >= deadline) co_return kFailed;
+      co_await clock.sleepFor(milliseconds(5));
+    }
     co_return kDone;
   });
-  return held;
+}
+
+/// The last line of a log, or that there is none.
+std::string lastLine(Filesystem& files, const std::string& log) {
+  std::string text = files.readFile(log).valueOr("");
+  while (text.ends_with('\n')) text.pop_back();
+  if (text.empty()) return log + " is empty; is its disk full?";
+  return log + " ends with: " + text.substr(text.rfind('\n') + 1);
 }
 
 std::string nameFlag(const Context& context) {
@@ -91,6 +103,9 @@ int up(Context& context, const UpOptions& options) {
   auto paths = lab::labPaths(context.lab);
   if (!paths) return fail(paths.status());
   auto files = makeRealFilesystem();
+  // Until the lab answers: of two that start it at once, the second finds it running.
+  auto lock = lab::lockLabs();
+  if (!lock) return fail(lock.status());
 
   lab::Cluster cluster = std::move(*wanted);
   const bool exists = files->exists(paths->clusterFile());
@@ -129,18 +144,29 @@ int up(Context& context, const UpOptions& options) {
       return fail(status);
     }
   }
-  if (*patience == Duration(0)) return kDone;
   // The lab answers from when its certificates are made and its nodes started.
   lab::LabRequest request;
   request.set_status(true);
   Result<lab::LabResponse> answer = Status(Code::kUnavailable, "the lab does not answer");
-  (void)waitUntil([&] { return (answer = lab::askLab(paths->controlSocket(), request)).ok(); },
-                  std::chrono::seconds(5));
-  if (!answer) return fail(answer.status().withContext("the log is " + paths->log("lab")));
-  const NodeBoots nodes = runningNodes(*answer);
-  const int code = withSession(context, [&](Session& session) {
-    return waitForNodes(session, context, *paths, nodes, *patience, progress);
-  });
+  int code = waitUntil([&] { return (answer = lab::askLab(paths->controlSocket(), request)).ok(); },
+                       kLabPatience);
+  lock->reset();
+  if (code == kFailed) {
+    return fail(answer.status().withContext(
+        "the lab \"" + context.lab + "\" did not start: " + lastLine(*files, paths->log("lab"))));
+  }
+  NodeBoots nodes;
+  if (code == kDone) {
+    if (*patience == Duration(0)) return kDone;
+    nodes = runningNodes(*answer);
+    code = withSession(context, [&](Session& session) {
+      return waitForNodes(session, context, *paths, nodes, *patience, progress);
+    });
+  }
+  if (code == kInterrupted) {
+    progress.done("Interrupted; the lab \"" + context.lab + "\" goes on. Wait for it: podlab up" +
+                  nameFlag(context) + "; delete it: podlab down --purge" + nameFlag(context));
+  }
   if (code == kDone) {
     progress.done("The lab \"" + context.lab + "\" is " + (running ? "already running" : "up") +
                   ": " + std::to_string(nodes.size()) +
@@ -170,8 +196,13 @@ int down(Context& context, const DownOptions& options) {
     // along.
     if (auto answer = lab::askLab(paths->controlSocket(), request); !answer) ::kill(*pid, SIGKILL);
     const auto ended = [&] { return !lab::runningLab(*paths); };
-    if (!waitUntil(ended, std::chrono::seconds(6))) ::kill(*pid, SIGKILL);
-    if (!waitUntil(ended, std::chrono::seconds(5))) {
+    int code = waitUntil(ended, std::chrono::seconds(6));
+    if (code == kFailed) {
+      ::kill(*pid, SIGKILL);
+      code = waitUntil(ended, std::chrono::seconds(5));
+    }
+    if (code == kInterrupted) return code;
+    if (code == kFailed) {
       return fail(Status(Code::kTimeout, "the lab's first process, pid " + std::to_string(*pid) +
                                              ", does not end"));
     }

@@ -29,7 +29,7 @@ Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths pat
     }
     if (session.clock.now() >= deadline) {
       progress.done("error: timed out waiting for the nodes to be Ready; the logs are in " +
-                    paths.root + "/log; see podlab status" + std::string());
+                    paths.root + "/log; see podlab status");
       co_return kFailed;
     }
     auto connection = co_await session.connection.get(

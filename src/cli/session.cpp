@@ -11,8 +11,6 @@
 namespace podlab::cli {
 namespace {
 
-constexpr int kInterrupted = 130;
-
 struct Target {
   std::string address;
   std::string ca;

@@ -22,12 +22,14 @@ struct Session {
   api::Api& api;
 };
 
+constexpr int kInterrupted = 130;
+
 /// Runs `command` with a connection to the lab that `context` names; its result is the exit code. A
 /// lab that does not exist or does not run is an error that says so. Ctrl-C ends the command with
 /// 130.
 int withSession(const Context& context, const std::function<Co<int>(Session&)>& command);
 
-/// Without a lab: runs `command` on an io_context of its own.
+/// Without a lab: runs `command` on an io_context of its own. Ctrl-C ends it likewise.
 int runCoroutine(const std::function<Co<int>(asio::io_context&, Clock&)>& command);
 
 }  // namespace podlab::cli

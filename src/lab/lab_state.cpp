@@ -65,6 +65,20 @@ std::optional<int> runningLab(const LabPaths& paths) {
   return lockHolder(paths.lock());
 }
 
+Result<UniqueFd> lockLabs() {
+  auto root = labsRoot();
+  if (!root) return root.status();
+  std::error_code error;
+  std::filesystem::create_directories(*root, error);
+  if (error) return errnoStatus(error.value(), "cannot create " + *root);
+  UniqueFd fd(::open(root->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return errnoStatus(errno, "cannot open " + *root);
+  while (::flock(fd.get(), LOCK_EX) < 0) {
+    if (errno != EINTR) return errnoStatus(errno, "cannot lock " + *root);
+  }
+  return fd;
+}
+
 Result<UniqueFd> lockLab(const LabPaths& paths) {
   UniqueFd fd(::open(paths.lock().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!fd) return errnoStatus(errno, "cannot open " + paths.lock());

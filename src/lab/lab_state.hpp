@@ -11,12 +11,14 @@ namespace podlab::lab {
 
 /// Where a lab keeps what outlives it: everything of a lab is below one folder, and nothing is
 /// outside it.
-///   cluster.yaml        the defaulted cluster file
-///   api                 host:port of the API on the host's loopback, while it runs and for the
-///   next start lock                a POSIX record lock held by the running lab control.sock what
-///   `podlab node` and `podlab down` talk to pki/                ca, server and admin certificates
-///   and keys server/             the store nodes/NAME/         one node: its certificate, pods,
-///   logs, checkpoints log/                one log a process
+/// - cluster.yaml: the defaulted cluster file
+/// - api: host:port of the API on the host's loopback, while it runs and for the next start
+/// - lock: a POSIX record lock held by the running lab
+/// - control.sock: what `podlab node` and `podlab down` talk to
+/// - pki/: ca, server and admin certificates and keys
+/// - server/: the store
+/// - nodes/NAME/: one node: its certificate, pods, logs, checkpoints
+/// - log/: one log a process
 struct LabPaths {
   std::string root;
 
@@ -41,6 +43,9 @@ Result<std::vector<std::string>> listLabs();
 
 /// The pid of the running lab, or nullopt when it does not run.
 std::optional<int> runningLab(const LabPaths& paths);
+/// Keeps others from creating and starting labs for the life of the returned descriptor; waits for
+/// those who do. Leaves nothing behind.
+Result<UniqueFd> lockLabs();
 /// Takes the lab's lock for the life of the returned descriptor; kAlreadyExists when a lab holds
 /// it.
 Result<UniqueFd> lockLab(const LabPaths& paths);
