@@ -54,11 +54,13 @@ Co<void> resolve(node::HostImageStore& store, node::Image& image) {
 }
 
 node::Image hostImage(Filesystem& files, const std::string& folder) {
-  node::HostImageStore store(files, folder);
+  node::HostImageStore store;
   node::Image image;
   asio::io_context io;
   asio::co_spawn(io, resolve(store, image), asio::detached);
   io.run();
+  image.rootfs = folder;
+  must(node::makeHostRootfs(files, folder));
   return image;
 }
 

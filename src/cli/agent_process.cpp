@@ -129,7 +129,7 @@ class AgentProcess {
     auto runtime =
         node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
     if (Status status = co_await runtime->open(); !status.ok()) co_return status;
-    node::HostImageStore images(*files_, options_.runDir + "/images/host");
+    node::HostImageStore images;
     auto volumes = node::makeLocalVolumes(*files_, *pool_, options_.stateDir, options_.runDir);
     auto podDialer = node::makeKernelPodDialer(executor_, *pool_);
 

@@ -70,8 +70,8 @@ Status launchLab(const Context& context, const lab::LabPaths& paths) {
   if (!socket) return socket.status();
   auto port = lab::listeningPort(*socket);
   if (!port) return port.status();
-  if (Status status = files->writeFileAtomic(paths.apiAddress(),
-                                             "127.0.0.1:" + std::to_string(*port), 0644, false);
+  if (Status status =
+          files->writeFileAtomic(paths.apiAddress(), "127.0.0.1:" + std::to_string(*port), 0644);
       !status.ok())
     return status;
 

@@ -87,6 +87,10 @@ class RealFilesystem final : public Filesystem {
                          bool durable) override {
     const std::string temporary = path + ".tmp";
     Status written = writeFile(temporary, content, mode, durable);
+    // File systems are slow to make and to delete files: the former one is kept to be written next.
+    if (written && !durable &&
+        ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0)
+      return {};
     if (written && ::rename(temporary.c_str(), path.c_str()) < 0) {
       written = errnoStatus(errno, "cannot replace " + path);
     }

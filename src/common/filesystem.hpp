@@ -16,7 +16,8 @@ class Filesystem {
   virtual ~Filesystem() = default;
   virtual Result<std::string> readFile(const std::string& path) = 0;
   /// Replaces `path` whole: temporary file beside it, fsync (when `durable`), rename, fsync of the
-  /// folder. A reader or a crash sees the old or the new content, never a mixture.
+  /// folder. A reader or a crash sees the old or the new content, never a mixture. When not
+  /// `durable`, the former file stays beside it as PATH.tmp, to be written the next time.
   virtual Status writeFileAtomic(const std::string& path, std::string_view content,
                                  std::uint32_t mode = 0644, bool durable = true) = 0;
   virtual Status createDirectories(const std::string& path, std::uint32_t mode = 0755) = 0;

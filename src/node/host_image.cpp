@@ -35,9 +35,6 @@ Status link(const std::string& target, const std::string& path) {
 
 }  // namespace
 
-HostImageStore::HostImageStore(Filesystem& files, std::string folder)
-    : files_(files), folder_(std::move(folder)) {}
-
 Co<Result<Image>> HostImageStore::resolve(std::string reference) {
   if (reference != "host") {
     co_return Status(
@@ -45,45 +42,39 @@ Co<Result<Image>> HostImageStore::resolve(std::string reference) {
         "image \"" + reference +
             "\" is not on this host; this release has the built-in image \"host\" only");
   }
-  if (!made_) {
-    Status made = makeFolder();
-    if (!made) co_return made;
-    made_ = true;
-  }
   Image image;
   image.reference = reference;
   image.id = "host";
   image.isHost = true;
-  image.rootfs = folder_;
   image.env = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   image.workingDir = "/";
   co_return image;
 }
 
-Status HostImageStore::makeFolder() {
-  Status status = files_.createDirectories(folder_);
+Status makeHostRootfs(Filesystem& files, const std::string& folder) {
+  Status status = files.createDirectories(folder);
   for (const auto& entry : programFolders()) {
     if (!status) return status;
-    const std::string path = folder_ + entry.path().string();
+    const std::string path = folder + entry.path().string();
     std::error_code ignored;
     if (entry.is_symlink(ignored)) {
       status = link(fs::read_symlink(entry.path(), ignored), path);
     } else if (entry.is_directory(ignored)) {
-      status = files_.createDirectories(path);
+      status = files.createDirectories(path);
     }
   }
   for (const char* name :
        {"proc", "dev", "sys", "mnt", "media", "srv", "home", "root", "tmp", "run/lock", "var/cache",
         "var/lib", "var/local", "var/log", "var/spool", "var/tmp"}) {
     if (!status) return status;
-    status = files_.createDirectories(folder_ + "/" + name);
+    status = files.createDirectories(folder + "/" + name);
   }
-  if (status) status = link("/run", folder_ + "/var/run");
-  if (status) status = link("/run/lock", folder_ + "/var/lock");
+  if (status) status = link("/run", folder + "/var/run");
+  if (status) status = link("/run/lock", folder + "/var/lock");
   for (const char* name : {"tmp", "var/tmp"}) {
     if (!status) return status;
-    if (::chmod((folder_ + "/" + name).c_str(), 01777) < 0)
-      status = errnoStatus(errno, "cannot open up " + folder_ + "/" + name);
+    if (::chmod((folder + "/" + name).c_str(), 01777) < 0)
+      status = errnoStatus(errno, "cannot open up " + folder + "/" + name);
   }
   return status;
 }

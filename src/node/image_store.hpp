@@ -12,7 +12,7 @@ struct Image {
   std::string reference;  ///< as the pod names it
   std::string id;         ///< "host" or a digest
   bool isHost = false;    ///< the built-in image: the host's own directories, read-only
-  std::string rootfs;     ///< folder of the root file system; for the host image, its mount points
+  std::string rootfs;     ///< folder of the root file system; empty for the host image
   std::vector<std::string> entrypoint;
   std::vector<std::string> command;
   std::vector<std::string> env;

@@ -14,6 +14,7 @@
 #include "common/readable.hpp"
 #include "common/sync.hpp"
 #include "node/exec_session.hpp"
+#include "node/host_image.hpp"
 #include "node/oci_config.hpp"
 #include "node/shim_client.hpp"
 #include "node/shim_state.hpp"
@@ -229,8 +230,13 @@ class Core : public std::enable_shared_from_this<Core> {
       co_return Status(Code::kAlreadyExists, "container " + spec.id + " exists");
     Status made = files_.createDirectories(folder, 0700);
     if (made) made = files_.createDirectories(spec.logPath.substr(0, spec.logPath.rfind('/')));
+    ContainerSpec own = spec;
+    if (made && own.image.isHost) {
+      own.image.rootfs = folder + "/rootfs";
+      made = makeHostRootfs(files_, own.image.rootfs);
+    }
     if (made) {
-      made = files_.writeFileAtomic(folder + "/" + kConfigFile, makeOciConfig(spec, host_), 0600,
+      made = files_.writeFileAtomic(folder + "/" + kConfigFile, makeOciConfig(own, host_), 0600,
                                     false);
     }
     if (!made) {

@@ -31,8 +31,7 @@ class RuntimeFixture {
       : folder_(std::move(folder)),
         clock_(makeRealClock(io_.get_executor())),
         files_(makeRealFilesystem()),
-        processes_(makeProcessRunner(io_.get_executor(), *clock_)),
-        images_(*files_, folder_ + "/host") {
+        processes_(makeProcessRunner(io_.get_executor(), *clock_)) {
     OciRuntimeOptions options;
     options.stateFolder = folder_ + "/state";
     runtime_ = makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, options);

@@ -114,6 +114,11 @@ TEST_P(RuntimeVolumes, ContainersShareThem) {
               "");
     EXPECT_EQ(container("two", "cat /disk/x /memory/x /dev/shm/x; stat -fc %T /memory", false),
               "one\none\none\ntmpfs\n");
+    // The mount points are the container's own.
+    auto stranger = rt.spec("stranger", {"sh", "-c", "ls -d /disk /memory 2>/dev/null | wc -l"});
+    EXPECT_EQ(rt.run(rt.runtime().start(stranger)), Status());
+    (void)rt.waitForExit("stranger");
+    EXPECT_EQ(rt.output("stranger"), "0\n");
     EXPECT_EQ(
         container("three", "cat /disk/x; echo no 2>/dev/null > /disk/y || echo refused", true),
         "one\nrefused\n");
