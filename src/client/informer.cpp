@@ -19,7 +19,7 @@ using Cache = std::map<std::string, api::ObjectPtr, std::less<>>;
 
 }  // namespace
 
-struct Informer::State : std::enable_shared_from_this<State> {
+struct Informer::State {
   State(api::Api& a, Clock& c, Rng& r, asio::any_io_executor executor, api::ResourceId id)
       : api(a), clock(c), rng(r), collection(std::move(id)), tasks(std::move(executor)) {}
 
@@ -39,7 +39,8 @@ struct Informer::State : std::enable_shared_from_this<State> {
   WaitQueue syncChanged;
   unsigned failures = 0;  ///< since the last sign of life
 
-  Co<void> run();
+  /// `self` keeps the state: the task may begin after the informer's end.
+  Co<void> run(std::shared_ptr<State> self);
   Co<Status> relist();
   Co<Status> follow();
   Duration backOff();
@@ -155,8 +156,7 @@ Duration Informer::State::backOff() {
                      rng.below(static_cast<std::uint64_t>(delay.count() / 2))));
 }
 
-Co<void> Informer::State::run() {
-  auto self = shared_from_this();
+Co<void> Informer::State::run(std::shared_ptr<State> /*self*/) {
   while (!stopped) {
     Status status;
     if (version.empty()) status = co_await relist();
@@ -197,7 +197,7 @@ void Informer::addHandlers(Handlers handlers) {
 }
 
 void Informer::start() {
-  state_->tasks.spawn("informer", state_->run());
+  state_->tasks.spawn("informer", state_->run(state_));
 }
 
 Co<void> Informer::stop() {

@@ -77,7 +77,8 @@ class CrashingRuntime final : public ContainerRuntime {
     co_return co_await inner_.status(std::move(id));
   }
   void onChange(std::function<void(std::string id)> listener) override {
-    if (!point_.dead()) inner_.onChange(std::move(listener));
+    // A dead process hears nothing.
+    inner_.onChange(point_.dead() ? nullptr : std::move(listener));
   }
   Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) override {
     co_await point_.before();

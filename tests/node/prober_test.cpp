@@ -18,6 +18,8 @@ class ProberTest : public NodeTest {
  protected:
   Prober prober_{clock_, runtime_, dialer_};
 
+  ~ProberTest() override { clock_.advance(seconds(100)); }  // the silent server ends
+
   static ProbeTarget target() {
     ProbeTarget target;
     target.podIp = "10.244.1.2";
