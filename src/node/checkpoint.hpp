@@ -18,11 +18,8 @@ class PodFolder {
 
   const std::string& root() const { return root_; }
   std::string record() const { return root_ + "/record"; }
-  /// hosts, hostname and resolv.conf, mounted into the containers.
-  std::string etc(const std::string& file) const { return root_ + "/etc/" + file; }
-  std::string logs(const std::string& container) const { return root_ + "/logs/" + container; }
   std::string log(const std::string& container, int attempt) const {
-    return logs(container) + "/" + std::to_string(attempt) + ".log";
+    return root_ + "/" + container + "." + std::to_string(attempt) + ".log";
   }
 
  private:

@@ -30,9 +30,11 @@ class LocalVolumes final : public PodVolumes {
         stateFolder_(std::move(stateFolder)),
         runFolder_(std::move(runFolder)) {}
 
-  Co<Result<Folders>> setUp(const corev1::Pod& pod) override {
+  Co<Result<Folders>> setUp(const corev1::Pod& pod, EtcFiles etc) override {
     // The job owns what it reads: the caller may be cancelled while it runs.
-    auto job = [this, spec = pod.spec(), uid = pod.metadata().uid()] { return makeAll(spec, uid); };
+    auto job = [this, spec = pod.spec(), uid = pod.metadata().uid(), etc = std::move(etc)] {
+      return makeAll(spec, uid, etc);
+    };
     co_return co_await pool_.run(std::move(job));
   }
 
@@ -47,11 +49,14 @@ class LocalVolumes final : public PodVolumes {
     return stateFolder_ + "/pods/" + uid + "/volumes";
   }
 
-  Result<Folders> makeAll(const corev1::PodSpec& spec, const std::string& uid) {
+  Result<Folders> makeAll(const corev1::PodSpec& spec, const std::string& uid,
+                          const EtcFiles& etc) {
     Folders folders;
     folders.sharedMemory = runPod(uid) + "/shm";
     if (Status status = makeTmpfs(folders.sharedMemory, kSharedMemoryOptions); !status.ok())
       return status;
+    folders.etc = runPod(uid) + "/etc";
+    if (Status status = writeEtc(folders.etc, etc); !status.ok()) return status;
     for (const auto& volume : spec.volumes()) {
       if (!volume.volumesource().has_emptydir()) continue;
       const bool inMemory = volume.volumesource().emptydir().medium() == "Memory";
@@ -65,6 +70,17 @@ class LocalVolumes final : public PodVolumes {
       folders.byName[volume.name()] = path;
     }
     return folders;
+  }
+
+  Status writeEtc(const std::string& folder, const EtcFiles& etc) {
+    Status status = files_.createDirectories(folder);
+    for (const auto& [name, content] : etc) {
+      const std::string path = folder + "/" + name;
+      // A file is bind-mounted by inode: one that containers already see stays.
+      if (!status.ok() || files_.exists(path)) continue;
+      status = files_.writeFileAtomic(path, content, 0644, /*durable=*/false);
+    }
+    return status;
   }
 
   Status makeTmpfs(const std::string& path, const char* options) {

@@ -88,12 +88,9 @@ Co<void> PodWorker::setUpSandbox(bool storageToo) {
 }
 
 Co<void> PodWorker::setUpStorage() {
-  Status status = writeEtcFiles();
-  if (status.ok()) {
-    auto folders = co_await services_.volumes.setUp(*pod_);
-    status = folders.status();
-    if (status.ok()) volumes_ = *std::move(folders);
-  }
+  auto folders = co_await services_.volumes.setUp(*pod_, etcFiles());
+  Status status = folders.status();
+  if (status.ok()) volumes_ = *std::move(folders);
   storage_ = status.ok() ? Step::kDone : Step::kTodo;
   if (!status.ok()) {
     event(EventClass::kWarning, "FailedMount", "cannot set up the volumes: " + status.message());
@@ -102,24 +99,18 @@ Co<void> PodWorker::setUpStorage() {
   wake();
 }
 
-Status PodWorker::writeEtcFiles() {
-  auto& files = services_.files;
-  auto hostFile = [&files](const std::string& path) { return files.readFile(path).valueOr(""); };
+EtcFiles PodWorker::etcFiles() const {
+  auto hostFile = [this](const std::string& path) {
+    return services_.files.readFile(path).valueOr("");
+  };
   std::string hostname = podHostname(*pod_, services_.nodeName);
   bool host = pod_->spec().hostnetwork();
-  const std::pair<const char*, std::string> contents[] = {
+  return {
       {"hosts", hostsFile(*pod_, hostname, podIps_, host ? hostFile("/etc/hosts") : "",
                           services_.dns.domain)},
       {"hostname", hostname + "\n"},
       {"resolv.conf", resolvConf(*pod_, services_.dns, hostFile("/etc/resolv.conf"))},
   };
-  Status status = files.createDirectories(folder_.root() + "/etc");
-  for (const auto& [name, content] : contents) {
-    // A file is bind-mounted by inode: one that containers already see stays.
-    if (!status.ok() || files.exists(folder_.etc(name))) continue;
-    status = files.writeFileAtomic(folder_.etc(name), content, 0644, /*durable=*/false);
-  }
-  return status;
 }
 
 Co<void> PodWorker::resolveImage(Container& container) {
@@ -174,7 +165,7 @@ std::vector<Mount> PodWorker::mounts(const corev1::Container& spec) const {
     if (!taken) mounts.push_back({std::move(source), std::move(destination), false});
   };
   for (const char* file : {"hosts", "hostname", "resolv.conf"})
-    add(folder_.etc(file), std::string("/etc/") + file);
+    add(volumes_.etc + "/" + file, std::string("/etc/") + file);
   if (!volumes_.sharedMemory.empty()) add(volumes_.sharedMemory, "/dev/shm");
   // A folder goes before what is mounted inside it.
   std::ranges::sort(mounts, {}, &Mount::destination);
@@ -230,8 +221,7 @@ Co<void> PodWorker::startContainer(Container& container) {
   std::string id = spec.id;
   event(container, EventClass::kNormal, "Pulled",
         "Container image \"" + container.spec.image() + "\" already present on machine");
-  Status status = services_.files.createDirectories(folder_.logs(container.spec.name()));
-  if (status.ok()) status = co_await services_.runtime.start(std::move(spec));
+  Status status = co_await services_.runtime.start(std::move(spec));
   if (status.ok()) {
     auto seen = co_await services_.runtime.status(id);
     if (seen.ok()) apply(container, *seen);

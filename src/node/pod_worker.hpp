@@ -87,7 +87,7 @@ class PodWorker {
   void beginSetUp();
   Co<void> setUpSandbox(bool storageToo);
   Co<void> setUpStorage();
-  Status writeEtcFiles();
+  EtcFiles etcFiles() const;
   Co<void> resolveImage(Container& container);
   Co<void> startContainer(Container& container);
   Co<void> discardHalfBegun(Container& container);

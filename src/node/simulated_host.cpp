@@ -23,13 +23,14 @@ Co<Result<Image>> SimulatedImages::resolve(std::string reference) {
   co_return image;
 }
 
-Co<Result<PodVolumes::Folders>> SimulatedVolumes::setUp(const corev1::Pod& pod) {
+Co<Result<PodVolumes::Folders>> SimulatedVolumes::setUp(const corev1::Pod& pod, EtcFiles etc) {
   Folders folders;
   std::string root = "simulated/" + pod.metadata().uid() + "/";
   for (const auto& volume : pod.spec().volumes())
     folders.byName[volume.name()] = root + volume.name();
   folders.sharedMemory = root + "shm";
-  pods_.insert(pod.metadata().uid());
+  folders.etc = root + "etc";
+  pods_[pod.metadata().uid()] = std::move(etc);
   co_return folders;
 }
 

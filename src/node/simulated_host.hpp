@@ -25,12 +25,13 @@ class SimulatedImages final : public ImageStore {
 /// Volumes that are names only.
 class SimulatedVolumes final : public PodVolumes {
  public:
-  const std::set<std::string>& pods() const { return pods_; }
-  Co<Result<Folders>> setUp(const corev1::Pod& pod) override;
+  /// By uid.
+  const std::map<std::string, EtcFiles>& pods() const { return pods_; }
+  Co<Result<Folders>> setUp(const corev1::Pod& pod, EtcFiles etc) override;
   Co<Status> tearDown(std::string podUid) override;
 
  private:
-  std::set<std::string> pods_;
+  std::map<std::string, EtcFiles> pods_;
 };
 
 /// Pods that accept connections, or not, by script; unset: they refuse.

@@ -57,7 +57,7 @@ TEST_P(RuntimeVolumes, AreMadeKeptAndRemoved) {
     const std::string run = rt.folder() + "/volumes-run";
     const auto volumes = makeLocalVolumes(rt.files(), *pool, state, run);
     ::umask(077);
-    auto made = rt.run(volumes->setUp(podWithVolumes()));
+    auto made = rt.run(volumes->setUp(podWithVolumes(), {{"hosts", "127.0.0.1 localhost\n"}}));
     ASSERT_TRUE(made.ok()) << made.status().toString();
     const std::string disk = made->byName.at("disk");
     const std::string memory = made->byName.at("memory");
@@ -78,10 +78,11 @@ TEST_P(RuntimeVolumes, AreMadeKeptAndRemoved) {
     // A restarted agent sets up again: nothing is lost, and nothing mounted twice.
     for (const auto& folder : {disk, memory, made->sharedMemory}) write(folder + "/kept", "x");
     const std::string mounted = mountsBelow(run);
-    auto again = rt.run(volumes->setUp(podWithVolumes()));
+    auto again = rt.run(volumes->setUp(podWithVolumes(), {{"hosts", "changed\n"}}));
     ASSERT_TRUE(again.ok()) << again.status().toString();
     EXPECT_EQ(again->byName, made->byName);
     EXPECT_EQ(mountsBelow(run), mounted);
+    EXPECT_EQ(*rt.files().readFile(made->etc + "/hosts"), "127.0.0.1 localhost\n");
     for (const auto& folder : {disk, memory, made->sharedMemory}) {
       EXPECT_TRUE(std::filesystem::exists(folder + "/kept")) << folder;
     }
@@ -99,7 +100,7 @@ TEST_P(RuntimeVolumes, ContainersShareThem) {
     const auto pool = makeInlinePool();
     const auto volumes =
         makeLocalVolumes(rt.files(), *pool, rt.folder() + "/state2", rt.folder() + "/run2");
-    auto made = rt.run(volumes->setUp(podWithVolumes()));
+    auto made = rt.run(volumes->setUp(podWithVolumes(), {{"hosts", "127.0.0.1 localhost\n"}}));
     ASSERT_TRUE(made.ok()) << made.status().toString();
     const auto container = [&](const std::string& id, const std::string& script, bool readOnly) {
       auto spec = rt.spec(id, {"sh", "-c", script});

@@ -169,9 +169,9 @@ class CrashingFilesystem final : public Filesystem {
 class CrashingVolumes final : public PodVolumes {
  public:
   CrashingVolumes(PodVolumes& inner, CrashPoint& point) : inner_(inner), point_(point) {}
-  Co<Result<Folders>> setUp(const corev1::Pod& pod) override {
+  Co<Result<Folders>> setUp(const corev1::Pod& pod, EtcFiles etc) override {
     bool last = co_await point_.before();
-    auto result = co_await inner_.setUp(pod);
+    auto result = co_await inner_.setUp(pod, std::move(etc));
     co_await point_.after(last);
     co_return result;
   }

@@ -32,9 +32,8 @@ TEST_F(PodLifeTest, RunsAllContainersInOneSandbox) {
   const auto& main = *runtime_.running(uid + "_main_0");
   EXPECT_EQ(main.namespaces.network, "simulated/" + uid + "/net");
   EXPECT_EQ(runtime_.running(uid + "_side_0")->namespaces.network, main.namespaces.network);
-  EXPECT_EQ(main.logPath, "/state/pods/" + uid + "/logs/main/0.log");
-  EXPECT_THAT(files_.files().at("/state/pods/" + uid + "/etc/hosts"),
-              HasSubstr("10.244.1.2\tweb\n"));
+  EXPECT_EQ(main.logPath, "/state/pods/" + uid + "/main.0.log");
+  EXPECT_THAT(volumes_.pods().at(uid).at("hosts"), HasSubstr("10.244.1.2\tweb\n"));
   // One write of the status is enough for a pod that starts at once.
   EXPECT_EQ(eventCount("Started"), 2);
 }
@@ -371,7 +370,7 @@ TEST_F(PodLifeTest, MountsVolumesAndThePodsFiles) {
   mount(1, "data", "/etc/hosts", false);
   auto uid = add(pod);
   const std::string volumes = "simulated/" + uid + "/";
-  const std::string etc = "/state/pods/" + uid + "/etc/";
+  const std::string etc = volumes + "etc/";
   // What the pod mounts itself goes before what it is given.
   EXPECT_EQ(mountsOf(*runtime_.running(uid + "_a_0")),
             (std::map<std::string, std::string>{{"/data", volumes + "data"},

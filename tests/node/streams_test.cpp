@@ -106,7 +106,7 @@ TEST_F(StreamsTest, LogsComeFromTheAskedInstance) {
   clock_.advance(seconds(1));
   auto real = makeRealFilesystem();
   PodFolder folder(stateFolder_, uid);
-  ASSERT_TRUE(real->createDirectories(folder.logs("main")).ok());
+  ASSERT_TRUE(real->createDirectories(folder.root()).ok());
   const std::string time = "2026-01-01T00:00:00.000000001Z";
   ASSERT_TRUE(real->writeFileAtomic(folder.log("main", 0), time + " stdout F before\n").ok());
   ASSERT_TRUE(real->writeFileAtomic(folder.log("main", 1),
