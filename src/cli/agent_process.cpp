@@ -1,5 +1,7 @@
 #include "cli/agent_process.hpp"
 
+#include <sys/stat.h>
+
 #include <memory>
 
 #include <asio.hpp>
@@ -178,6 +180,7 @@ class AgentProcess {
 
 int runAgent(const AgentProcessOptions& options) {
   initLogging(logLevelOf(options.logLevel), LogFormat::kText, "agent " + options.name);
+  ::umask(022);  // programs of every user read what is made for containers
   return AgentProcess(options).run();
 }
 

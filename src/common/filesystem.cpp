@@ -147,14 +147,18 @@ class RealFilesystem final : public Filesystem {
  private:
   static Status writeFile(const std::string& path, std::string_view content, std::uint32_t mode,
                           bool durable) {
-    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+    // Not O_TRUNC: ext4 writes a file that was truncated to nothing to the disk when it is closed
+    // (auto_da_alloc, ext4(5)).
+    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, mode));
     if (!file) return errnoStatus(errno, "cannot write " + path);
+    const auto size = static_cast<off_t>(content.size());
     while (!content.empty()) {
       const ssize_t n = ::write(file.get(), content.data(), content.size());
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return errnoStatus(errno, "cannot write " + path);
       content.remove_prefix(n);
     }
+    if (::ftruncate(file.get(), size) < 0) return errnoStatus(errno, "cannot write " + path);
     if (durable && ::fsync(file.get()) < 0) return errnoStatus(errno, "cannot sync " + path);
     return {};
   }

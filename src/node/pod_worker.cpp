@@ -486,13 +486,16 @@ void PodWorker::publish() {
   status_ = std::move(status);
   if (changed || fresh)
     services_.statuses.set(uid_, status_, busy ? kStatusDelay : Duration::zero());
-  if (!finished_) checkpoint();
+  // What is begun has its record before; its steps need none, for a restarted agent looks itself.
+  if (!finished_ && !busy) checkpoint();
 }
 
 void PodWorker::checkpoint() {
   records::PodRecord record;
   *record.mutable_pod() = *pod_;
   *record.mutable_pod()->mutable_status() = status_;
+  // The server's, and another after each write of the status.
+  record.mutable_pod()->mutable_metadata()->clear_resourceversion();
   record.set_stopping(stopping_);
   for (const auto& ip : podIps_) record.add_addresses(ip);
   for (const auto& container : containers_) {
