@@ -64,6 +64,7 @@ class Process : public std::enable_shared_from_this<Process> {
 
     SpawnSpec child;
     child.argv = spec.argv;
+    child.program = spec.program;
     child.env = spec.env;
     child.descriptors = {{in.get(), 0}, {outWrite.get(), 1}, {errWrite.get(), 2}};
     auto spawned = spawn(child);

@@ -18,6 +18,7 @@ namespace podlab {
 /// A program to run to its end.
 struct ProcessSpec {
   std::vector<std::string> argv;                ///< argv[0] is looked up in PATH
+  int program = -1;                             ///< a descriptor: run this file instead of argv[0]
   std::optional<std::vector<std::string>> env;  ///< "K=V"; unset: this process's
   std::string input;                            ///< for its stdin
   std::size_t maxOutput =

@@ -42,6 +42,10 @@ Result<Child> spawn(const SpawnSpec& spec) {
     ::posix_spawn_file_actions_adddup2(&actions, copies.back().get(), theirs);
   }
   ::posix_spawn_file_actions_addclosefrom_np(&actions, last + 1);
+  // This process's descriptor: the child has closed its own by then.
+  const std::string path = spec.program < 0 ? spec.argv[0]
+                                            : "/proc/" + std::to_string(::getpid()) + "/fd/" +
+                                                  std::to_string(spec.program);
 
   // Ignored and blocked signals pass through exec.
   posix_spawnattr_t attributes;
@@ -58,7 +62,7 @@ Result<Child> spawn(const SpawnSpec& spec) {
   const auto argv = pointers(spec.argv);
   const auto env = spec.env ? pointers(*spec.env) : std::vector<char*>();
   Child child;
-  const int error = ::posix_spawnp(&child.pid, argv[0], &actions, &attributes, argv.data(),
+  const int error = ::posix_spawnp(&child.pid, path.c_str(), &actions, &attributes, argv.data(),
                                    spec.env ? env.data() : environ);
   ::posix_spawn_file_actions_destroy(&actions);
   ::posix_spawnattr_destroy(&attributes);

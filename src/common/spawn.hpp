@@ -14,6 +14,7 @@ namespace podlab {
 /// A program to start as a child process.
 struct SpawnSpec {
   std::vector<std::string> argv;                ///< argv[0] is looked up in PATH
+  int program = -1;                             ///< a descriptor: run this file instead of argv[0]
   std::optional<std::vector<std::string>> env;  ///< "K=V"; unset: this process's
   /// Descriptors of the child (second) and those of ours that they are copies of (first). It gets
   /// no others; 0, 1 and 2 are /dev/null unless given.

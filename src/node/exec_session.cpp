@@ -209,7 +209,8 @@ std::string terminalName() {
 }  // namespace
 
 Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executor,
-                                                   std::vector<std::string> command, std::string id,
+                                                   std::vector<std::string> command,
+                                                   const UniqueFd& runtime, std::string id,
                                                    ExecSpec spec, std::string folder) {
   if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
   auto pidPipe = makePipe();
@@ -221,6 +222,7 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
   std::optional<ConsoleSocket> console;
   SpawnSpec child;
   child.argv = std::move(command);
+  child.program = runtime.get();
   child.argv.push_back("--pid-file=/proc/self/fd/" + std::to_string(kPidDescriptor));
   child.descriptors = {{err->write.get(), STDERR_FILENO}, {pidPipe->write.get(), kPidDescriptor}};
   const std::string terminal = terminalName();

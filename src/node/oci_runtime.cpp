@@ -12,6 +12,7 @@
 
 #include "common/log.hpp"
 #include "common/readable.hpp"
+#include "common/sealed_program.hpp"
 #include "common/sync.hpp"
 #include "node/exec_session.hpp"
 #include "node/host_image.hpp"
@@ -51,7 +52,7 @@ class Core : public std::enable_shared_from_this<Core> {
         files_(files),
         processes_(processes),
         options_(std::move(options)),
-        shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock") {}
+        shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock", program_) {}
 
   Co<Status> open() {
     ::signal(SIGPIPE, SIG_IGN);
@@ -60,6 +61,12 @@ class Core : public std::enable_shared_from_this<Core> {
       if (!made) co_return made;
     }
     host_ = hostFacts(options_.cgroup);
+    auto sealed = sealProgram(options_.runtime);
+    if (sealed) {
+      program_ = std::move(*sealed);
+    } else {
+      logInfo("runtime_not_sealed", {{"runtime", options_.runtime}, {"reason", sealed.status()}});
+    }
     Status started = co_await shim_.start();
     if (!started) co_return started;
     auto ids = files_.listDirectory(options_.stateFolder + "/containers");
@@ -119,8 +126,8 @@ class Core : public std::enable_shared_from_this<Core> {
     auto command = runtimeCommand();
     command.emplace_back("exec");
     const std::string folder = folderOf(id);
-    co_return co_await startExec(executor_, std::move(command), std::move(id), std::move(spec),
-                                 folder);
+    co_return co_await startExec(executor_, std::move(command), program_, std::move(id),
+                                 std::move(spec), folder);
   }
 
   Co<Result<std::string>> createPidNamespace(std::string podUid) {
@@ -335,6 +342,7 @@ class Core : public std::enable_shared_from_this<Core> {
       ProcessSpec spec;
       spec.argv = runtimeCommand();
       spec.argv.insert(spec.argv.end(), {"delete", "--force", id});
+      spec.program = program_.get();
       auto output = co_await processes_.run(std::move(spec));
       if (!output) co_return output.status();
       if (output->exitCode != 0 && files_.exists(state))
@@ -349,6 +357,7 @@ class Core : public std::enable_shared_from_this<Core> {
   ProcessRunner& processes_;
   OciRuntimeOptions options_;
   HostFacts host_;
+  UniqueFd program_;  ///< the runtime's, sealed; none where that is not possible
   ShimClient shim_;
   std::map<std::string, Container> containers_;
   std::function<void(std::string)> listener_;

@@ -18,8 +18,6 @@
 namespace podlab::node {
 namespace {
 
-constexpr int kSocket = 3;
-
 /// The next request and its reply pipe; false when the agent is gone.
 bool receive(std::string& message, UniqueFd& reply) {
   std::array<char, kMaxShimRequest> buffer;
@@ -32,7 +30,7 @@ bool receive(std::string& message, UniqueFd& reply) {
   header.msg_controllen = control.size();
   ssize_t n = 0;
   do {
-    n = ::recvmsg(kSocket, &header, MSG_CMSG_CLOEXEC);
+    n = ::recvmsg(kShimSocket, &header, MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
   if (n <= 0) return false;
   message.assign(buffer.data(), n);
@@ -99,12 +97,14 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
 }
 
 int shimMain(int argc, char** argv) {
-  if (argc != 3) {
+  const bool sealed = argc == 4 && std::string_view(argv[3]) == "--sealed-runtime";
+  if (argc != 3 && !sealed) {
     std::fprintf(stderr, "usage: podlab shim LOCK (with a socket as descriptor 3)\n");
     return 2;
   }
   ::prctl(PR_SET_NAME, "podlab-shim");
-  ::fcntl(kSocket, F_SETFD, FD_CLOEXEC);
+  ::fcntl(kShimSocket, F_SETFD, FD_CLOEXEC);
+  if (sealed) ::fcntl(kShimRuntime, F_SETFD, FD_CLOEXEC);
   // The forked processes are nobody's to wait for.
   ::signal(SIGCHLD, SIG_IGN);
   UniqueFd lock(::open(argv[2], O_RDWR | O_CREAT | O_CLOEXEC, 0600));
@@ -112,15 +112,16 @@ int shimMain(int argc, char** argv) {
   while (::flock(lock.get(), LOCK_EX) < 0) {
     if (errno != EINTR) return 1;
   }
-  if (::send(kSocket, "r", 1, MSG_NOSIGNAL) != 1) return 0;
+  if (::send(kShimSocket, "r", 1, MSG_NOSIGNAL) != 1) return 0;
 
   std::string message;
   UniqueFd reply;
   while (receive(message, reply)) {
     const pid_t child = ::fork();
     if (child == 0) {
-      ::close(kSocket);
-      serveShimRequest(message, std::move(reply), std::move(lock));
+      ::close(kShimSocket);
+      serveShimRequest(message, std::move(reply), std::move(lock),
+                       UniqueFd(sealed ? kShimRuntime : -1));
     }
     if (child < 0) sendShimReply(reply, errnoStatus(errno, "cannot fork the container's shim"), "");
     reply.reset();

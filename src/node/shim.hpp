@@ -6,9 +6,11 @@
 
 namespace podlab::node {
 
-/// `podlab shim LOCK`: what waits for containers and keeps their logs, so that the agent may die.
+/// `podlab shim LOCK [--sealed-runtime]`: what waits for containers and keeps their logs, so that
+/// the agent may die.
 ///
-/// The agent starts one shim, with a SOCK_SEQPACKET socket as descriptor 3. It takes the lock file,
+/// The agent starts one shim, with a SOCK_SEQPACKET socket as descriptor 3 and, with
+/// --sealed-runtime, the OCI runtime to run (sealed_program.hpp) as 4. It takes the lock file,
 /// sends one byte, and from then on forks one process for each request, without exec: small, cheap,
 /// and killing it affects its own container only. It ends with the agent; the forked processes
 /// stay, and are reaped by the init of their PID namespace. Each holds the lock until its container
@@ -19,6 +21,9 @@ namespace podlab::node {
 ///
 /// Uses no library that starts threads or registers at start-up: a fork must stay cheap.
 int shimMain(int argc, char** argv);
+
+inline constexpr int kShimSocket = 3;
+inline constexpr int kShimRuntime = 4;
 
 struct ShimRequest {
   enum class Kind {

@@ -26,10 +26,12 @@ Co<void> waitReadable(asio::posix::stream_descriptor& descriptor) {
 
 }  // namespace
 
-ShimClient::ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath)
+ShimClient::ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath,
+                       const UniqueFd& runtime)
     : executor_(std::move(executor)),
       program_(std::move(program)),
-      lockPath_(std::move(lockPath)) {}
+      lockPath_(std::move(lockPath)),
+      runtime_(runtime) {}
 
 ShimClient::~ShimClient() {
   stopShim();
@@ -44,7 +46,11 @@ Status ShimClient::spawnShim() {
   UniqueFd theirs(ends[1]);
   SpawnSpec spec;
   spec.argv = {program_, "shim", lockPath_};
-  spec.descriptors = {{theirs.get(), 3}};
+  spec.descriptors = {{theirs.get(), kShimSocket}};
+  if (runtime_) {
+    spec.argv.emplace_back("--sealed-runtime");
+    spec.descriptors.emplace_back(runtime_.get(), kShimRuntime);
+  }
   spec.newSession = true;  // a terminal's signals to the agent are not for the containers
   auto child = spawn(spec);
   if (!child) return child.status();

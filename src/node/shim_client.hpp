@@ -16,8 +16,10 @@ namespace podlab::node {
 /// requests.
 class ShimClient {
  public:
-  /// `program` is started with the arguments "shim" and `lockPath`.
-  ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath);
+  /// `program` is started with the arguments "shim" and `lockPath`. The shim runs `runtime`, a
+  /// descriptor that outlives this object, instead of the program that a request names (-1: that).
+  ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath,
+             const UniqueFd& runtime);
   ~ShimClient();
   ShimClient(const ShimClient&) = delete;
   ShimClient& operator=(const ShimClient&) = delete;
@@ -36,6 +38,7 @@ class ShimClient {
   asio::any_io_executor executor_;
   std::string program_;
   std::string lockPath_;
+  const UniqueFd& runtime_;
   pid_t pid_ = 0;
   UniqueFd socket_;
 };

@@ -60,13 +60,13 @@ class Container {
  public:
   explicit Container(const ShimRequest& request) : request_(request) {}
 
-  Result<RunningRecord> start() {
+  Result<RunningRecord> start(const UniqueFd& runtime) {
     if (::chdir(request_.folder.c_str()) < 0)
       return errnoStatus(errno, "cannot enter " + request_.folder);
     Status ready = log_.open(request_.logPath);
     if (ready) ready = openStreams();
     if (!ready) return ready;
-    Status started = runCommand();
+    Status started = runCommand(runtime);
     if (!started) return started;
     return recordStart();
   }
@@ -124,9 +124,10 @@ class Container {
     return {};
   }
 
-  Status runCommand() {
+  Status runCommand(const UniqueFd& runtime) {
     SpawnSpec spec;
     spec.argv = request_.command;
+    spec.program = runtime.get();
     if (inRead_) spec.descriptors.emplace_back(inRead_.get(), STDIN_FILENO);
     if (outWrite_) spec.descriptors.emplace_back(outWrite_.get(), STDOUT_FILENO);
     spec.descriptors.emplace_back(errWrite_.get(), STDERR_FILENO);
@@ -270,7 +271,7 @@ void sendShimReply(const UniqueFd& reply, const Status& status, const std::strin
   [[maybe_unused]] const ssize_t n = ::write(reply.get(), message.data(), message.size());
 }
 
-void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock) {
+void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock, UniqueFd runtime) {
   ::setsid();
   ::signal(SIGCHLD, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
@@ -283,10 +284,11 @@ void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock) {
     makePidNamespace(std::move(reply), std::move(lock));
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   Container container(*request);
-  const auto started = container.start();
+  const auto started = container.start(runtime);
   sendShimReply(reply, started.status(), started.ok() ? formatRunning(*started) : "");
   reply.reset();
   lock.reset();
+  runtime.reset();
   if (started.ok()) container.superviseToEnd();
   ::_exit(started.ok() ? 0 : 1);
 }

@@ -1,5 +1,6 @@
 #include "common/process.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include <asio.hpp>
 
 #include "common/real_clock.hpp"
+#include "common/unique_fd.hpp"
 
 namespace podlab {
 namespace {
@@ -110,6 +112,21 @@ TEST_F(ProcessTest, MissingProgramIsNamed) {
   EXPECT_EQ(run(spec).status().code(), Code::kForbidden);
   spec.argv = {};
   EXPECT_EQ(run(spec).status().code(), Code::kBadRequest);
+}
+
+TEST_F(ProcessTest, RunsAnOpenFileAndKeepsItFromTheProgram) {
+  UniqueFd ls(::open("/bin/ls", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(ls);
+  ProcessSpec spec;
+  spec.program = ls.get();
+  spec.argv = {"ls", "/proc/self/fd"};
+  auto result = run(spec);
+  ASSERT_TRUE(result.ok()) << result.status().toString();
+  EXPECT_EQ(result->out, "0\n1\n2\n3\n");  // 3: the folder that it lists
+  spec.argv = {"another name", "/nonexistent"};
+  result = run(spec);
+  ASSERT_TRUE(result.ok()) << result.status().toString();
+  EXPECT_TRUE(result->err.starts_with("another name: ")) << result->err;
 }
 
 TEST_F(ProcessTest, SignalsOfTheParentAreNotInherited) {
