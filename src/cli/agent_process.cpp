@@ -14,6 +14,7 @@
 #include "common/process.hpp"
 #include "common/real_clock.hpp"
 #include "node/agent.hpp"
+#include "node/checkpoint.hpp"
 #include "node/host_image.hpp"
 #include "node/kernel_dataplane.hpp"
 #include "node/kernel_pod_dialer.hpp"
@@ -112,6 +113,9 @@ class AgentProcess {
     if (!certificates) co_return certificates.status();
     auto tls = transport::makeClientTls(certificates->ca, certificates->own);
     if (!tls) co_return tls.status();
+
+    Status made = makeFolderOfUnrelated(*files_, node::PodFolder::parent(options_.stateDir));
+    if (!made) co_return made;
 
     node::KernelDataplaneOptions network;
     network.pinFolder = options_.runDir + "/pins";

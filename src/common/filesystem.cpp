@@ -2,6 +2,8 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -168,6 +170,18 @@ class RealFilesystem final : public Filesystem {
 
 std::unique_ptr<Filesystem> makeRealFilesystem() {
   return std::make_unique<RealFilesystem>();
+}
+
+Status makeFolderOfUnrelated(Filesystem& files, const std::string& path) {
+  Status made = files.createDirectories(path);
+  if (!made) return made;
+  UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  int flags = 0;
+  if (folder && ::ioctl(folder.get(), FS_IOC_GETFLAGS, &flags) == 0) {
+    flags |= FS_TOPDIR_FL;
+    (void)::ioctl(folder.get(), FS_IOC_SETFLAGS, &flags);
+  }
+  return {};
 }
 
 }  // namespace podlab

@@ -33,4 +33,10 @@ class Filesystem {
 
 std::unique_ptr<Filesystem> makeRealFilesystem();
 
+/// Creates the folder and says that the folders in it have nothing to do with each other, so that
+/// ext4 spreads them over the disk (attribute T of chattr(1)). Side by side, where many folders
+/// come and go, ext4 looks through all that were lately deleted for each new file. Other file
+/// systems ignore it.
+Status makeFolderOfUnrelated(Filesystem& files, const std::string& path);
+
 }  // namespace podlab

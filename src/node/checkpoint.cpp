@@ -81,7 +81,7 @@ Status CheckpointStore::removePod(const std::string& uid) {
 
 CheckpointStore::Loaded CheckpointStore::loadPods() {
   Loaded loaded;
-  auto uids = files_.listDirectory(stateFolder_ + "/pods");
+  auto uids = files_.listDirectory(PodFolder::parent(stateFolder_));
   if (!uids.ok()) return loaded;
   for (const auto& uid : *uids) {
     records::PodRecord record;

@@ -13,8 +13,11 @@ namespace podlab::node {
 /// Where a pod's files are: STATE/pods/UID/...
 class PodFolder {
  public:
+  /// The folder of all of them.
+  static std::string parent(const std::string& stateFolder) { return stateFolder + "/pods"; }
+
   PodFolder(const std::string& stateFolder, const std::string& uid)
-      : root_(stateFolder + "/pods/" + uid) {}
+      : root_(parent(stateFolder) + "/" + uid) {}
 
   const std::string& root() const { return root_; }
   std::string record() const { return root_ + "/record"; }

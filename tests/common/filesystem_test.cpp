@@ -1,11 +1,18 @@
 #include "common/filesystem.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <filesystem>
+
+#include "common/unique_fd.hpp"
 
 namespace podlab {
 namespace {
@@ -68,6 +75,19 @@ TEST_F(FilesystemTest, RemoveTreeDoesNotFollowLinks) {
   EXPECT_TRUE(fs_->removeTree(root_ + "/absent/tree").ok());
   EXPECT_TRUE(fs_->removeTree(root_ + "/kept/file").ok());
   EXPECT_FALSE(fs_->exists(root_ + "/kept/file"));
+}
+
+TEST_F(FilesystemTest, FolderOfUnrelatedIsMarkedWhereTheFileSystemKnowsThat) {
+  ASSERT_TRUE(makeFolderOfUnrelated(*fs_, root_ + "/a/pods").ok());
+  ASSERT_TRUE(makeFolderOfUnrelated(*fs_, root_ + "/a/pods").ok());
+  EXPECT_TRUE(fs_->exists(root_ + "/a/pods"));
+  struct statfs info{};
+  ASSERT_EQ(::statfs(root_.c_str(), &info), 0);
+  if (info.f_type != EXT4_SUPER_MAGIC) return;
+  UniqueFd folder(::open((root_ + "/a/pods").c_str(), O_RDONLY | O_DIRECTORY));
+  int flags = 0;
+  ASSERT_EQ(::ioctl(folder.get(), FS_IOC_GETFLAGS, &flags), 0);
+  EXPECT_TRUE(flags & FS_TOPDIR_FL);
 }
 
 TEST_F(FilesystemTest, RemoveFileAndRename) {
