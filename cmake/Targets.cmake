@@ -29,8 +29,9 @@ function(podlab_test name)
   target_include_directories(podlab_${name}_test PRIVATE ${CMAKE_SOURCE_DIR})
   target_compile_definitions(podlab_${name}_test PRIVATE PODLAB_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   target_link_libraries(podlab_${name}_test PRIVATE ${arg_DEPS} ${arg_LIBS} GTest::gmock GTest::gtest_main)
+  # What is disabled is no test, but a process that a test starts.
   gtest_discover_tests(podlab_${name}_test DISCOVERY_MODE PRE_TEST NO_PRETTY_VALUES TEST_PREFIX ${name}/
-                       PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+                       TEST_FILTER -*.DISABLED_* PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
 endfunction()
 
 # podlab_fuzz(<name> [DEPS <folders>]): a libFuzzer target from <name>_fuzz.cpp.
