@@ -27,8 +27,43 @@ int fail(const Status& status) {
   return status.is(Code::kHostUnsupported) ? kHostLacks : kFailed;
 }
 
+int failRequest(const Status& status, const std::string& doing) {
+  const std::string& message = status.message();
+  switch (status.code()) {
+    case Code::kInvalid: {
+      // "Pod "x" is invalid: ...", from whichever file it came.
+      constexpr std::string_view kVerdict = " is invalid";
+      const auto end = message.find(kVerdict);
+      if (end == std::string::npos || status.causes().size() < 2) {
+        std::fprintf(stderr, "The %s\n", message.c_str());
+        return kFailed;
+      }
+      std::fprintf(stderr, "The %s: \n", message.substr(0, end + kVerdict.size()).c_str());
+      for (const auto& cause : status.causes())
+        std::fprintf(stderr, "* %s: %s\n", cause.field.c_str(), cause.message.c_str());
+      return kFailed;
+    }
+    case Code::kBadRequest:
+    case Code::kUnauthorized:
+    case Code::kForbidden:
+    case Code::kNotFound:
+    case Code::kMethodNotAllowed:
+    case Code::kAlreadyExists:
+    case Code::kConflict:
+    case Code::kExpired:
+    case Code::kTooLarge:
+    case Code::kTooManyRequests:
+      std::fprintf(stderr, "Error from server (%s): %s%s\n",
+                   std::string(codeName(status.code())).c_str(), doing.c_str(), message.c_str());
+      return kFailed;
+    default:
+      // The server's host or the way to it, not its verdict.
+      return fail(Status(status.code(), doing + message, status.causes()));
+  }
+}
+
 int failUsage(const std::string& message) {
-  std::fprintf(stderr, "error: %s\nRun podlab with --help for usage.\n", message.c_str());
+  std::fprintf(stderr, "error: %s\nRun it with --help for usage.\n", message.c_str());
   return kUsage;
 }
 

@@ -25,9 +25,12 @@ struct Context {
   int exitCode = kDone;  ///< of the command that ran
 };
 
-/// "error: ..." on stderr, with the causes as a list; the exit code for it (kUsage for kBadRequest
-/// when `usage`).
+/// "error: ..." on stderr, with the causes as a list; the exit code for it.
 int fail(const Status& status);
+/// What a server answered, in kubectl's words (cmd/util/helpers.go): "Error from server (REASON):
+/// ...", or "The KIND "NAME" is invalid: ..." with the faulty fields. `doing` goes before the
+/// message.
+int failRequest(const Status& status, const std::string& doing = "");
 /// "error: ..." with a hint at --help, and kUsage.
 int failUsage(const std::string& message);
 /// A line on stderr, unless quiet.

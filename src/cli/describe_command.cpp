@@ -96,12 +96,12 @@ Co<int> describe(Session& session, const DescribeOptions& options,
   for (const auto& id : ids) {
     auto objects = co_await find(session, options.selection, id);
     if (!objects) {
-      code = fail(objects.status());
+      code = failRequest(objects.status());
       continue;
     }
     for (const auto& object : *objects) {
       auto text = co_await describeOne(session, *id.kind, object, options.showEvents);
-      if (!text) co_return fail(text.status());
+      if (!text) co_return failRequest(text.status());
       std::printf("%s%s", any ? "\n\n" : "", text->c_str());
       any = true;
     }

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include "api/api.hpp"
 #include "api/codec.hpp"
@@ -120,10 +121,11 @@ Co<int> watchChanges(Session& session, const GetOptions& options, api::ResourceI
   watchOptions.resourceVersion = std::move(resourceVersion);
   id.name.clear();
   auto watch = co_await session.api.watch(id, watchOptions);
-  if (!watch) co_return fail(watch.status());
+  if (!watch) co_return failRequest(watch.status());
   for (;;) {
     auto event = co_await (*watch)->next();
-    if (!event) co_return event.status().is(Code::kEndOfStream) ? kDone : fail(event.status());
+    if (!event)
+      co_return event.status().is(Code::kEndOfStream) ? kDone : failRequest(event.status());
     if (event->type == api::EventType::kBookmark) continue;
     std::vector<api::ObjectPtr> changed{event->object};
     printer.print(changed, session.clock.wallNow());
@@ -144,7 +146,7 @@ Co<int> get(Session& session, const GetOptions& options, std::vector<api::Resour
         objects.push_back(*object);
         resourceVersion = api::meta(**object).resourceversion();
       } else if (!(options.ignoreNotFound && object.status().is(Code::kNotFound))) {
-        code = fail(object.status());
+        code = failRequest(object.status());
       }
       continue;
     }
@@ -152,7 +154,7 @@ Co<int> get(Session& session, const GetOptions& options, std::vector<api::Resour
     list.labelSelector = options.selection.labels;
     list.fieldSelector = options.selection.fields;
     auto result = co_await session.api.list(id, list);
-    if (!result) co_return fail(result.status());
+    if (!result) co_return failRequest(result.status());
     resourceVersion = result->resourceVersion;
     objects.insert(objects.end(), result->items.begin(), result->items.end());
   }
@@ -172,13 +174,14 @@ Co<int> get(Session& session, const GetOptions& options, std::vector<api::Resour
     co_return code;
   }
   std::size_t found = 0;
+  bool printed = false;
   std::optional<Printer> printer;
   for (const auto* kind : order) {
     const auto& objects = byKind[kind];
     found += objects.size();
     printer.emplace(options, *kind, order.size() > 1);
     if (!objects.empty() && !options.watchOnly) {
-      if (order.size() > 1 && kind != order.front() && options.output != "name") std::puts("");
+      if (std::exchange(printed, true) && options.output != "name") std::puts("");
       printer->print(objects, session.clock.wallNow());
     }
   }

@@ -100,7 +100,7 @@ Co<int> wait(Session& session, const WaitOptions& options, Goal goal, Duration t
              std::vector<api::ResourceId> ids) {
   const MonoTime deadline = session.clock.now() + timeout;
   auto named = co_await nameObjects(session, options.selection, std::move(ids));
-  if (!named) co_return fail(named.status());
+  if (!named) co_return failRequest(named.status());
   if (named->empty()) {
     if (goal.deleted) co_return kDone;
     co_return fail(Status(Code::kNotFound, "no matching resources found"));
@@ -157,7 +157,7 @@ Co<int> events(Session& session, const EventOptions& options) {
   api::ListOptions list;
   list.fieldSelector = fields;
   auto found = co_await session.api.list(id, list);
-  if (!found) co_return fail(found.status());
+  if (!found) co_return failRequest(found.status());
   Events present;
   for (const auto& object : found->items) present.push_back(api::share<corev1::Event>(object));
   sortEvents(present);
@@ -179,10 +179,11 @@ Co<int> events(Session& session, const EventOptions& options) {
   watchOptions.fieldSelector = fields;
   watchOptions.resourceVersion = found->resourceVersion;
   auto watch = co_await session.api.watch(id, watchOptions);
-  if (!watch) co_return fail(watch.status());
+  if (!watch) co_return failRequest(watch.status());
   for (;;) {
     auto event = co_await (*watch)->next();
-    if (!event) co_return event.status().is(Code::kEndOfStream) ? kDone : fail(event.status());
+    if (!event)
+      co_return event.status().is(Code::kEndOfStream) ? kDone : failRequest(event.status());
     if (event->type != api::EventType::kAdded && event->type != api::EventType::kModified) continue;
     Table one(header);
     one.add(eventRow(api::as<corev1::Event>(event->object), options, session.clock.wallNow()));

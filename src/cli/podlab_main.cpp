@@ -13,6 +13,17 @@
 namespace podlab::cli {
 namespace {
 
+/// In kubectl's words where a command or flag is unknown.
+std::string whatIsWrong(const CLI::App& app, const CLI::ParseError& error) {
+  const auto chosen = app.get_subcommands();
+  const auto unknown = app.remaining(true);
+  if (unknown.empty()) return error.what();
+  if (unknown.front().starts_with("-")) return "unknown flag: " + unknown.front();
+  if (chosen.empty())
+    return "unknown command \"" + unknown.front() + "\"; podlab --help lists them";
+  return error.what();
+}
+
 int run(int argc, char** argv) {
   Context context;
   if (const char* name = std::getenv("PODLAB_NAME"); name && *name) context.lab = name;
@@ -39,8 +50,8 @@ int run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // Help and version are no errors.
-    const int code = app.exit(error);
-    return code == 0 ? kDone : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    return failUsage(whatIsWrong(app, error));
   }
   return context.exitCode;
 }
@@ -50,7 +61,6 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   // Every container has one of these: it starts before anything else is set up.
-  if (argc > 1 && std::string_view(argv[1]) == "shim")
-    return podlab::node::shimMain(argc, argv);
+  if (argc > 1 && std::string_view(argv[1]) == "shim") return podlab::node::shimMain(argc, argv);
   return podlab::cli::run(argc, argv);
 }

@@ -80,7 +80,7 @@ int withSession(const Context& context, const std::function<Co<int>(Session&)>& 
   client::ReconnectingConnection connection(io.get_executor(), *clock, *rng, *dialer,
                                             std::move(options));
   client::RemoteApi api(connection, *clock);
-  Session session{io, *clock, *rng, connection, api};
+  Session session{context, io, *clock, *rng, connection, api};
 
   int code = kFailed;
   connection.start();

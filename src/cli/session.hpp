@@ -15,6 +15,7 @@ namespace podlab::cli {
 
 /// A command's connection to the lab's server, as its administrator.
 struct Session {
+  const Context& context;
   asio::io_context& io;
   Clock& clock;
   Rng& rng;

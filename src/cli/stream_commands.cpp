@@ -46,6 +46,20 @@ void writeAll(int fd, const std::string& data) {
   }
 }
 
+/// Says which of several containers it will be, as kubectl does (polymorphichelpers).
+Co<void> tellDefault(Session& session, api::ResourceId id) {
+  auto object = co_await session.api.get(std::move(id));
+  if (!object) co_return;  // the request itself says it better
+  const auto& spec = api::as<corev1::Pod>(*object).spec();
+  if (spec.containers_size() + spec.initcontainers_size() < 2) co_return;
+  std::string names;
+  for (const auto& container : spec.containers())
+    names += (names.empty() ? "" : ", ") + container.name();
+  for (const auto& container : spec.initcontainers()) names += ", " + container.name() + " (init)";
+  say(session.context,
+      "Defaulted container \"" + spec.containers(0).name() + "\" out of: " + names);
+}
+
 Co<int> logs(Session& session, const LogOptions& options, api::ResourceId pod) {
   rpc::LogRequest request;
   request.set_namespace_(pod.ns);
@@ -63,14 +77,16 @@ Co<int> logs(Session& session, const LogOptions& options, api::ResourceId pod) {
                           "\" is not a duration such as 5s, 2m or 3h");
     request.set_sincenanos((session.clock.wallNow() - *since).time_since_epoch().count());
   }
+  if (options.container.empty()) co_await tellDefault(session, pod);
   auto stream = co_await openStream(session, "logs");
-  if (!stream) co_return fail(stream.status());
+  if (!stream) co_return failRequest(stream.status());
   std::string message = rpc::encode(request);
   if (Status status = co_await (*stream)->send(std::move(message)); !status.ok())
     co_return fail(status);
   for (;;) {
     auto bytes = co_await (*stream)->receive();
-    if (!bytes) co_return bytes.status().is(Code::kEndOfStream) ? kDone : fail(bytes.status());
+    if (!bytes)
+      co_return bytes.status().is(Code::kEndOfStream) ? kDone : failRequest(bytes.status());
     rpc::LogChunk chunk;
     if (Status status = rpc::decode(*bytes, chunk); !status.ok()) co_return fail(status);
     writeAll(STDOUT_FILENO, chunk.data());
@@ -186,8 +202,9 @@ Co<int> exec(Session& session, const ExecOptions& options, api::ResourceId pod) 
   if (options.tty && !tty)
     std::fputs("Unable to use a TTY - input is not a terminal or the right kind of file\n", stderr);
   request.set_tty(tty);
+  if (options.container.empty()) co_await tellDefault(session, pod);
   auto stream = co_await openStream(session, "exec");
-  if (!stream) co_return fail(stream.status());
+  if (!stream) co_return failRequest(stream.status());
   std::string message = rpc::encode(request);
   if (Status status = co_await (*stream)->send(std::move(message)); !status.ok())
     co_return fail(status);

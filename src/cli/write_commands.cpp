@@ -12,16 +12,20 @@ namespace {
 
 constexpr const char* kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
+// Of --dry-run, beside "server".
+constexpr const char* kNone = "none";
+constexpr const char* kClient = "client";
+
 struct WriteFlags {
   std::vector<std::string> files;
   std::string ns = "default";
-  bool dryRun = false;
+  std::string dryRun = kNone;
   std::string output;
 };
 
 api::WriteOptions writeOptions(const WriteFlags& flags) {
   api::WriteOptions options;
-  options.dryRun = flags.dryRun;
+  options.dryRun = flags.dryRun != kNone;
   options.fieldManager = "podlab";
   return options;
 }
@@ -34,25 +38,29 @@ void report(const WriteFlags& flags, const api::Kind& kind, const api::ObjectPtr
     std::printf("%s\n", displayName(kind, api::meta(*object).name()).c_str());
   } else {
     std::printf("%s %s%s\n", displayName(kind, api::meta(*object).name()).c_str(), what,
-                flags.dryRun ? " (server dry run)" : "");
+                flags.dryRun == kNone     ? ""
+                : flags.dryRun == kClient ? " (dry run)"
+                                          : " (server dry run)");
   }
 }
 
-int failAt(const ManifestObject& manifest, const Status& status) {
-  return fail(Status(status.code(),
-                     "error when processing \"" + manifest.source + "\": " + status.message(),
-                     status.causes()));
+int failAt(const ManifestObject& manifest, const char* doing, const Status& status) {
+  return failRequest(status, std::string("error when ") + doing + " \"" + manifest.source + "\": ");
 }
 
 Co<int> create(Session& session, const WriteFlags& flags, std::vector<ManifestObject> manifests) {
   int code = kDone;
   for (const auto& manifest : manifests) {
+    if (flags.dryRun == kClient) {
+      report(flags, *manifest.kind, manifest.object, "created");
+      continue;
+    }
     api::ResourceId id = idOf(manifest);
     id.name.clear();
     const auto options = writeOptions(flags);
     auto result = co_await session.api.create(id, manifest.object, options);
     if (!result) {
-      code = failAt(manifest, result.status());
+      code = failAt(manifest, "creating", result.status());
       continue;
     }
     printWarnings(result->warnings);
@@ -76,7 +84,12 @@ Co<int> applyOne(Session& session, const WriteFlags& flags, const ManifestObject
   constexpr int kTries = 5;
   for (int attempt = 1;; ++attempt) {
     auto live = co_await session.api.get(id);
-    if (!live && !live.status().is(Code::kNotFound)) co_return failAt(manifest, live.status());
+    if (!live && !live.status().is(Code::kNotFound))
+      co_return failAt(manifest, "retrieving", live.status());
+    if (flags.dryRun == kClient) {
+      report(flags, *manifest.kind, manifest.object, live ? "configured" : "created");
+      co_return kDone;
+    }
     if (!live) {
       api::ResourceId collection = id;
       collection.name.clear();
@@ -87,17 +100,17 @@ Co<int> applyOne(Session& session, const WriteFlags& flags, const ManifestObject
         co_return kDone;
       }
       if (!created.status().is(Code::kAlreadyExists) || attempt == kTries)
-        co_return failAt(manifest, created.status());
+        co_return failAt(manifest, "creating", created.status());
       continue;
     }
     const auto& annotations = api::meta(**live).annotations();
     const auto last = annotations.find(kLastApplied);
     auto merged = threeWayMerge(last == annotations.end() ? "" : last->second, annotated,
                                 api::toJson(**live, encode));
-    if (!merged) co_return failAt(manifest, merged.status());
+    if (!merged) co_return failAt(manifest, "applying", merged.status());
     auto object = manifest.kind->make();
     if (Status status = api::fromJson(*merged, *object); !status.ok())
-      co_return failAt(manifest, status);
+      co_return failAt(manifest, "applying", status);
     auto updated = co_await session.api.update(id, object, options);
     if (updated) {
       printWarnings(updated->warnings);
@@ -107,7 +120,7 @@ Co<int> applyOne(Session& session, const WriteFlags& flags, const ManifestObject
       co_return kDone;
     }
     if (!updated.status().is(Code::kConflict) || attempt == kTries)
-      co_return failAt(manifest, updated.status());
+      co_return failAt(manifest, "applying", updated.status());
   }
 }
 
@@ -152,7 +165,7 @@ Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid) 
 
 Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::ResourceId> ids) {
   auto named = co_await nameObjects(session, flags.selection, std::move(ids));
-  if (!named) co_return fail(named.status());
+  if (!named) co_return failRequest(named.status());
   if (named->empty()) std::fputs("No resources found\n", stderr);
   int code = kDone;
   std::vector<std::pair<api::ResourceId, std::string>> leaving;
@@ -164,7 +177,7 @@ Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::Reso
     auto removed = co_await session.api.remove(id, options);
     if (!removed) {
       if (!(flags.ignoreNotFound && removed.status().is(Code::kNotFound)))
-        code = fail(removed.status());
+        code = failRequest(removed.status());
       continue;
     }
     std::printf("%s \"%s\" %sdeleted\n", std::string(id.kind->singular).c_str(), id.name.c_str(),
@@ -174,7 +187,8 @@ Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::Reso
   }
   for (const auto& [id, uid] : leaving) {
     if (!flags.wait) break;
-    if (Status status = co_await waitUntilGone(session, id, uid); !status.ok()) code = fail(status);
+    if (Status status = co_await waitUntilGone(session, id, uid); !status.ok())
+      code = failRequest(status);
   }
   co_return code;
 }
@@ -183,7 +197,10 @@ void addFileFlags(CLI::App& command, WriteFlags& flags) {
   command.add_option("-f,--filename", flags.files, "Manifest, folder of manifests, or - for stdin")
       ->required();
   addNamespaceFlag(command, flags.ns);
-  command.add_flag("--dry-run", flags.dryRun, "Check and show, store nothing");
+  command
+      .add_flag("--dry-run{server}", flags.dryRun,
+                "Store nothing: \"server\" checks as if it did, \"client\" asks nobody")
+      ->check(CLI::IsMember({kNone, "server", kClient}));
   command.add_option("-o,--output", flags.output, "json, yaml or name")
       ->check(CLI::IsMember({"json", "yaml", "name"}));
 }

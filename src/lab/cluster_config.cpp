@@ -129,14 +129,19 @@ void checkChoice(const std::string& field, const std::string& value,
 }  // namespace
 
 Result<Cluster> parseCluster(std::string_view text) {
-  const auto lookup = [](const api::TypeMeta& type) -> const google::protobuf::Message* {
-    return type.kind == "Cluster" && type.apiVersion == kClusterApiVersion
-               ? &Cluster::default_instance()
-               : nullptr;
+  bool isCluster = false;
+  const auto lookup = [&isCluster](const api::TypeMeta& type) -> const google::protobuf::Message* {
+    isCluster = type.kind == "Cluster" && type.apiVersion == kClusterApiVersion;
+    return isCluster ? &Cluster::default_instance() : nullptr;
   };
   api::DecodeOptions options;
   options.strict = true;
   auto objects = api::decodeManifest(text, lookup, options);
+  if (!objects && !isCluster) {
+    return Status(objects.status().code(), objects.status().message() +
+                                               "; a cluster file has apiVersion: " +
+                                               std::string(kClusterApiVersion) + ", kind: Cluster");
+  }
   if (!objects) return objects.status();
   if (objects->size() != 1) {
     return Status(Code::kBadRequest,

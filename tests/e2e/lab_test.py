@@ -104,9 +104,11 @@ class Lab(LabTestCase):
         for arguments, code, text in (
                 (("up", "--wait", "soon"), 2, "not a duration"),
                 (("up", "-n", "0"), 2, "--nodes"),
-                (("frobnicate",), 2, ""),
+                (("frobnicate",), 2, 'unknown command "frobnicate"'),
                 (("get", "unicorns"), 1, "doesn't have a resource type"),
-                (("get", "pod", "nobody"), 1, 'pods "nobody" not found'),
+                (("get", "pod", "nobody"), 1, 'Error from server (NotFound): pods "nobody" not found'),
+                (("get", "pods", "--show-names"), 2, "unknown flag: --show-names"),
+                (("apply", "-f", "-", "--dry-run=perhaps"), 2, "--dry-run: perhaps not in"),
                 (("get", "pods", "--name", "nowhere"), 1, 'no lab "nowhere"'),
                 (("delete", "pods"), 2, "no name was specified"),
                 (("apply", "-f", "/nonexistent.yaml"), 1, "/nonexistent.yaml"),
@@ -116,7 +118,23 @@ class Lab(LabTestCase):
             self.assertIn(text, done.stderr)
         self.assertEqual(self.run_podlab("down", "--name", "nowhere").returncode, 0)
 
-    def test_08_bad_manifests_name_field_and_remedy(self):
+    def test_08_a_dry_run_stores_nothing(self):
+        manifest = ("apiVersion: v1\nkind: Pod\nmetadata: {name: dry}\n"
+                    "spec: {containers: [{name: a, image: host, command: [sleep, infinity]}, "
+                    "{name: b, image: host, command: [sleep, infinity]}]}\n")
+        for verb in ("create", "apply"):
+            for flag, mark in (("--dry-run", "server dry run"), ("--dry-run=server", "server dry run"),
+                               ("--dry-run=client", "dry run")):
+                self.assertEqual(self.podlab(verb, "-f", "-", flag, input=manifest), f"pod/dry created ({mark})\n")
+        self.assertEqual(self.podlab("get", "pods", "dry", "--ignore-not-found"), "")
+        self.podlab("apply", "-f", "-", "--dry-run=none", input=manifest)
+        self.wait_ready("dry")
+        # As kubectl: which container, of several.
+        done = self.run_podlab("exec", "dry", "--", "true")
+        self.assertIn('Defaulted container "a" out of: a, b', done.stderr)
+        self.podlab("delete", "pod", "dry", "--grace-period", "0")
+
+    def test_09_bad_manifests_name_field_and_remedy(self):
         manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, imagee: host}]}\n"
         done = self.run_podlab("apply", "-f", "-", input=manifest)
         self.assertEqual(done.returncode, 1)

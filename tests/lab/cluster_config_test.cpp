@@ -172,7 +172,10 @@ TEST(ClusterConfig, StrictParsingNamesFields) {
   EXPECT_THAT(parseCluster(kHead + "name: a\nname: b").status().message(), HasSubstr("name"));
   EXPECT_THAT(parseCluster(kHead + "nodes: [{name: a, memory: lots}]").status().message(),
               HasSubstr("nodes[0].memory: Invalid value: \"lots\": expected a quantity"));
-  EXPECT_FALSE(parseCluster("apiVersion: v1\nkind: Pod\n").ok());
+  for (const char* other : {"apiVersion: v1\nkind: Pod\n", "kind: Cluster\n", "nodes: []\n"}) {
+    EXPECT_THAT(parseCluster(other).status().message(),
+                testing::HasSubstr("apiVersion: podlab.io/v1alpha1, kind: Cluster"));
+  }
   EXPECT_THAT(parseCluster("").status().message(), HasSubstr("exactly one document"));
   EXPECT_THAT(parseCluster(kHead + "---\n" + kHead).status().message(), HasSubstr("not 2"));
 }
