@@ -1,4 +1,4 @@
-"""The commands that README.md and docs/cli show, run as they stand there, page by page."""
+"""The commands that README.md and docs/ show, run as they stand there, page by page."""
 import os
 import pathlib
 import re
@@ -12,7 +12,7 @@ from harness import PODLAB
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CLI = ROOT / "docs" / "cli"
-NEEDS_DEMO = ("objects.md", "streams.md", "reach.md")
+NEEDS_DEMO = ("objects.md", "streams.md", "reach.md", "troubleshooting.md")
 
 
 def examples(page):
@@ -80,8 +80,11 @@ class Docs(unittest.TestCase):
     def test_reach(self):
         self.run_page(CLI / "reach.md")
 
+    def test_troubleshooting(self):
+        self.run_page(ROOT / "docs" / "troubleshooting.md")
+
     def test_every_page_is_run(self):
-        self.assertEqual({page.name for page in CLI.glob("*.md")}, {"lab.md", *NEEDS_DEMO})
+        self.assertEqual({page.name for page in CLI.glob("*.md")} | {"troubleshooting.md"}, {"lab.md", *NEEDS_DEMO})
 
     def test_every_command_is_on_a_page(self):
         help_text = self.run_command("podlab --help").stdout

@@ -15,11 +15,8 @@ DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "e2e"
 
 def host_network():
     """What podlab must never change."""
-    texts = []
-    for command in (["ip", "-o", "link"], ["ip", "route", "show", "table", "all"], ["nft", "list", "ruleset"]):
-        if shutil.which(command[0]):
-            texts.append(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
-    return texts
+    commands = (["ip", "-o", "link"], ["ip", "route", "show", "table", "all"], ["/usr/sbin/nft", "list", "ruleset"])
+    return [subprocess.run(command, capture_output=True, text=True, check=False).stdout for command in commands]
 
 
 def processes_below(folder):
