@@ -122,19 +122,27 @@ class RawTerminal {
   bool active_ = false;
 };
 
-/// One frame after another: input and window changes come from two tasks, and a stream takes one
-/// send at a time.
-Co<void> sendFrames(rpc::Stream& stream, AsyncQueue<rpc::ExecFrame>& frames) {
-  while (auto frame = co_await frames.pop()) {
+/// Frames on their way to the command. Input and window changes come from two tasks, and a stream
+/// takes one send at a time; input is read no faster than the command takes it.
+struct Outbox {
+  static constexpr std::size_t kFullAt = 16;
+  AsyncQueue<rpc::ExecFrame> frames;
+  WaitQueue taken;
+};
+
+Co<void> sendFrames(rpc::Stream& stream, Outbox& outbox) {
+  while (auto frame = co_await outbox.frames.pop()) {
+    outbox.taken.notifyAll();
     std::string message = rpc::encode(*frame);
     if (Status status = co_await stream.send(std::move(message)); !status.ok()) co_return;
   }
 }
 
-Co<void> readInput(asio::any_io_executor executor, AsyncQueue<rpc::ExecFrame>& frames) {
+Co<void> readInput(asio::any_io_executor executor, Outbox& outbox) {
   asio::posix::stream_descriptor input(executor, ::dup(STDIN_FILENO));
   std::array<char, 16384> buffer;
   for (;;) {
+    while (outbox.frames.size() >= Outbox::kFullAt) co_await outbox.taken.wait();
     asio::error_code error;
     std::size_t n = 0;
     // epoll takes no regular files; these never block.
@@ -147,28 +155,28 @@ Co<void> readInput(asio::any_io_executor executor, AsyncQueue<rpc::ExecFrame>& f
     rpc::ExecFrame frame;
     if (n == 0) {
       frame.set_stdinend(true);
-      frames.push(std::move(frame));
+      outbox.frames.push(std::move(frame));
       co_return;
     }
     frame.set_stdin(buffer.data(), n);
-    frames.push(std::move(frame));
+    outbox.frames.push(std::move(frame));
   }
 }
 
-void pushWindowSize(AsyncQueue<rpc::ExecFrame>& frames) {
+void pushWindowSize(Outbox& outbox) {
   winsize size{};
   if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0) return;
   rpc::ExecFrame frame;
   frame.set_rows(size.ws_row);
   frame.set_columns(size.ws_col);
-  frames.push(std::move(frame));
+  outbox.frames.push(std::move(frame));
 }
 
-Co<void> watchWindow(asio::any_io_executor executor, AsyncQueue<rpc::ExecFrame>& frames) {
+Co<void> watchWindow(asio::any_io_executor executor, Outbox& outbox) {
   asio::signal_set signals(executor, SIGWINCH);
   for (;;) {
     co_await signals.async_wait(asio::use_awaitable);
-    pushWindowSize(frames);
+    pushWindowSize(outbox);
   }
 }
 
@@ -209,16 +217,16 @@ Co<int> exec(Session& session, const ExecOptions& options, api::ResourceId pod) 
   if (Status status = co_await (*stream)->send(std::move(message)); !status.ok())
     co_return fail(status);
 
-  AsyncQueue<rpc::ExecFrame> frames;
+  Outbox outbox;
   TaskGroup tasks(session.io.get_executor());
   std::optional<RawTerminal> raw;
   if (tty) {
     raw.emplace();
-    pushWindowSize(frames);
-    tasks.spawn("window", watchWindow(session.io.get_executor(), frames));
+    pushWindowSize(outbox);
+    tasks.spawn("window", watchWindow(session.io.get_executor(), outbox));
   }
-  tasks.spawn("send", sendFrames(**stream, frames));
-  if (options.stdin) tasks.spawn("input", readInput(session.io.get_executor(), frames));
+  tasks.spawn("send", sendFrames(**stream, outbox));
+  if (options.stdin) tasks.spawn("input", readInput(session.io.get_executor(), outbox));
   const int code = co_await receiveOutput(**stream);
   co_await tasks.cancelAndJoin();
   co_return code;

@@ -1,5 +1,7 @@
 """What a pod is, and that pods reach each other with real packets."""
 import json
+import os
+import subprocess
 import unittest
 
 from harness import LabTestCase, eventually
@@ -82,6 +84,19 @@ class Pods(LabTestCase):
         done = self.run_podlab("exec", "shared", "-c", "one", "--", "/bin/bash", "-c", "echo out; echo err >&2; exit 5")
         self.assertEqual((done.returncode, done.stdout), (5, "out\n"))
         self.assertTrue(done.stderr.startswith("err\n"), done.stderr)
+
+    def test_06_input_is_read_no_faster_than_the_command_takes_it(self):
+        self.apply("shared.yaml")
+        self.wait_ready("shared")
+        size = 200_000_000
+        with subprocess.Popen(["head", "-c", str(size), "/dev/zero"], stdout=subprocess.PIPE) as source:
+            with subprocess.Popen([self.program, "exec", "-i", "shared", "-c", "one", "--", "/bin/sleep", "1"],
+                                  env=self.environment, stdin=source.stdout) as client:
+                source.stdout.close()
+                _, status, usage = os.wait4(client.pid, 0)
+                client.returncode = os.waitstatus_to_exitcode(status)
+        self.assertEqual(client.returncode, 0)
+        self.assertLess(usage.ru_maxrss * 1024, size)
 
     def phase(self, pod):
         return json.loads(self.podlab("get", "pod", pod, "-o", "json"))["status"].get("phase")
