@@ -1,11 +1,13 @@
 #include "common/sealed_program.hpp"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
@@ -41,14 +43,10 @@ Result<UniqueFd> openProgram(const std::string& name) {
 Result<UniqueFd> sealProgram(const std::string& name) {
   auto program = openProgram(name);
   if (!program) return program;
-  std::array<char, 4> magic{};
+  std::array<char, SELFMAG> magic{};
   struct stat info{};
-  if (::pread(program->get(), magic.data(), magic.size(), 0) != 4 ||
-      std::memcmp(magic.data(),
-                  "\x7f"
-                  "ELF",
-                  4) != 0 ||
-      ::fstat(program->get(), &info) < 0) {
+  if (::pread(program->get(), magic.data(), magic.size(), 0) != SELFMAG ||
+      std::memcmp(magic.data(), ELFMAG, SELFMAG) != 0 || ::fstat(program->get(), &info) < 0) {
     return Status(Code::kHostUnsupported, name + " is not an ELF program");
   }
   const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;

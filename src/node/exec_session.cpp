@@ -209,9 +209,9 @@ std::string terminalName() {
 }  // namespace
 
 Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executor,
-                                                   std::vector<std::string> command,
-                                                   const UniqueFd& runtime, std::string id,
-                                                   ExecSpec spec, std::string folder) {
+                                                   std::vector<std::string> command, int runtime,
+                                                   std::string id, ExecSpec spec,
+                                                   std::string folder) {
   if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
   auto pidPipe = makePipe();
   if (!pidPipe) co_return pidPipe.status();
@@ -222,7 +222,7 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
   std::optional<ConsoleSocket> console;
   SpawnSpec child;
   child.argv = std::move(command);
-  child.program = runtime.get();
+  child.program = runtime;
   child.argv.push_back("--pid-file=/proc/self/fd/" + std::to_string(kPidDescriptor));
   child.descriptors = {{err->write.get(), STDERR_FILENO}, {pidPipe->write.get(), kPidDescriptor}};
   const std::string terminal = terminalName();

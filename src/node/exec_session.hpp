@@ -5,19 +5,18 @@
 
 #include <asio/any_io_executor.hpp>
 
-#include "common/unique_fd.hpp"
 #include "node/container_runtime.hpp"
 
 namespace podlab::node {
 
 /// Runs `command` (an OCI runtime's "exec" up to its options; the options for terminal and pid, the
-/// container's `id` and the program are appended) from the file `runtime`, if it is one, and
-/// returns when the program runs. A program that cannot be executed is kNotFound or kForbidden with
-/// the runtime's message. `folder` is where a terminal's socket can be for a moment. The process
-/// must ignore SIGPIPE.
+/// container's `id` and the program are appended) from the file `runtime` (a descriptor, or -1),
+/// and returns when the program runs. A program that cannot be executed is kNotFound or kForbidden
+/// with the runtime's message. `folder` is where a terminal's socket can be for a moment. The
+/// process must ignore SIGPIPE.
 Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executor,
-                                                   std::vector<std::string> command,
-                                                   const UniqueFd& runtime, std::string id,
-                                                   ExecSpec spec, std::string folder);
+                                                   std::vector<std::string> command, int runtime,
+                                                   std::string id, ExecSpec spec,
+                                                   std::string folder);
 
 }  // namespace podlab::node

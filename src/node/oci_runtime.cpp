@@ -126,7 +126,7 @@ class Core : public std::enable_shared_from_this<Core> {
     auto command = runtimeCommand();
     command.emplace_back("exec");
     const std::string folder = folderOf(id);
-    co_return co_await startExec(executor_, std::move(command), program_, std::move(id),
+    co_return co_await startExec(executor_, std::move(command), program_.get(), std::move(id),
                                  std::move(spec), folder);
   }
 
