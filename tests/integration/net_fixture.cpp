@@ -16,6 +16,7 @@
 
 #include "common/log.hpp"
 #include "common/real_clock.hpp"
+#include "tests/integration/sanitizer.hpp"
 
 namespace podlab::test {
 namespace {
@@ -94,6 +95,8 @@ void must(const Status& status) {
 
 std::string unsupported(Privilege privilege) {
   if (privilege == Privilege::kRoot && geteuid() != 0) return "needs root";
+  if (privilege == Privilege::kUserNamespace && kNoUserNamespace != nullptr)
+    return kNoUserNamespace;
   if (inChild(privilege, [] {}) == 0) return "";
   return privilege == Privilege::kRoot ? "this host allows no new namespaces"
                                        : "this host allows ordinary users no user namespaces";

@@ -11,6 +11,8 @@
 #include <array>
 #include <cstdio>
 
+#include "tests/integration/sanitizer.hpp"
+
 namespace podlab::node {
 namespace {
 
@@ -74,6 +76,8 @@ int exitCodeOf(int status) {
 
 void inWorld(Privilege privilege, const std::function<void(RuntimeFixture&)>& body) {
   if (privilege == Privilege::kRoot && ::geteuid() != 0) GTEST_SKIP() << "needs root";
+  if (privilege == Privilege::kUser && test::kNoUserNamespace != nullptr)
+    GTEST_SKIP() << test::kNoUserNamespace;
   std::fflush(nullptr);
   const pid_t outer = ::fork();
   if (outer == 0) {

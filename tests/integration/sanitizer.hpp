@@ -1,0 +1,14 @@
+#pragma once
+
+namespace podlab::test {
+
+/// Why a test cannot become an ordinary user, or null: ThreadSanitizer has a thread of its own, and
+/// a process of several threads cannot enter a user namespace (unshare(2)).
+#if __has_feature(thread_sanitizer)
+inline constexpr const char* kNoUserNamespace =
+    "ThreadSanitizer's own thread keeps the process out of user namespaces; asan runs this test";
+#else
+inline constexpr const char* kNoUserNamespace = nullptr;
+#endif
+
+}  // namespace podlab::test
