@@ -125,7 +125,7 @@ struct MapTarget {
   MapValueRef& value;
 
   template <typename T>
-  void set(T typed) const {
+  void set(const T& typed) const {
     if constexpr (std::is_same_v<T, bool>) {
       value.SetBoolValue(typed);
     } else if constexpr (std::is_same_v<T, std::int32_t>) {

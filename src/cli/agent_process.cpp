@@ -56,7 +56,7 @@ class AgentProcess {
         processes_(makeProcessRunner(executor_, *clock_)) {}
 
   int run() {
-    asio::co_spawn(io_, serve(), [this](std::exception_ptr error, Status status) {
+    asio::co_spawn(io_, serve(), [this](const std::exception_ptr& error, Status status) {
       if (error) {
         try {
           std::rethrow_exception(error);

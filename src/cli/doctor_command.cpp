@@ -11,8 +11,9 @@
 namespace podlab::cli {
 namespace {
 
-Co<int> examine(ProcessRunner& processes, std::string stateFolder, std::string output) {
-  const HostFacts facts = co_await examineHost(processes, std::move(stateFolder));
+Co<int> examine(std::unique_ptr<ProcessRunner> processes, std::string stateFolder,
+                std::string output) {
+  const HostFacts facts = co_await examineHost(*processes, std::move(stateFolder));
   const auto checks = judgeHost(facts);
   std::fputs((output == "json" ? checksJson(checks) : formatChecks(checks)).c_str(), stdout);
   co_return canRunLabs(checks) ? kDone : kHostLacks;
@@ -21,9 +22,8 @@ Co<int> examine(ProcessRunner& processes, std::string stateFolder, std::string o
 int doctor(const std::string& output) {
   auto root = lab::labsRoot();
   if (!root) return fail(root.status());
-  return runCoroutine([&](asio::io_context& io, Clock& clock) -> Co<int> {
-    const auto processes = makeProcessRunner(io.get_executor(), clock);
-    co_return co_await examine(*processes, *root, output);
+  return runCoroutine([&](asio::io_context& io, Clock& clock) {
+    return examine(makeProcessRunner(io.get_executor(), clock), *root, output);
   });
 }
 

@@ -33,15 +33,17 @@ struct UpOptions {
 
 /// Waits, in steps of a few milliseconds, for what another process does to files: kDone, kFailed
 /// after `patience`, or kInterrupted.
+Co<int> pollUntil(Clock& clock, std::function<bool()> holds, Duration patience) {
+  const MonoTime deadline = clock.now() + patience;
+  while (!holds()) {
+    if (clock.now() >= deadline) co_return kFailed;
+    co_await clock.sleepFor(milliseconds(5));
+  }
+  co_return kDone;
+}
 int waitUntil(const std::function<bool()>& holds, Duration patience) {
-  return runCoroutine([&](asio::io_context&, Clock& clock) -> Co<int> {
-    const MonoTime deadline = clock.now() + patience;
-    while (!holds()) {
-      if (clock.now() >= deadline) co_return kFailed;
-      co_await clock.sleepFor(milliseconds(5));
-    }
-    co_return kDone;
-  });
+  return runCoroutine(
+      [&](asio::io_context&, Clock& clock) { return pollUntil(clock, holds, patience); });
 }
 
 /// The last line of a log, or that there is none.
@@ -66,10 +68,9 @@ Result<std::string> readInput(const std::string& file) {
 Status checkCluster(const lab::Cluster& cluster, const std::vector<lab::HostNetwork>& networks) {
   auto causes = lab::validateCluster(cluster, networks);
   if (causes.empty()) return {};
-  return Status(
-      Code::kInvalid,
-      "the cluster file is invalid: " + causes.front().field + ": " + causes.front().message,
-      std::move(causes));
+  std::string message =
+      "the cluster file is invalid: " + causes.front().field + ": " + causes.front().message;
+  return Status(Code::kInvalid, std::move(message), std::move(causes));
 }
 
 /// The cluster that the flags and the file ask for, defaulted and valid but for the host's

@@ -98,8 +98,7 @@ class Server {
     if (!ranges) co_return ranges.status();
     controllers::ManagerOptions managerOptions;
     managerOptions.ranges = std::move(*ranges);
-    controllers::ControllerManager manager(*system, *clock_, *rng_, executor_,
-                                           std::move(managerOptions));
+    controllers::ControllerManager manager(*system, *clock_, *rng_, executor_, managerOptions);
     manager.start();
     Status status = listen(rpc);
     if (status.ok()) co_await waitForTermination();

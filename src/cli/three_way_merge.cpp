@@ -11,11 +11,9 @@ void merge(const json& last, const json& next, json& live) {
   for (const auto& [key, value] : next.items()) {
     const auto before = last.find(key);
     const bool known = before != last.end();
-    if (!live.contains(key)) {
-      live[key] = value;
-    } else if (value.is_object() && live[key].is_object()) {
+    if (live.contains(key) && value.is_object() && live[key].is_object()) {
       merge(known && before->is_object() ? *before : json::object(), value, live[key]);
-    } else if (!known || *before != value) {
+    } else if (!live.contains(key) || !known || *before != value) {
       live[key] = value;
     }
   }

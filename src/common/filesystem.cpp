@@ -59,8 +59,9 @@ Status removeAt(int parent, const char* name, const std::string& path) {
   UniqueFd listing(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0));
   auto names = namesIn(std::move(listing), path);
   if (!names) return names.status();
+  const std::string prefix = path + "/";
   for (const auto& child : *names) {
-    Status removed = removeAt(folder.get(), child.c_str(), path + "/" + child);
+    Status removed = removeAt(folder.get(), child.c_str(), prefix + child);
     if (!removed) return removed;
   }
   if (::unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT) return {};

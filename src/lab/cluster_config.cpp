@@ -97,8 +97,9 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
   for (const auto& [key, value] : node.labels()) {
     for (const auto& why : api::faultsOfQualifiedName(key))
       causes.push_back(invalid(path + ".labels", key, why));
+    const std::string field = path + ".labels[" + key + "]";
     for (const auto& why : api::faultsOfLabelValue(value))
-      causes.push_back(invalid(path + ".labels[" + key + "]", value, why));
+      causes.push_back(invalid(field, value, why));
   }
   for (int i = 0; i < node.taints_size(); ++i) {
     const auto& taint = node.taints(i);

@@ -18,7 +18,7 @@ Status makeMountsPrivate() {
 
 Status mountProc() {
   if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) {
-    const Status status = errnoStatus(errno, "cannot mount /proc");
+    Status status = errnoStatus(errno, "cannot mount /proc");
     if (status.code() != Code::kForbidden) return status;
     return Status(
         Code::kHostUnsupported,

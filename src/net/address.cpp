@@ -35,7 +35,7 @@ std::string formatV6(const std::uint8_t* bytes) {
   static constexpr std::uint8_t kMapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
   if (std::memcmp(bytes, kMapped, sizeof kMapped) == 0) return "::ffff:" + formatV4(bytes + 12);
   unsigned groups[8];
-  for (int i = 0; i < 8; ++i) groups[i] = bytes[2 * i] << 8 | bytes[2 * i + 1];
+  for (std::size_t i = 0; i < 8; ++i) groups[i] = bytes[2 * i] << 8 | bytes[2 * i + 1];
   int runStart = -1;
   int runLength = 1;
   for (int i = 0; i < 8; ++i) {

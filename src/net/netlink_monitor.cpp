@@ -77,7 +77,7 @@ std::optional<NetworkEvent> parseNetworkEvent(std::uint16_t type, std::span<cons
 }
 
 struct NetlinkMonitor::State {
-  explicit State(asio::any_io_executor executor) : descriptor(std::move(executor)) {}
+  explicit State(const asio::any_io_executor& executor) : descriptor(executor) {}
   asio::posix::stream_descriptor descriptor;
   std::vector<std::byte> buffer = std::vector<std::byte>(64 << 10);
 

@@ -225,7 +225,7 @@ PlannedTables planTables(const NodeLayout& layout, const NodeLinks& links,
         route.gateway = *hop;
         route.linkIndex = layout.underlay.linkIndex;
       }
-      plan.tables.routes.push_back(std::move(route));
+      plan.tables.routes.push_back(route);
     }
   }
   return plan;

@@ -88,7 +88,7 @@ Result<UniqueFd> openSender(Family family, bool icmp, bool whole) {
   Status status = setOption(fd->get(), level, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
   if (status && whole) {
     status = setOption(fd->get(), level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
-                       v4 ? IP_PMTUDISC_DO : IPV6_PMTUDISC_DO);
+                       IP_PMTUDISC_DO);  // IPV6_PMTUDISC_DO is the same
   }
   if (status && whole && !v4) status = setOption(fd->get(), level, IPV6_DONTFRAG, 1);
   if (status && icmp && v4) {

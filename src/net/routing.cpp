@@ -35,7 +35,7 @@ Status dumpTable(NetlinkSocket& socket, const NetlinkMessage& request, std::vect
   return socket.dump(request, [&] { out.resize(kept); }, receive);
 }
 
-NetlinkMessage addressMessage(std::uint16_t type, std::uint16_t flags, std::string what,
+NetlinkMessage addressMessage(std::uint16_t type, std::uint16_t flags, const std::string& what,
                               const LinkAddress& address, std::uint32_t addressFlags) {
   NetlinkMessage message(type, flags,
                          what + address.address.toString() + "/" + std::to_string(address.prefix));
@@ -48,7 +48,7 @@ NetlinkMessage addressMessage(std::uint16_t type, std::uint16_t flags, std::stri
   return message;
 }
 
-NetlinkMessage routeMessage(std::uint16_t type, std::uint16_t flags, std::string what,
+NetlinkMessage routeMessage(std::uint16_t type, std::uint16_t flags, const std::string& what,
                             const Route& route, bool onlink) {
   NetlinkMessage message(type, flags, what + "route " + route.toString());
   rtmsg head{};
@@ -78,7 +78,7 @@ ndmsg neighbourHeader(std::uint8_t family, int linkIndex, std::uint16_t state, s
   return head;
 }
 
-NetlinkMessage neighbourMessage(std::uint16_t type, std::uint16_t flags, std::string what,
+NetlinkMessage neighbourMessage(std::uint16_t type, std::uint16_t flags, const std::string& what,
                                 const Neighbour& neighbour) {
   NetlinkMessage message(type, flags, what + "neighbour " + neighbour.address.toString());
   message
@@ -218,7 +218,7 @@ Result<std::vector<FdbEntry>> listVxlanFdb(NetlinkSocket& socket, int linkIndex)
     auto mac = attributes.mac(NDA_LLADDR);
     auto destination = attributes.address(NDA_DST);
     if (head.ndm_ifindex != linkIndex || !mac || !destination) return std::nullopt;
-    return FdbEntry{head.ndm_ifindex, *mac, *destination};
+    return FdbEntry{head.ndm_ifindex, *mac, destination};
   };
   Status status = dumpTable<ndmsg>(socket, request, entries, parse);
   if (!status) return status;

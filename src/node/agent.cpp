@@ -36,7 +36,7 @@ std::string joined(const std::vector<net::Cidr>& ranges) {
 }  // namespace
 
 Agent::Agent(AgentDependencies dependencies, AgentOptions options)
-    : dependencies_(dependencies),
+    : dependencies_(std::move(dependencies)),
       options_(std::move(options)),
       checkpoints_(dependencies_.files, options_.stateFolder),
       addresses_(dependencies_.files, dependencies_.blocking, options_.stateFolder + "/addresses"),

@@ -18,7 +18,7 @@
 namespace podlab::node {
 namespace {
 
-constexpr std::size_t kBlock = 64 * 1024;
+constexpr std::size_t kBlock = 64UL * 1024;
 
 /// One line of the file.
 struct Entry {
@@ -90,7 +90,7 @@ Result<off_t> findTail(int fd, std::int64_t count) {
 /// Turns the file's bytes into text.
 class Formatter {
  public:
-  explicit Formatter(LogOptions options) : options_(std::move(options)) {}
+  explicit Formatter(const LogOptions& options) : options_(options) {}
 
   /// Appends the text of what became complete with `raw`.
   void feed(std::string_view raw, std::string& text) {

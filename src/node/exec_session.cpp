@@ -146,7 +146,7 @@ class Running : public std::enable_shared_from_this<Running> {
   bool readSome(int index, bool over, std::string& data) {
     auto& stream = streams_[index];
     if (!stream.descriptor.is_open() || (!stream.readable && !over)) return false;
-    std::array<char, 32 * 1024> buffer;
+    std::array<char, 32UL * 1024> buffer;
     const ssize_t n = ::read(stream.descriptor.native_handle(), buffer.data(), buffer.size());
     if (n > 0) data.assign(buffer.data(), n);
     const bool end = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);

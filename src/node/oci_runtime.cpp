@@ -108,6 +108,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   std::vector<ContainerStatus> list() const {
     std::vector<ContainerStatus> all;
+    all.reserve(containers_.size());
     for (const auto& [id, container] : containers_) all.push_back(container.status);
     return all;
   }

@@ -25,7 +25,7 @@ constexpr int kKilledExitCode = 128 + SIGKILL;
 }  // namespace
 
 PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> pod,
-                     PodRemains remains)
+                     const PodRemains& remains)
     : services_(services),
       uid_(pod->metadata().uid()),
       pod_(std::move(pod)),
@@ -35,7 +35,7 @@ PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> p
       operations_(services.executor) {
   for (const auto& spec : pod_->spec().initcontainers()) addContainer(spec, true);
   for (const auto& spec : pod_->spec().containers()) addContainer(spec, false);
-  restore(std::move(remains));
+  restore(remains);
   update(pod_);
 }
 
@@ -53,7 +53,7 @@ void PodWorker::addContainer(const corev1::Container& spec, bool init) {
   containers_.push_back(std::move(container));
 }
 
-void PodWorker::restore(PodRemains remains) {
+void PodWorker::restore(const PodRemains& remains) {
   const auto& record = remains.record;
   if (record.pod().has_status()) status_ = mergeStatus(status_, record.pod().status());
   if (api::isSet(status_.starttime())) startTime_ = api::toWallTime(status_.starttime());

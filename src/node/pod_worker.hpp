@@ -27,7 +27,8 @@ struct PodRemains {
 /// tasks, at most one start for each container at a time.
 class PodWorker {
  public:
-  PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> pod, PodRemains remains);
+  PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> pod,
+            const PodRemains& remains);
   ~PodWorker();
 
   /// Until nothing of the pod is left on this node, and the server knows.
@@ -65,7 +66,7 @@ class PodWorker {
 
   // Construction from what an earlier agent left.
   void addContainer(const corev1::Container& spec, bool init);
-  void restore(PodRemains remains);
+  void restore(const PodRemains& remains);
   static records::ContainerRecord recordOf(const corev1::ContainerStatus& status);
   void restoreContainer(Container& container, const records::ContainerRecord& record,
                         const std::vector<ContainerStatus>& found);

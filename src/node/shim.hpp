@@ -39,7 +39,7 @@ struct ShimRequest {
   std::vector<std::string> command;  ///< starts the container, detached, and writes `pid`
 };
 /// The largest message; the kernel's default socket buffer is larger.
-inline constexpr std::size_t kMaxShimRequest = 64 * 1024;
+inline constexpr std::size_t kMaxShimRequest = 64UL * 1024;
 /// With a tty, where the OCI runtime sends the terminal, in the container's folder.
 inline constexpr const char* kConsoleSocket = "console.sock";
 

@@ -183,7 +183,7 @@ class Container {
 
   /// Copies what one read gives.
   Copied copyOnce(int fd, bool isStderr) {
-    static std::array<char, 32 * 1024> buffer;
+    static std::array<char, 32UL * 1024> buffer;
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n > 0) {
       log_.write(isStderr, std::string_view(buffer.data(), n), wallNow());

@@ -159,7 +159,8 @@ class SqliteStore final : public Store {
 }  // namespace
 
 Result<std::unique_ptr<Store>> openSqliteStore(asio::any_io_executor executor,
-                                               const std::string& path, SqliteOptions options) {
+                                               const std::string& path,
+                                               const SqliteOptions& options) {
   auto log = SqliteLog::open(path, options.vfs);
   if (!log) return log.status();
   auto compacted = (*log)->readCompacted();

@@ -25,6 +25,7 @@ struct SqliteOptions {
 /// (kExhausted). A full disk later fails writes with kExhausted until there is space; reads and
 /// watches go on. The store must be destroyed before `executor`'s context.
 Result<std::unique_ptr<Store>> openSqliteStore(asio::any_io_executor executor,
-                                               const std::string& path, SqliteOptions options = {});
+                                               const std::string& path,
+                                               const SqliteOptions& options = {});
 
 }  // namespace podlab::store
