@@ -52,10 +52,9 @@ Kind namespaceKind() {
                    .prepareForCreate = writes<corev1::Namespace>(prepareForCreate),
                    .validate = reads<corev1::Namespace>(validate),
                    .fieldLabels = {{"status.phase", reads<corev1::Namespace>(phase)}},
-                   .beginDeletion = writes<corev1::Namespace>(
-                       [](corev1::Namespace& object) {
-                         object.mutable_status()->set_phase("Terminating");
-                       })},
+                   .beginDeletion = writes<corev1::Namespace>([](corev1::Namespace& object) {
+                     object.mutable_status()->set_phase("Terminating");
+                   })},
   };
 }
 
