@@ -21,6 +21,7 @@
 #include <functional>
 
 #include "cli/doctor.hpp"
+#include "common/spawn.hpp"
 #include "lab/mounts.hpp"
 #include "net/link.hpp"
 #include "net/namespaces.hpp"
@@ -200,17 +201,6 @@ bool hasRange(const char* file, const std::string& user) {
   return false;
 }
 
-bool inPath(const std::string& program) {
-  const char* path = std::getenv("PATH");
-  std::string rest = path ? path : "";
-  while (!rest.empty()) {
-    const auto end = std::min(rest.find(':'), rest.size());
-    if (::access((rest.substr(0, end) + "/" + program).c_str(), X_OK) == 0) return true;
-    rest.erase(0, end + 1);
-  }
-  return false;
-}
-
 void examineStateFolder(HostFacts& facts) {
   // The folder may not be there yet: the nearest one above it decides.
   std::filesystem::path folder = facts.stateFolder;
@@ -234,7 +224,7 @@ Co<HostFacts> examineHost(ProcessRunner& processes, std::string stateFolder) {
   facts.user = userName();
   facts.trials = runTrials(facts.root);
   facts.cgroups = node::detectCgroups();
-  facts.idMapTools = inPath("newuidmap") && inPath("newgidmap");
+  facts.idMapTools = findProgram("newuidmap").has_value() && findProgram("newgidmap").has_value();
   facts.subordinateIds = hasRange("/etc/subuid", facts.user) && hasRange("/etc/subgid", facts.user);
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) facts.openFiles = limit.rlim_max;

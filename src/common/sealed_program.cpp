@@ -7,12 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
-#include <string_view>
+
+#include "common/spawn.hpp"
 
 namespace podlab {
 namespace {
@@ -20,33 +19,17 @@ namespace {
 constexpr unsigned kExecutable = 0x10;  // MFD_EXEC, since Linux 6.3
 constexpr int kAllSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
 
-Result<UniqueFd> openProgram(const std::string& name) {
-  if (name.find('/') != std::string::npos) {
-    UniqueFd file(::open(name.c_str(), O_RDONLY | O_CLOEXEC));
-    return file ? Result<UniqueFd>(std::move(file)) : errnoStatus(errno, "open " + name);
-  }
-  const char* path = std::getenv("PATH");
-  std::string_view folders = path != nullptr ? path : "/bin:/usr/bin";
-  while (!folders.empty()) {
-    const std::string_view folder = folders.substr(0, folders.find(':'));
-    folders.remove_prefix(std::min(folders.size(), folder.size() + 1));
-    const std::string candidate = std::string(folder) + "/" + name;
-    if (::access(candidate.c_str(), X_OK) < 0) continue;
-    UniqueFd file(::open(candidate.c_str(), O_RDONLY | O_CLOEXEC));
-    if (file) return file;
-  }
-  return Status(Code::kNotFound, name + " is not in PATH");
-}
-
 }  // namespace
 
 Result<UniqueFd> sealProgram(const std::string& name) {
-  auto program = openProgram(name);
-  if (!program) return program;
+  const auto path = findProgram(name);
+  if (!path) return Status(Code::kNotFound, name + " is not in PATH");
+  const UniqueFd program(::open(path->c_str(), O_RDONLY | O_CLOEXEC));
+  if (!program) return errnoStatus(errno, "open " + *path);
   std::array<char, SELFMAG> magic{};
   struct stat info{};
-  if (::pread(program->get(), magic.data(), magic.size(), 0) != SELFMAG ||
-      std::memcmp(magic.data(), ELFMAG, SELFMAG) != 0 || ::fstat(program->get(), &info) < 0) {
+  if (::pread(program.get(), magic.data(), magic.size(), 0) != SELFMAG ||
+      std::memcmp(magic.data(), ELFMAG, SELFMAG) != 0 || ::fstat(program.get(), &info) < 0) {
     return Status(Code::kHostUnsupported, name + " is not an ELF program");
   }
   const unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
@@ -54,7 +37,7 @@ Result<UniqueFd> sealProgram(const std::string& name) {
   if (!copy && errno == EINVAL) copy.reset(::memfd_create("program", flags));
   if (!copy) return Status(Code::kHostUnsupported, errnoStatus(errno, "memfd_create").message());
   for (off_t left = info.st_size; left > 0;) {
-    const ssize_t n = ::sendfile(copy.get(), program->get(), nullptr, left);
+    const ssize_t n = ::sendfile(copy.get(), program.get(), nullptr, left);
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return errnoStatus(n < 0 ? errno : EIO, "copy " + name);
     left -= n;

@@ -31,6 +31,10 @@ struct Child {
 /// be started is a Status naming it.
 Result<Child> spawn(const SpawnSpec& spec);
 
+/// Where spawn() finds a program: `name` itself when it has a slash, else the first in PATH that
+/// may be executed (execvp(3)).
+std::optional<std::string> findProgram(const std::string& name);
+
 /// Waits for the child and reaps it: its exit code, or 128 + signal.
 int reapChild(pid_t pid);
 

@@ -8,6 +8,7 @@
 #include <asio.hpp>
 
 #include "common/real_clock.hpp"
+#include "common/spawn.hpp"
 #include "common/unique_fd.hpp"
 
 namespace podlab {
@@ -112,6 +113,15 @@ TEST_F(ProcessTest, MissingProgramIsNamed) {
   EXPECT_EQ(run(spec).status().code(), Code::kForbidden);
   spec.argv = {};
   EXPECT_EQ(run(spec).status().code(), Code::kBadRequest);
+}
+
+TEST(FindProgram, LooksInPathUnlessTheNameHasASlash) {
+  EXPECT_EQ(findProgram("./any/thing"), "./any/thing");
+  const auto found = findProgram("sh");
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->ends_with("/sh"));
+  EXPECT_EQ(::access(found->c_str(), X_OK), 0);
+  EXPECT_EQ(findProgram("no-such-program"), std::nullopt);
 }
 
 TEST_F(ProcessTest, RunsAnOpenFileAndKeepsItFromTheProgram) {
