@@ -52,7 +52,7 @@ class Core : public std::enable_shared_from_this<Core> {
         files_(files),
         processes_(processes),
         options_(std::move(options)),
-        shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock", program_) {}
+        shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock") {}
 
   Co<Status> open() {
     ::signal(SIGPIPE, SIG_IGN);
@@ -67,7 +67,7 @@ class Core : public std::enable_shared_from_this<Core> {
     } else {
       logInfo("runtime_not_sealed", {{"runtime", options_.runtime}, {"reason", sealed.status()}});
     }
-    Status started = co_await shim_.start();
+    Status started = co_await shim_.start(program_.get());
     if (!started) co_return started;
     auto ids = files_.listDirectory(options_.stateFolder + "/containers");
     if (!ids) co_return ids.status();
@@ -158,6 +158,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Co<Result<std::string>> version() {
     ProcessSpec spec;
     spec.argv = {options_.runtime, "--version"};
+    spec.program = program_.get();
     auto output = co_await processes_.run(std::move(spec));
     if (!output) co_return output.status();
     // "crun version 1.8.1\n..."

@@ -99,7 +99,8 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
 int shimMain(int argc, char** argv) {
   const bool sealed = argc == 4 && std::string_view(argv[3]) == "--sealed-runtime";
   if (argc != 3 && !sealed) {
-    std::fprintf(stderr, "usage: podlab shim LOCK (with a socket as descriptor 3)\n");
+    std::fprintf(stderr,
+                 "usage: podlab shim LOCK [--sealed-runtime] (with a socket as descriptor 3)\n");
     return 2;
   }
   ::prctl(PR_SET_NAME, "podlab-shim");

@@ -22,8 +22,9 @@ namespace podlab::node {
 /// Uses no library that starts threads or registers at start-up: a fork must stay cheap.
 int shimMain(int argc, char** argv);
 
+/// The shim's descriptors.
 inline constexpr int kShimSocket = 3;
-inline constexpr int kShimRuntime = 4;
+inline constexpr int kShimRuntime = 4;  ///< with --sealed-runtime
 
 struct ShimRequest {
   enum class Kind {

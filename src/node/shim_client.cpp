@@ -26,12 +26,10 @@ Co<void> waitReadable(asio::posix::stream_descriptor& descriptor) {
 
 }  // namespace
 
-ShimClient::ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath,
-                       const UniqueFd& runtime)
+ShimClient::ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath)
     : executor_(std::move(executor)),
       program_(std::move(program)),
-      lockPath_(std::move(lockPath)),
-      runtime_(runtime) {}
+      lockPath_(std::move(lockPath)) {}
 
 ShimClient::~ShimClient() {
   stopShim();
@@ -47,9 +45,9 @@ Status ShimClient::spawnShim() {
   SpawnSpec spec;
   spec.argv = {program_, "shim", lockPath_};
   spec.descriptors = {{theirs.get(), kShimSocket}};
-  if (runtime_) {
+  if (runtime_ >= 0) {
     spec.argv.emplace_back("--sealed-runtime");
-    spec.descriptors.emplace_back(runtime_.get(), kShimRuntime);
+    spec.descriptors.emplace_back(runtime_, kShimRuntime);
   }
   spec.newSession = true;  // a terminal's signals to the agent are not for the containers
   auto child = spawn(spec);
@@ -67,7 +65,8 @@ void ShimClient::stopShim() {
   pid_ = 0;
 }
 
-Co<Status> ShimClient::start() {
+Co<Status> ShimClient::start(int runtime) {
+  runtime_ = runtime;
   Status spawned = spawnShim();
   if (!spawned) co_return spawned;
   asio::posix::stream_descriptor ready(executor_, ::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0));

@@ -16,17 +16,16 @@ namespace podlab::node {
 /// requests.
 class ShimClient {
  public:
-  /// `program` is started with the arguments "shim" and `lockPath`. The shim runs `runtime`, a
-  /// descriptor that outlives this object, instead of the program that a request names (-1: that).
-  ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath,
-             const UniqueFd& runtime);
+  /// `program` is started with the arguments "shim" and `lockPath`.
+  ShimClient(asio::any_io_executor executor, std::string program, std::string lockPath);
   ~ShimClient();
   ShimClient(const ShimClient&) = delete;
   ShimClient& operator=(const ShimClient&) = delete;
 
   /// Starts the shim and waits until it has the lock: no container of an earlier agent is between
-  /// being requested and running then.
-  Co<Status> start();
+  /// being requested and running then. The shim runs the file `runtime`, a descriptor that outlives
+  /// this object, instead of the program that a request names; -1: that program.
+  Co<Status> start(int runtime);
   /// The text of the reply. Failures of the request carry the shim's message (kInternal).
   Co<Result<std::string>> request(ShimRequest request);
 
@@ -38,7 +37,7 @@ class ShimClient {
   asio::any_io_executor executor_;
   std::string program_;
   std::string lockPath_;
-  const UniqueFd& runtime_;
+  int runtime_ = -1;
   pid_t pid_ = 0;
   UniqueFd socket_;
 };
