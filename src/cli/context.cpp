@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "api/status_conversion.hpp"
+
 namespace podlab::cli {
 namespace {
 
@@ -29,37 +31,25 @@ int fail(const Status& status) {
 
 int failRequest(const Status& status, const std::string& doing) {
   const std::string& message = status.message();
-  switch (status.code()) {
-    case Code::kInvalid: {
-      // "Pod "x" is invalid: ...", from whichever file it came.
-      constexpr std::string_view kVerdict = " is invalid";
-      const auto end = message.find(kVerdict);
-      if (end == std::string::npos || status.causes().size() < 2) {
-        std::fprintf(stderr, "The %s\n", message.c_str());
-        return kFailed;
-      }
-      std::fprintf(stderr, "The %s: \n", message.substr(0, end + kVerdict.size()).c_str());
-      for (const auto& cause : status.causes())
-        std::fprintf(stderr, "* %s: %s\n", cause.field.c_str(), cause.message.c_str());
+  if (status.is(Code::kInvalid)) {
+    // "Pod "x" is invalid: ...", from whichever file it came.
+    constexpr std::string_view kVerdict = " is invalid";
+    const auto end = message.find(kVerdict);
+    if (end == std::string::npos || status.causes().size() < 2) {
+      std::fprintf(stderr, "The %s\n", message.c_str());
       return kFailed;
     }
-    case Code::kBadRequest:
-    case Code::kUnauthorized:
-    case Code::kForbidden:
-    case Code::kNotFound:
-    case Code::kMethodNotAllowed:
-    case Code::kAlreadyExists:
-    case Code::kConflict:
-    case Code::kExpired:
-    case Code::kTooLarge:
-    case Code::kTooManyRequests:
-      std::fprintf(stderr, "Error from server (%s): %s%s\n",
-                   std::string(codeName(status.code())).c_str(), doing.c_str(), message.c_str());
-      return kFailed;
-    default:
-      // The server's host or the way to it, not its verdict.
-      return fail(Status(status.code(), doing + message, status.causes()));
+    std::fprintf(stderr, "The %s: \n", message.substr(0, end + kVerdict.size()).c_str());
+    for (const auto& cause : status.causes())
+      std::fprintf(stderr, "* %s: %s\n", cause.field.c_str(), cause.message.c_str());
+    return kFailed;
   }
+  // What is no verdict on the request (4xx) is about the server's host or the way to it.
+  if (api::httpStatusOf(status.code()) / 100 != 4)
+    return fail(Status(status.code(), doing + message, status.causes()));
+  std::fprintf(stderr, "Error from server (%s): %s%s\n",
+               std::string(codeName(status.code())).c_str(), doing.c_str(), message.c_str());
+  return kFailed;
 }
 
 int failUsage(const std::string& message) {

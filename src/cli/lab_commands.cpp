@@ -31,8 +31,7 @@ struct UpOptions {
   bool nameGiven = false;
 };
 
-/// Waits, in steps of a few milliseconds, for what another process does to files: kDone, kFailed
-/// after `patience`, or kInterrupted.
+/// kDone once it holds, kFailed after `patience`.
 Co<int> pollUntil(Clock& clock, std::function<bool()> holds, Duration patience) {
   const MonoTime deadline = clock.now() + patience;
   while (!holds()) {
@@ -41,6 +40,9 @@ Co<int> pollUntil(Clock& clock, std::function<bool()> holds, Duration patience) 
   }
   co_return kDone;
 }
+
+/// Waits, in steps of a few milliseconds, for what another process does to files: kDone, kFailed
+/// after `patience`, or kInterrupted.
 int waitUntil(const std::function<bool()>& holds, Duration patience) {
   return runCoroutine(
       [&](asio::io_context&, Clock& clock) { return pollUntil(clock, holds, patience); });

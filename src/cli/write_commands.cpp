@@ -199,7 +199,7 @@ void addFileFlags(CLI::App& command, WriteFlags& flags) {
   addNamespaceFlag(command, flags.ns);
   command
       .add_flag("--dry-run{server}", flags.dryRun,
-                "Store nothing: \"server\" checks as if it did, \"client\" asks nobody")
+                "Store nothing: \"server\" checks as if it did, \"client\" only shows the objects")
       ->check(CLI::IsMember({kNone, "server", kClient}));
   command.add_option("-o,--output", flags.output, "json, yaml or name")
       ->check(CLI::IsMember({"json", "yaml", "name"}));
