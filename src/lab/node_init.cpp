@@ -26,6 +26,8 @@ using std::chrono::seconds;
 
 constexpr Duration kFirstDelay = seconds(1);
 constexpr Duration kLongestDelay = seconds(30);
+/// After a SIGKILL, which says nothing against the agent: somebody sent it, or memory was short.
+constexpr Duration kDelayAfterKill = std::chrono::milliseconds(50);
 constexpr Duration kStable = seconds(60);
 constexpr Duration kShutdownGrace = seconds(2);
 
@@ -67,14 +69,14 @@ class NodeInit {
     }
   }
 
-  void agentGone() {
+  void agentGone(bool killed = false) {
     agent_ = 0;
     if (stopping_) return terminateRest();
-    if (clock_->now() - startedAt_ > kStable) delay_ = kFirstDelay;
-    clock_->scheduleIn(delay_, [this] {
+    if (killed || clock_->now() - startedAt_ > kStable) delay_ = kFirstDelay;
+    clock_->scheduleIn(killed ? kDelayAfterKill : delay_, [this] {
       if (!stopping_) startAgent();
     });
-    delay_ = std::min(delay_ * 2, kLongestDelay);
+    if (!killed) delay_ = std::min(delay_ * 2, kLongestDelay);
   }
 
   void reap() {
@@ -84,7 +86,7 @@ class NodeInit {
       if (pid != agent_) continue;
       logWarning("agent_ended",
                  {{"exit_code", WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status)}});
-      agentGone();
+      agentGone(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     }
     if (terminating_ && pid < 0 && errno == ECHILD) io_.stop();
   }
