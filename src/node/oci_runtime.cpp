@@ -137,15 +137,11 @@ class Core : public std::enable_shared_from_this<Core> {
       co_return pidNamespacePath(*holder);
     ShimRequest request;
     request.kind = ShimRequest::Kind::kPidNamespace;
+    request.folder = file;
     auto reply = co_await shim_.request(std::move(request));
     if (!reply) co_return reply.status();
     const auto holder = parseIdentity(*reply);
     if (!holder) co_return Status(Code::kInternal, "malformed reply of the shim: " + *reply);
-    Status written = files_.writeFileAtomic(file, *reply, 0600, false);
-    if (!written) {
-      (void)signalProcess(*holder, SIGKILL);
-      co_return written;
-    }
     co_return pidNamespacePath(*holder);
   }
 

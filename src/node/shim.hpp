@@ -29,10 +29,11 @@ inline constexpr int kShimRuntime = 4;  ///< with --sealed-runtime
 struct ShimRequest {
   enum class Kind {
     kContainer,     ///< replies with the RunningRecord
-    kPidNamespace,  ///< replies with the ProcessIdentity of the namespace's init
+    kPidNamespace,  ///< replies with the ProcessIdentity of the namespace's init, which it has
+                    ///< recorded in the file `folder`
   };
   Kind kind = Kind::kContainer;
-  std::string folder;   ///< the container's state folder, and the working directory
+  std::string folder;   ///< a container's state folder, and the working directory
   std::string logPath;  ///< a container's log
   bool tty = false;
   bool stdin = false;       ///< stdin stays open; otherwise it is /dev/null

@@ -229,7 +229,11 @@ class Container {
 };
 
 /// The init of a pod's shared PID namespace: adopts and reaps what the containers leave behind.
-[[noreturn]] void pause() {
+/// Ends at once unless `go` brings a byte: until its identity is recorded, nobody could end it.
+[[noreturn]] void pause(UniqueFd go) {
+  char byte = 0;
+  if (::read(go.get(), &byte, 1) != 1) ::_exit(1);
+  go.reset();
   ::prctl(PR_SET_NAME, "podlab-pause");
   sigset_t signals;
   ::sigemptyset(&signals);
@@ -243,23 +247,28 @@ class Container {
   }
 }
 
-[[noreturn]] void makePidNamespace(UniqueFd reply, UniqueFd lock) {
-  if (::unshare(CLONE_NEWPID) < 0) {
-    sendShimReply(reply, errnoStatus(errno, "cannot make a PID namespace"), "");
-    ::_exit(1);
-  }
+/// Forks the init, records it in `file` and lets it go on.
+Result<std::string> startPause(const std::string& file) {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
+  UniqueFd wait(ends[0]), go(ends[1]);
+  if (::unshare(CLONE_NEWPID) < 0) return errnoStatus(errno, "cannot make a PID namespace");
   const pid_t init = ::fork();
   if (init == 0) {
-    reply.reset();
-    lock.reset();
-    pause();
+    // It keeps neither the shim's lock nor the reply's pipe, nor anything else.
+    constexpr int kGo = STDERR_FILENO + 1;
+    ::dup2(wait.release(), kGo);
+    ::close_range(kGo + 1, ~0U, 0);
+    (void)go.release();
+    pause(UniqueFd(kGo));
   }
   const auto identity = init > 0 ? identifyProcess(init) : std::nullopt;
-  sendShimReply(reply,
-                identity ? Status() : errnoStatus(errno, "cannot fork the init of a PID namespace"),
-                identity ? formatIdentity(*identity) : "");
-  // The init is reaped by the init of the agent's PID namespace.
-  ::_exit(0);
+  if (!identity) return errnoStatus(errno, "cannot fork the init of a PID namespace");
+  std::string text = formatIdentity(*identity);
+  Status recorded = makeRealFilesystem()->writeFileAtomic(file, text, 0600, false);
+  if (!recorded) return recorded;
+  if (::write(go.get(), "", 1) != 1) return errnoStatus(errno, "cannot start the init");
+  return text;
 }
 
 }  // namespace
@@ -280,8 +289,12 @@ void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock, U
     sendShimReply(reply, Status(Code::kBadRequest, "malformed request to the shim"), "");
     ::_exit(1);
   }
-  if (request->kind == ShimRequest::Kind::kPidNamespace)
-    makePidNamespace(std::move(reply), std::move(lock));
+  if (request->kind == ShimRequest::Kind::kPidNamespace) {
+    const auto started = startPause(request->folder);
+    sendShimReply(reply, started.status(), started ? *started : "");
+    // The init is reaped by the init of the agent's PID namespace.
+    ::_exit(0);
+  }
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   Container container(*request);
   const auto started = container.start(runtime);
