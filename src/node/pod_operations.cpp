@@ -375,7 +375,16 @@ Co<void> PodWorker::tearDownFinished() {
   tornDown_ = true;
   sandbox_ = storage_ = Step::kTodo;
   sandboxFound_ = false;
+  co_await releaseAddresses();
   wake();
+}
+
+/// The address goes with the sandbox: finished pods are kept for their logs, by the thousand.
+Co<void> PodWorker::releaseAddresses() {
+  Status released = co_await services_.addresses.release(uid_);
+  if (!released.ok())
+    logError("address_not_released", {{"pod", api::keyOf(*pod_)}, {"error", released}});
+  if (services_.addressFreed) services_.addressFreed();
 }
 
 Co<void> PodWorker::finish() {
@@ -391,14 +400,11 @@ Co<void> PodWorker::finish() {
   sandboxFound_ = false;
   if (!removedAtServer_) co_await removeFromServer();
   services_.statuses.forget(uid_);
-  Status released = co_await services_.addresses.release(uid_);
-  if (!released.ok())
-    logError("address_not_released", {{"pod", api::keyOf(*pod_)}, {"error", released}});
+  co_await releaseAddresses();
   Status removed = services_.checkpoints.removePod(uid_);
   if (!removed.ok())
     logError("pod_folder_not_removed", {{"pod", api::keyOf(*pod_)}, {"error", removed}});
   finished_ = true;
-  if (services_.addressFreed) services_.addressFreed();
   wake();
 }
 

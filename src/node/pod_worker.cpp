@@ -174,6 +174,7 @@ Co<void> PodWorker::stop() {
 }
 
 void PodWorker::retrySetUp() {
+  if (tornDown_ || (sandbox_ == Step::kDone && storage_ == Step::kDone)) return;
   setUpNotBefore_ = {};
   wake();
 }

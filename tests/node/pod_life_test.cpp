@@ -313,6 +313,27 @@ TEST_F(PodLifeTest, WaitsForAnAddress) {
   EXPECT_EQ(status("pod-5").podip(), freed);
 }
 
+TEST_F(PodLifeTest, AFinishedPodGivesItsAddressBack) {
+  range_ = "10.244.1.0/29";  // five pods
+  runtime_.setScript([](const ContainerSpec&) {
+    ContainerScript script;
+    script.runsFor = seconds(1);
+    return script;
+  });
+  boot();
+  for (int i = 0; i < 12; ++i) {
+    auto job = makePod("job-" + std::to_string(i));
+    job.mutable_spec()->set_restartpolicy("Never");
+    add(job);
+  }
+  clock_.advance(seconds(5));
+  for (int i = 0; i < 12; ++i) {
+    auto seen = status("job-" + std::to_string(i));
+    EXPECT_EQ(seen.phase(), "Succeeded") << i;
+    EXPECT_FALSE(seen.podip().empty()) << i;
+  }
+}
+
 TEST_F(PodLifeTest, FailedSandboxesAreTriedAgain) {
   bool broken = true;
   dataplane_.setSandboxScript([&](const SandboxSpec&) {
