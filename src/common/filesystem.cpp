@@ -57,6 +57,7 @@ Status removeAt(int parent, const char* name, const std::string& path) {
     return errnoStatus(errno, "cannot remove " + path);
   }
   UniqueFd listing(::fcntl(folder.get(), F_DUPFD_CLOEXEC, 0));
+  if (!listing) return errnoStatus(errno, "cannot list " + path);
   auto names = namesIn(std::move(listing), path);
   if (!names) return names.status();
   const std::string prefix = path + "/";

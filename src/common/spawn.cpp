@@ -41,6 +41,11 @@ Result<Child> spawn(const SpawnSpec& spec) {
   }
   for (const auto& [ours, theirs] : spec.descriptors) {
     copies.emplace_back(::fcntl(ours, F_DUPFD_CLOEXEC, last + 1));
+    if (!copies.back()) {
+      Status failed = errnoStatus(errno, what);
+      ::posix_spawn_file_actions_destroy(&actions);
+      return failed;
+    }
     ::posix_spawn_file_actions_adddup2(&actions, copies.back().get(), theirs);
   }
   ::posix_spawn_file_actions_addclosefrom_np(&actions, last + 1);
