@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <utility>
 
@@ -72,7 +73,9 @@ class Core : public std::enable_shared_from_this<Core> {
     auto ids = files_.listDirectory(options_.stateFolder + "/containers");
     if (!ids) co_return ids.status();
     for (const auto& id : *ids) {
-      if (recover(id)) continue;
+      auto ran = recover(id);
+      if (!ran) co_return ran.status();
+      if (*ran) continue;
       Status removed = co_await removeFolder(id);
       if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
     }
@@ -133,8 +136,15 @@ class Core : public std::enable_shared_from_this<Core> {
 
   Co<Result<std::string>> createPidNamespace(std::string podUid) {
     const std::string file = pidNamespaceFile(podUid);
-    if (const auto holder = readHolder(file); holder && isAlive(*holder))
-      co_return pidNamespacePath(*holder);
+    const auto earlier = readHolder(file);
+    if (!earlier) co_return earlier.status();
+    if (*earlier) {
+      const auto alive = isAlive(**earlier);
+      if (!alive) co_return alive.status();
+      if (*alive) co_return pidNamespacePath(**earlier);
+      Status removed = files_.removeFile(file);
+      if (!removed) co_return removed;
+    }
     ShimRequest request;
     request.kind = ShimRequest::Kind::kPidNamespace;
     request.folder = file;
@@ -147,7 +157,12 @@ class Core : public std::enable_shared_from_this<Core> {
 
   Status removePidNamespace(const std::string& podUid) {
     const std::string file = pidNamespaceFile(podUid);
-    if (const auto holder = readHolder(file)) (void)signalProcess(*holder, SIGKILL);
+    const auto holder = readHolder(file);
+    if (!holder) return holder.status();
+    if (*holder) {
+      Status killed = signalProcess(**holder, SIGKILL);
+      if (!killed && !killed.is(Code::kNotFound)) return killed;
+    }
     return files_.removeFile(file);
   }
 
@@ -177,9 +192,12 @@ class Core : public std::enable_shared_from_this<Core> {
   static std::string pidNamespacePath(const ProcessIdentity& holder) {
     return "/proc/" + std::to_string(holder.pid) + "/ns/pid";
   }
-  std::optional<ProcessIdentity> readHolder(const std::string& file) {
+  /// nullopt when there is none; an error is not to be taken for that.
+  Result<std::optional<ProcessIdentity>> readHolder(const std::string& file) {
     auto text = files_.readFile(file);
-    return text ? parseIdentity(*text) : std::nullopt;
+    if (text) return parseIdentity(*text);
+    if (text.status().is(Code::kNotFound)) return std::optional<ProcessIdentity>();
+    return text.status();
   }
 
   Container* find(const std::string& id) {
@@ -252,34 +270,44 @@ class Core : public std::enable_shared_from_this<Core> {
     // With the shim killed after it had written the record, the container did run.
     auto text = files_.readFile(folder + "/" + kRunningFile);
     const auto record = text ? parseRunning(*text) : std::nullopt;
+    Status failed = reply ? Status(Code::kInternal, "the shim left no record") : reply.status();
     if (record) {
-      if (!add(spec.id, {spec.podUid, spec.name}, *record)) {
+      const auto runs = add(spec.id, {spec.podUid, spec.name}, *record);
+      if (runs && !*runs) {
         // Not before the caller knows that it ran.
         asio::post(executor_, [weak = weak_from_this(), id = spec.id] {
           if (auto self = weak.lock()) self->ended(id);
         });
       }
-      co_return Status();
+      if (runs) co_return Status();
+      failed = runs.status();
     }
-    Status failed = reply ? Status(Code::kInternal, "the shim left no record") : reply.status();
     (void)co_await removeFolder(spec.id);
     co_return runtimeFailure(failed.message(), spec.argv[0]);
   }
 
-  /// True when the folder is of a container that ran.
-  bool recover(const std::string& id) {
+  /// True when the folder is of a container that ran. A record that is there and cannot be read is
+  /// an error: its container must not be taken for one that never ran.
+  Result<bool> recover(const std::string& id) {
     auto config = files_.readFile(folderOf(id) + "/" + kConfigFile);
     auto running = files_.readFile(folderOf(id) + "/" + kRunningFile);
-    if (!config || !running) return false;
+    for (const Status& status : {config.status(), running.status()}) {
+      if (status.is(Code::kNotFound)) return false;
+      if (!status) return status;
+    }
     const auto owner = readConfigOwner(*config);
     const auto record = parseRunning(*running);
     if (!owner || !record) return false;
-    if (!add(id, *owner, *record)) ended(id);
+    const auto runs = add(id, *owner, *record);
+    if (!runs) return runs.status();
+    if (!*runs) ended(id);
     return true;
   }
 
   /// Enters a container as running and waits for its shim's end; false when that is past.
-  bool add(const std::string& id, const ConfigOwner& owner, const RunningRecord& record) {
+  Result<bool> add(const std::string& id, const ConfigOwner& owner, const RunningRecord& record) {
+    UniqueFd shim(static_cast<int>(::syscall(SYS_pidfd_open, record.shim.pid, 0)));
+    if (!shim && errno != ESRCH) return errnoStatus(errno, "cannot wait for container " + id);
     Container& container = containers_[id];
     container.record = record;
     container.status.id = id;
@@ -288,11 +316,12 @@ class Core : public std::enable_shared_from_this<Core> {
     container.status.state = ContainerState::kRunning;
     container.status.startedAt = record.startedAt;
     container.status.pid = record.init.pid;
-    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, record.shim.pid, 0));
-    if (pidfd < 0) return false;
-    container.shim = std::make_unique<asio::posix::stream_descriptor>(executor_, pidfd);
-    // Only now: the descriptor stays with the process that it was opened for.
-    if (!isAlive(record.shim)) return false;
+    if (!shim) return false;
+    container.shim = std::make_unique<asio::posix::stream_descriptor>(executor_, shim.release());
+    // Only now: the descriptor stays with the process that it was opened for. When it cannot be
+    // told, its end will show.
+    const auto alive = isAlive(record.shim);
+    if (alive && !*alive) return false;
     awaitShim(id, *container.shim);
     return true;
   }

@@ -74,9 +74,8 @@ class Container {
   /// Copies output to the log until the init process ends, then records how it ended.
   void superviseToEnd() {
     if (request_.tty) acceptConsole();
-    UniqueFd exited = openPidfd(init_);
     std::array<pollfd, 3> fds{
-        {{exited.get(), POLLIN, 0}, {outRead_.get(), POLLIN, 0}, {errRead_.get(), POLLIN, 0}}};
+        {{exited_.get(), POLLIN, 0}, {outRead_.get(), POLLIN, 0}, {errRead_.get(), POLLIN, 0}}};
     while ((fds[0].revents & POLLIN) == 0) {
       if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
       for (int stream : {1, 2}) {
@@ -162,16 +161,20 @@ class Container {
     // Also when it has ended already: it stays a zombie until this process, its subreaper, asks.
     const auto init = identifyProcess(init_);
     const auto self = identifyProcess(::getpid());
-    if (!init || !self)
-      return Status(Code::kInternal, "the container's process " + *text + " is not there");
+    exited_ = openPidfd(init_);
     if (request_.sharedPids) mountNamespace_ = mountNamespaceOf(init_);
-    const RunningRecord record{*self, *init, wallNow()};
-    Status written = files_->writeFileAtomic(request_.folder + "/" + kRunningFile,
-                                             formatRunning(record), 0600, false);
-    if (written) return record;
+    Status failed;
+    if (!init || !self || !exited_) {
+      failed = errnoStatus(errno, "cannot wait for the container's process " + *text);
+    } else {
+      const RunningRecord record{*self, *init, wallNow()};
+      failed = files_->writeFileAtomic(request_.folder + "/" + kRunningFile, formatRunning(record),
+                                       0600, false);
+      if (failed) return record;
+    }
     ::kill(init_, SIGKILL);
     reap(init_);
-    return written;
+    return failed;
   }
 
   void acceptConsole() {
@@ -223,6 +226,7 @@ class Container {
   std::unique_ptr<Filesystem> files_ = makeRealFilesystem();
   ContainerLogWriter log_;
   int init_ = 0;
+  UniqueFd exited_;  ///< readable when the init has ended
   std::string mountNamespace_;
   UniqueFd inRead_, inWrite_, outRead_, outWrite_, errRead_, errWrite_;
   std::optional<ConsoleSocket> console_;

@@ -14,21 +14,24 @@
 namespace podlab::node {
 namespace {
 
-/// A short file of /proc; empty when it cannot be read.
-std::string readProc(const std::string& path) {
+/// A short file of /proc; kNotFound also when its process ends while it is read.
+Result<std::string> readProc(const std::string& path) {
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 1024> buffer;
   const ssize_t n = file ? ::read(file.get(), buffer.data(), buffer.size()) : -1;
-  return n > 0 ? std::string(buffer.data(), n) : std::string();
+  if (n < 0) return errnoStatus(errno == ESRCH ? ENOENT : errno, "cannot read " + path);
+  return std::string(buffer.data(), n);
 }
 
-const std::string& bootId() {
-  static const std::string id = [] {
-    std::string text = readProc("/proc/sys/kernel/random/boot_id");
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    return text.empty() ? std::string("unknown") : text;
-  }();
-  return id;
+/// Read once: it is a process's own for life.
+Result<std::string> bootId() {
+  static std::string known;
+  if (known.empty()) {
+    auto text = readProc("/proc/sys/kernel/random/boot_id");
+    if (!text) return text.status();
+    known = text->substr(0, text->find('\n'));
+  }
+  return known;
 }
 
 struct Stat {
@@ -36,18 +39,21 @@ struct Stat {
   std::uint64_t startTicks = 0;
 };
 
-std::optional<Stat> readStat(int pid) {
-  const std::string text = readProc("/proc/" + std::to_string(pid) + "/stat");
+Result<Stat> readStat(int pid) {
+  const std::string path = "/proc/" + std::to_string(pid) + "/stat";
+  const auto text = readProc(path);
+  if (!text) return text.status();
   // The second field is the program's name in parentheses, which may itself hold ") ".
-  const auto end = text.rfind(')');
-  if (end == std::string::npos) return std::nullopt;
-  std::istringstream fields(text.substr(end + 1));
+  const Status malformed(Code::kInternal, "malformed " + path);
+  const auto end = text->rfind(')');
+  if (end == std::string::npos) return malformed;
+  std::istringstream fields(text->substr(end + 1));
   Stat stat;
   fields >> stat.state;
   std::string skipped;
   for (int field = 4; field < 22; ++field) fields >> skipped;
   fields >> stat.startTicks;
-  if (!fields) return std::nullopt;
+  if (!fields) return malformed;
   return stat;
 }
 
@@ -66,14 +72,19 @@ std::istream& operator>>(std::istream& in, ProcessIdentity& process) {
 
 std::optional<ProcessIdentity> identifyProcess(int pid) {
   const auto stat = readStat(pid);
-  if (!stat) return std::nullopt;
-  return ProcessIdentity{pid, stat->startTicks, bootId()};
+  const auto boot = bootId();
+  if (!stat || !boot) return std::nullopt;
+  return ProcessIdentity{pid, stat->startTicks, *boot};
 }
 
-bool isAlive(const ProcessIdentity& process) {
-  if (process.boot != bootId()) return false;
+Result<bool> isAlive(const ProcessIdentity& process) {
+  const auto boot = bootId();
+  if (!boot) return boot.status();
+  if (process.boot != *boot) return false;
   const auto stat = readStat(process.pid);
-  return stat && stat->startTicks == process.startTicks && stat->state != 'Z' && stat->state != 'X';
+  if (stat.status().is(Code::kNotFound)) return false;
+  if (!stat) return stat.status();
+  return stat->startTicks == process.startTicks && stat->state != 'Z' && stat->state != 'X';
 }
 
 Status signalProcess(const ProcessIdentity& process, int signal) {
@@ -81,7 +92,9 @@ Status signalProcess(const ProcessIdentity& process, int signal) {
   const std::string what = "cannot signal process " + std::to_string(process.pid);
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
   if (!pidfd && errno != ESRCH) return errnoStatus(errno, what);
-  if (!pidfd || !isAlive(process)) return Status(Code::kNotFound, what + ": it does not run");
+  const auto alive = pidfd ? isAlive(process) : Result<bool>(false);
+  if (!alive) return alive.status();
+  if (!*alive) return Status(Code::kNotFound, what + ": it does not run");
   if (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) < 0)
     return errnoStatus(errno, what);
   return {};

@@ -16,10 +16,10 @@ struct ProcessIdentity {
   bool operator==(const ProcessIdentity&) const = default;
 };
 
-/// The process that has `pid` now, a zombie included.
+/// The process that has `pid` now, a zombie included; nullopt also when it cannot be told.
 std::optional<ProcessIdentity> identifyProcess(int pid);
-/// True while the process runs; a zombie does not.
-bool isAlive(const ProcessIdentity& process);
+/// True while the process runs; a zombie does not. An error: it cannot be told.
+Result<bool> isAlive(const ProcessIdentity& process);
 /// Sends `signal` to the process itself, whatever happens to its pid meanwhile; kNotFound when it
 /// does not run.
 Status signalProcess(const ProcessIdentity& process, int signal);
