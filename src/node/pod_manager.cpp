@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "node/until_done.hpp"
 
 namespace podlab::node {
 
@@ -85,24 +86,33 @@ Co<void> PodManager::reconcile(std::vector<api::ObjectPtr> present) {
     if (!uids.contains(uid)) worker->removedAtServer(nullptr);
   }
   auto unclaimed = std::exchange(remains_, {});
-  for (auto& [uid, remains] : unclaimed) co_await removeRemains(uid, std::move(remains));
+  for (auto& [uid, remains] : unclaimed) {
+    logInfo(
+        "remains_removed",
+        {{"uid", uid}, {"containers", remains.containers.size()}, {"sandbox", remains.sandbox}});
+    auto all = std::make_shared<const PodRemains>(std::move(remains));
+    auto step = [this, uid, all] { return removeRemains(uid, all); };
+    Status removed = co_await step();
+    if (removed.ok()) continue;
+    tasks_.spawn("remains " + uid,
+                 untilDone(services_.clock, "remains_not_removed", uid, std::move(step)));
+  }
 }
 
-Co<void> PodManager::removeRemains(std::string uid, PodRemains remains) {
-  logInfo("remains_removed",
-          {{"uid", uid}, {"containers", remains.containers.size()}, {"sandbox", remains.sandbox}});
+Co<Status> PodManager::removeRemains(std::string uid, std::shared_ptr<const PodRemains> remains) {
   Status worst;
   auto keep = [&worst](Status status) {
     if (worst.ok()) worst = std::move(status);
   };
-  for (const auto& container : remains.containers)
+  for (const auto& container : remains->containers)
     keep(co_await services_.runtime.remove(container.id));
   keep(co_await services_.runtime.removePidNamespace(uid));
   keep(co_await services_.dataplane.removeSandbox(uid));
   keep(co_await services_.volumes.tearDown(uid));
   keep(co_await services_.addresses.release(uid));
-  keep(services_.checkpoints.removePod(uid));
-  if (!worst.ok()) logError("remains_not_removed", {{"uid", uid}, {"error", worst}});
+  // The record goes last: until then a restarted agent knows that something is left.
+  if (worst.ok()) worst = services_.checkpoints.removePod(uid);
+  co_return worst;
 }
 
 void PodManager::networkIsUp() {

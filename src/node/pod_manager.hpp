@@ -49,7 +49,7 @@ class PodManager {
   void retrySetUp();
   void start(std::shared_ptr<const corev1::Pod> pod);
   Co<void> runWorker(std::string uid);
-  Co<void> removeRemains(std::string uid, PodRemains remains);
+  Co<Status> removeRemains(std::string uid, std::shared_ptr<const PodRemains> remains);
 
   PodServices services_;
   std::map<std::string, std::unique_ptr<PodWorker>> workers_;

@@ -8,6 +8,7 @@
 #include "api/times.hpp"
 #include "common/log.hpp"
 #include "node/pod_container.hpp"
+#include "node/until_done.hpp"
 
 namespace podlab::node {
 namespace {
@@ -363,48 +364,37 @@ Co<Status> PodWorker::tearDown() {
 }
 
 Co<void> PodWorker::tearDownFinished() {
-  Duration retry = kFirstRetry;
-  for (;;) {
+  auto step = [this]() -> Co<Status> {
     Status status = co_await tearDown();
-    if (status.ok() || stopping_) break;
-    logWarning("pod_tear_down_failed", {{"pod", api::keyOf(*pod_)}, {"error", status}});
-    co_await services_.clock.sleepFor(retry);
-    retry = std::min(2 * retry, kLastRetry);
-  }
+    // The address goes with the sandbox: finished pods are kept for their logs, by the thousand.
+    if (status.ok()) status = co_await services_.addresses.release(uid_);
+    // A pod that is to go is torn down once more.
+    co_return stopping_ ? Status() : status;
+  };
+  co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
   tearingDown_ = false;
   tornDown_ = true;
   sandbox_ = storage_ = Step::kTodo;
   sandboxFound_ = false;
-  co_await releaseAddresses();
+  if (services_.addressFreed) services_.addressFreed();
   wake();
 }
 
-/// The address goes with the sandbox: finished pods are kept for their logs, by the thousand.
-Co<void> PodWorker::releaseAddresses() {
-  Status released = co_await services_.addresses.release(uid_);
-  if (!released.ok())
-    logError("address_not_released", {{"pod", api::keyOf(*pod_)}, {"error", released}});
-  if (services_.addressFreed) services_.addressFreed();
-}
-
 Co<void> PodWorker::finish() {
-  Duration retry = kFirstRetry;
-  for (;;) {
-    Status status = co_await tearDown();
-    if (status.ok()) break;
-    logWarning("pod_tear_down_failed", {{"pod", api::keyOf(*pod_)}, {"error", status}});
-    co_await services_.clock.sleepFor(retry);
-    retry = std::min(2 * retry, kLastRetry);
-  }
+  auto step = [this] { return tearDown(); };
+  co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
   sandbox_ = storage_ = Step::kTodo;
   sandboxFound_ = false;
   if (!removedAtServer_) co_await removeFromServer();
   services_.statuses.forget(uid_);
-  co_await releaseAddresses();
-  Status removed = services_.checkpoints.removePod(uid_);
-  if (!removed.ok())
-    logError("pod_folder_not_removed", {{"pod", api::keyOf(*pod_)}, {"error", removed}});
+  auto forget = [this]() -> Co<Status> {
+    Status status = co_await services_.addresses.release(uid_);
+    // The record goes last: until then a restarted agent knows of the pod.
+    co_return status.ok() ? services_.checkpoints.removePod(uid_) : status;
+  };
+  co_await untilDone(services_.clock, "pod_not_forgotten", api::keyOf(*pod_), forget);
   finished_ = true;
+  if (services_.addressFreed) services_.addressFreed();
   wake();
 }
 

@@ -98,7 +98,6 @@ class PodWorker {
   Co<void> kill(Container& container, std::string id, int signal);
   Co<void> runProbe(Container& container, std::string id);
   Co<void> tearDownFinished();
-  Co<void> releaseAddresses();
   Co<void> finish();
   Co<Status> tearDown();
   Co<void> removeFromServer();
