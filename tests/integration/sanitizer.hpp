@@ -11,4 +11,11 @@ inline constexpr const char* kNoUserNamespace =
 inline constexpr const char* kNoUserNamespace = nullptr;
 #endif
 
+/// Why a test cannot put itself before calls of libc, or null.
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+inline constexpr const char* kNoFaults = "the sanitizer itself stands before the calls of libc";
+#else
+inline constexpr const char* kNoFaults = nullptr;
+#endif
+
 }  // namespace podlab::test
