@@ -167,10 +167,7 @@ class Core : public std::enable_shared_from_this<Core> {
   }
 
   Co<Result<std::string>> version() {
-    ProcessSpec spec;
-    spec.argv = {options_.runtime, "--version"};
-    spec.program = program_.get();
-    auto output = co_await processes_.run(std::move(spec));
+    auto output = co_await runRuntime({options_.runtime, "--version"});
     if (!output) co_return output.status();
     // "crun version 1.8.1\n..."
     const std::string mark = " version ";
@@ -222,6 +219,7 @@ class Core : public std::enable_shared_from_this<Core> {
     request.tty = spec.tty;
     request.stdin = spec.stdin;
     request.sharedPids = !spec.pidNamespace.empty();
+    request.startTimeoutMs = static_cast<int>(options_.timeout / std::chrono::milliseconds(1));
     request.command = runtimeCommand();
     for (const std::string& part :
          {std::string("run"), std::string("--detach"), std::string("--bundle"), request.folder,
@@ -362,15 +360,27 @@ class Core : public std::enable_shared_from_this<Core> {
     if (listener_) listener_(id);
   }
 
+  /// Runs it to its end, within the timeout.
+  Co<Result<ProcessOutput>> runRuntime(std::vector<std::string> command) {
+    ProcessSpec spec;
+    spec.argv = std::move(command);
+    spec.program = program_.get();
+    spec.timeout = options_.timeout;
+    auto output = co_await processes_.run(std::move(spec));
+    if (output && output->timedOut) {
+      co_return Status(Code::kTimeout, options_.runtime + " did not end within " +
+                                           formatDuration(options_.timeout));
+    }
+    co_return output;
+  }
+
   /// Removes the runtime's state and ours.
   Co<Status> removeFolder(std::string id) {
     const std::string state = options_.stateFolder + "/runtime/" + id;
     if (files_.exists(state)) {
-      ProcessSpec spec;
-      spec.argv = runtimeCommand();
-      spec.argv.insert(spec.argv.end(), {"delete", "--force", id});
-      spec.program = program_.get();
-      auto output = co_await processes_.run(std::move(spec));
+      auto command = runtimeCommand();
+      command.insert(command.end(), {"delete", "--force", id});
+      auto output = co_await runRuntime(std::move(command));
       if (!output) co_return output.status();
       if (output->exitCode != 0 && files_.exists(state))
         co_return Status(Code::kInternal, "cannot delete container " + id + ": " + output->err);

@@ -16,7 +16,8 @@ struct OciRuntimeOptions {
   std::string stateFolder;  ///< absolute; containers/, pidns/ and the runtime's own state in it
   std::string runtime = "crun";  ///< or runc, or another with the same command line
   CgroupMode cgroup = CgroupMode::kNone;
-  std::string shimProgram = "/proc/self/exe";  ///< `SHIMPROGRAM shim ...` runs shimMain()
+  Duration timeout = std::chrono::seconds(60);  ///< of one run of the runtime, but for exec
+  std::string shimProgram = "/proc/self/exe";   ///< `SHIMPROGRAM shim ...` runs shimMain()
 };
 
 /// Containers by an OCI runtime, one `run --detach` each. A shim (shim.hpp) waits for each and

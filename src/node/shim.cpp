@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "common/unique_fd.hpp"
@@ -57,6 +58,7 @@ std::string encodeShimRequest(const ShimRequest& request) {
   append(flags);
   append(request.folder);
   append(request.logPath);
+  append(std::to_string(request.startTimeoutMs));
   for (const auto& argument : request.command) append(argument);
   return message;
 }
@@ -69,7 +71,7 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
     fields.emplace_back(message.substr(0, end));
     message.remove_prefix(end + 1);
   }
-  if (fields.size() < 3) return std::nullopt;
+  if (fields.size() < 4) return std::nullopt;
   ShimRequest request;
   for (const char flag : fields[0]) {
     switch (flag) {
@@ -91,7 +93,8 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
   }
   request.folder = std::move(fields[1]);
   request.logPath = std::move(fields[2]);
-  request.command.assign(std::make_move_iterator(fields.begin() + 3),
+  request.startTimeoutMs = std::atoi(fields[3].c_str());
+  request.command.assign(std::make_move_iterator(fields.begin() + 4),
                          std::make_move_iterator(fields.end()));
   return request;
 }

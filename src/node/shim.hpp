@@ -38,6 +38,7 @@ struct ShimRequest {
   bool tty = false;
   bool stdin = false;       ///< stdin stays open; otherwise it is /dev/null
   bool sharedPids = false;  ///< in a PID namespace with others: what it leaves behind is killed
+  int startTimeoutMs = 0;   ///< for the command, which is killed then
   std::vector<std::string> command;  ///< starts the container, detached, and writes `pid`
 };
 /// The largest message; the kernel's default socket buffer is larger.

@@ -19,6 +19,7 @@
 
 #include "common/filesystem.hpp"
 #include "common/spawn.hpp"
+#include "common/time.hpp"
 #include "node/console_socket.hpp"
 #include "node/container_log_writer.hpp"
 #include "node/shim.hpp"
@@ -27,8 +28,6 @@
 namespace podlab::node {
 namespace {
 
-/// How long the OCI runtime may take to start a container.
-constexpr int kStartTimeoutMs = 60'000;
 /// How long to wait for a killed process before looking again.
 constexpr int kKillTimeoutMs = 1'000;
 
@@ -136,12 +135,14 @@ class Container {
     inRead_.reset();
     if (!child) return child.status();
     pollfd exited{child->pidfd.get(), POLLIN, 0};
-    const bool late = ::poll(&exited, 1, kStartTimeoutMs) == 0;
+    const bool late = ::poll(&exited, 1, request_.startTimeoutMs) == 0;
     if (late) ::kill(child->pid, SIGKILL);
     const int code = reapChild(child->pid);
-    if (late)
+    if (late) {
       return Status(Code::kTimeout,
-                    request_.command[0] + " did not start the container within 60 s");
+                    request_.command[0] + " did not start the container within " +
+                        formatDuration(std::chrono::milliseconds(request_.startTimeoutMs)));
+    }
     return code == 0 ? Status() : Status(Code::kInternal, runtimeMessage());
   }
 

@@ -27,14 +27,14 @@ namespace podlab::node {
 /// An agent's runtime on a folder of its own, in the namespaces that RuntimeWorld has made.
 class RuntimeFixture {
  public:
-  explicit RuntimeFixture(std::string folder)
+  explicit RuntimeFixture(std::string folder, OciRuntimeOptions options = {})
       : folder_(std::move(folder)),
         clock_(makeRealClock(io_.get_executor())),
         files_(makeRealFilesystem()),
         processes_(makeProcessRunner(io_.get_executor(), *clock_)) {
-    OciRuntimeOptions options;
     options.stateFolder = folder_ + "/state";
-    runtime_ = makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, options);
+    runtime_ =
+        makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, std::move(options));
   }
   ~RuntimeFixture() {
     runtime_.reset();
