@@ -29,7 +29,7 @@ class SimClock final : public Clock {
   explicit SimClock(asio::io_context& io);
 
   MonoTime now() const override { return now_; }
-  WallTime wallNow() const override { return kStart + (now_ - kMonoStart); }
+  WallTime wallNow() const override { return kStart + (now_ - kMonoStart) + wallOffset_; }
   TimerId schedule(MonoTime at, std::function<void()> fn) override;
   void cancel(TimerId id) override;
 
@@ -37,6 +37,8 @@ class SimClock final : public Clock {
   void runUntilIdle();
   /// runUntilIdle(), then every timer of the next `by` at its own time; ends `by` later.
   void advance(Duration by);
+  /// Somebody sets the calendar: by so much forward, or back.
+  void adjustWall(Duration by) { wallOffset_ += by; }
   /// runUntilIdle(), then moves to the next timer and runs it and what it made ready. False when
   /// there is no timer.
   bool runNext();
@@ -56,6 +58,7 @@ class SimClock final : public Clock {
 
   asio::io_context& io_;
   MonoTime now_ = kMonoStart;
+  Duration wallOffset_{};
   TimerId lastId_ = 0;
   std::map<std::pair<MonoTime, TimerId>, std::function<void()>> timers_;
   std::unordered_map<TimerId, MonoTime> deadlines_;

@@ -115,6 +115,34 @@ TEST_F(RecoveryTest, BackOffGoesOn) {
   EXPECT_EQ(container("web").restartcount(), 5);
 }
 
+TEST_F(RecoveryTest, AClockSetBackStopsNothing) {
+  runtime_.setScript([](const ContainerSpec&) {
+    ContainerScript script;
+    script.runsFor = seconds(1);
+    script.exitCode = 1;
+    return script;
+  });
+  std::vector<int> starts;
+  const auto begin = clock_.now();
+  runtime_.onStart([&](const ContainerSpec&) {
+    starts.push_back(static_cast<int>((clock_.now() - begin) / seconds(1)));
+  });
+  giveRange();
+  launchMortal();
+  add(makePod("web"));
+  clock_.advance(seconds(20));
+  clock_.adjustWall(-std::chrono::hours(1));
+  clock_.advance(seconds(20));
+  EXPECT_EQ(starts, (std::vector<int>{0, 1, 12, 33}));
+  // The next agent finds an end in the future: it waits for the whole delay, and no longer.
+  clock_.adjustWall(-std::chrono::hours(1));
+  crashAndRestart();
+  clock_.advance(seconds(60));
+  EXPECT_EQ(starts, (std::vector<int>{0, 1, 12, 33, 80}));
+  remove("web", 0);
+  EXPECT_FALSE(exists("web"));
+}
+
 TEST_F(RecoveryTest, PodsDeletedMeanwhileAreStopped) {
   giveRange();
   launchMortal();
