@@ -2,6 +2,7 @@
 // the same, or says why it cannot, and nothing stays behind.
 #include <gmock/gmock.h>
 #include <net/if.h>
+#include <sys/mount.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -264,6 +265,33 @@ TEST_P(NodeFaults, EachCallFailsOnce) {
         std::printf("%ld calls of %zu kinds failed, one in each life of a pod\n", at, kinds.size());
         break;
       }
+    }
+  });
+}
+
+TEST_P(NodeFaults, AFullDiskIsSaidAndGotOver) {
+  inWorld([](RuntimeFixture& world) {
+    ASSERT_EQ(world.files().createDirectories("/mnt/small"), Status());
+    ASSERT_EQ(::mount("none", "/mnt/small", "tmpfs", 0, "size=2m"), 0);
+    RealNode node("/mnt/small");
+    node.add(makePod("before"));
+    ASSERT_TRUE(node.eventually([&] { return node.ready("before"); }));
+    const std::string filler = "/mnt/small/filler";
+    {
+      std::ofstream file(filler);
+      while (file) file << std::string(4096, 'x') << std::flush;
+    }
+    node.add(makePod("during"));
+    EXPECT_TRUE(node.eventually([&] {
+      return node.events().find("No space left on device") != std::string::npos;
+    })) << node.events();
+    EXPECT_FALSE(node.ready("during"));
+    EXPECT_TRUE(node.ready("before"));
+    ASSERT_EQ(world.files().removeFile(filler), Status());
+    EXPECT_TRUE(node.eventually([&] { return node.ready("during"); })) << node.events();
+    for (const char* name : {"before", "during"}) {
+      node.remove(name);
+      EXPECT_TRUE(node.eventually([&] { return node.pod(name) == nullptr; }));
     }
   });
 }
