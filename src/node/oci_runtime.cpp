@@ -139,9 +139,12 @@ class Core : public std::enable_shared_from_this<Core> {
     const auto earlier = readHolder(file);
     if (!earlier) co_return earlier.status();
     if (*earlier) {
-      const auto alive = isAlive(**earlier);
-      if (!alive) co_return alive.status();
-      if (*alive) co_return pidNamespacePath(**earlier);
+      const Liveness found = livenessOf(**earlier);
+      if (found == Liveness::kAlive) co_return pidNamespacePath(**earlier);
+      if (found == Liveness::kUnknown) {
+        co_return Status(Code::kExhausted,
+                         "it cannot be told whether the pod's PID namespace " + file + " is there");
+      }
       Status removed = files_.removeFile(file);
       if (!removed) co_return removed;
     }
@@ -318,8 +321,7 @@ class Core : public std::enable_shared_from_this<Core> {
     container.shim = std::make_unique<asio::posix::stream_descriptor>(executor_, shim.release());
     // Only now: the descriptor stays with the process that it was opened for. When it cannot be
     // told, its end will show.
-    const auto alive = isAlive(record.shim);
-    if (alive && !*alive) return false;
+    if (livenessOf(record.shim) == Liveness::kGone) return false;
     awaitShim(id, *container.shim);
     return true;
   }

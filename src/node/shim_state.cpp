@@ -77,14 +77,15 @@ std::optional<ProcessIdentity> identifyProcess(int pid) {
   return ProcessIdentity{pid, stat->startTicks, *boot};
 }
 
-Result<bool> isAlive(const ProcessIdentity& process) {
+Liveness livenessOf(const ProcessIdentity& process) {
   const auto boot = bootId();
-  if (!boot) return boot.status();
-  if (process.boot != *boot) return false;
+  if (!boot) return Liveness::kUnknown;
+  if (process.boot != *boot) return Liveness::kGone;
   const auto stat = readStat(process.pid);
-  if (stat.status().is(Code::kNotFound)) return false;
-  if (!stat) return stat.status();
-  return stat->startTicks == process.startTicks && stat->state != 'Z' && stat->state != 'X';
+  if (!stat && !stat.status().is(Code::kNotFound)) return Liveness::kUnknown;
+  const bool alive =
+      stat && stat->startTicks == process.startTicks && stat->state != 'Z' && stat->state != 'X';
+  return alive ? Liveness::kAlive : Liveness::kGone;
 }
 
 Status signalProcess(const ProcessIdentity& process, int signal) {
@@ -92,9 +93,10 @@ Status signalProcess(const ProcessIdentity& process, int signal) {
   const std::string what = "cannot signal process " + std::to_string(process.pid);
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
   if (!pidfd && errno != ESRCH) return errnoStatus(errno, what);
-  const auto alive = pidfd ? isAlive(process) : Result<bool>(false);
-  if (!alive) return alive.status();
-  if (!*alive) return Status(Code::kNotFound, what + ": it does not run");
+  const Liveness found = pidfd ? livenessOf(process) : Liveness::kGone;
+  if (found == Liveness::kGone) return Status(Code::kNotFound, what + ": it does not run");
+  if (found == Liveness::kUnknown)
+    return Status(Code::kExhausted, what + ": it cannot be told from another with its number");
   if (::syscall(SYS_pidfd_send_signal, pidfd.get(), signal, nullptr, 0) < 0)
     return errnoStatus(errno, what);
   return {};

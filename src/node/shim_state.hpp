@@ -18,8 +18,9 @@ struct ProcessIdentity {
 
 /// The process that has `pid` now, a zombie included; nullopt also when it cannot be told.
 std::optional<ProcessIdentity> identifyProcess(int pid);
-/// True while the process runs; a zombie does not. An error: it cannot be told.
-Result<bool> isAlive(const ProcessIdentity& process);
+/// A zombie does not live. Unknown: there was no descriptor to look with, for instance.
+enum class Liveness { kAlive, kGone, kUnknown };
+Liveness livenessOf(const ProcessIdentity& process);
 /// Sends `signal` to the process itself, whatever happens to its pid meanwhile; kNotFound when it
 /// does not run.
 Status signalProcess(const ProcessIdentity& process, int signal);
