@@ -66,7 +66,7 @@ constexpr FieldSupport kFields[] = {
      "containers run as root of the pod's own user namespace or of the machine, with Docker's "
      "default capabilities"},
     {"Pod", "spec.containers[].stdin", kActs, "", ""},
-    {"Pod", "spec.containers[].stdinOnce", kIgnores, "", "standard input stays open"},
+    {"Pod", "spec.containers[].stdinOnce", kActs, "", ""},
     {"Pod", "spec.containers[].tty", kActs, "", ""},
     {"Pod", "spec.volumes[].name", kActs, "", ""},
     {"Pod", "spec.volumes[].emptyDir", kActs, "", ""},

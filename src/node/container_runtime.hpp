@@ -75,6 +75,17 @@ struct ExecSpec {
   bool tty = false;
 };
 
+/// A running container's stdin or terminal; several may be open at a time.
+class ContainerInput {
+ public:
+  virtual ~ContainerInput() = default;
+  /// Waits while the container takes nothing.
+  virtual Co<Status> write(std::string data) = 0;
+  virtual Status resize(int rows, int columns) = 0;
+  /// Ends the container's stdin for good, once those who have it open are gone.
+  virtual void end() = 0;
+};
+
 /// Runs containers: an OCI runtime or a simulated one. Containers, their logs and exit codes
 /// outlive the agent.
 class ContainerRuntime {
@@ -94,6 +105,9 @@ class ContainerRuntime {
   /// Calls `listener` whenever a container's state may have changed (with its id). One listener.
   virtual void onChange(std::function<void(std::string id)> listener) = 0;
   virtual Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) = 0;
+  /// The input of a container with `stdin` or `tty`; kNotFound when it does not run, or its stdin
+  /// has ended.
+  virtual Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) = 0;
   /// The path of a pod's shared PID namespace (shareProcessNamespace), held by a process of ours
   /// that reaps orphans; made when there is none.
   virtual Co<Result<std::string>> createPidNamespace(std::string podUid) = 0;

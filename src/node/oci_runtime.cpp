@@ -15,6 +15,7 @@
 #include "common/readable.hpp"
 #include "common/sealed_program.hpp"
 #include "common/sync.hpp"
+#include "node/container_input.hpp"
 #include "node/exec_session.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_config.hpp"
@@ -134,6 +135,13 @@ class Core : public std::enable_shared_from_this<Core> {
                                  std::move(spec), folder);
   }
 
+  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) {
+    const Container* container = find(id);
+    if (container == nullptr || container->status.state != ContainerState::kRunning)
+      return Status(Code::kNotFound, "container " + id + " does not run");
+    return openContainerInput(executor_, container->record.shim);
+  }
+
   Co<Result<std::string>> createPidNamespace(std::string podUid) {
     const std::string file = pidNamespaceFile(podUid);
     const auto earlier = readHolder(file);
@@ -219,6 +227,7 @@ class Core : public std::enable_shared_from_this<Core> {
     ShimRequest request;
     request.folder = folderOf(spec.id);
     request.logPath = spec.logPath;
+    request.logLimits = options_.logLimits;
     request.tty = spec.tty;
     request.stdin = spec.stdin;
     request.sharedPids = !spec.pidNamespace.empty();
@@ -422,6 +431,9 @@ class OciRuntimeImpl final : public OciRuntime {
   }
   Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) override {
     co_return co_await core_->exec(std::move(id), std::move(spec));
+  }
+  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) override {
+    return core_->openInput(id);
   }
   Co<Result<std::string>> createPidNamespace(std::string podUid) override {
     co_return co_await core_->createPidNamespace(std::move(podUid));

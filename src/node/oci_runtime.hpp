@@ -8,6 +8,7 @@
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
 #include "node/cgroup.hpp"
+#include "node/container_log_writer.hpp"
 #include "node/container_runtime.hpp"
 
 namespace podlab::node {
@@ -17,6 +18,7 @@ struct OciRuntimeOptions {
   std::string runtime = "crun";  ///< or runc, or another with the same command line
   CgroupMode cgroup = CgroupMode::kNone;
   Duration timeout = std::chrono::seconds(60);  ///< of one run of the runtime, but for exec
+  LogLimits logLimits;                          ///< of each container
   std::string shimProgram = "/proc/self/exe";   ///< `SHIMPROGRAM shim ...` runs shimMain()
 };
 

@@ -7,6 +7,7 @@
 #include "api/kinds.hpp"
 #include "api/times.hpp"
 #include "common/log.hpp"
+#include "node/container_log_files.hpp"
 #include "node/pod_container.hpp"
 #include "node/until_done.hpp"
 
@@ -275,7 +276,8 @@ void PodWorker::removeEarlier(Container& container) {
     spawn("remove", removeLeftovers(container));
   }
   if (container.attempt > 1)
-    (void)services_.files.removeFile(folder_.log(container.spec.name(), container.attempt - 2));
+    (void)removeContainerLog(services_.files,
+                             folder_.log(container.spec.name(), container.attempt - 2));
 }
 
 /// What cannot be removed is tried again with the next instance's start, and at the pod's end.
@@ -377,6 +379,7 @@ Co<void> PodWorker::tearDownFinished() {
   sandbox_ = storage_ = Step::kTodo;
   sandboxFound_ = false;
   if (services_.addressFreed) services_.addressFreed();
+  if (services_.instanceEnded) services_.instanceEnded();
   wake();
 }
 

@@ -48,7 +48,11 @@ class PodWorker {
   const corev1::Pod& pod() const { return *pod_; }
   bool finished() const { return finished_; }
   bool isRemovedAtServer() const { return removedAtServer_; }
+  /// As last computed here.
+  const corev1::PodStatus& status() const { return status_; }
   const SandboxNamespaces& namespaces() const { return namespaces_; }
+  /// Whether its network can be used: from the sandbox's making to its removal.
+  bool hasNetwork() const { return sandbox_ == Step::kDone && !tearingDown_; }
   const std::vector<std::string>& podIps() const { return podIps_; }
   /// Where streams find a container: nullopt when the pod has none of this name.
   struct ContainerAccess {

@@ -59,6 +59,8 @@ std::string encodeShimRequest(const ShimRequest& request) {
   append(request.folder);
   append(request.logPath);
   append(std::to_string(request.startTimeoutMs));
+  append(std::to_string(request.logLimits.maxFileBytes));
+  append(std::to_string(request.logLimits.maxFiles));
   for (const auto& argument : request.command) append(argument);
   return message;
 }
@@ -71,7 +73,7 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
     fields.emplace_back(message.substr(0, end));
     message.remove_prefix(end + 1);
   }
-  if (fields.size() < 4) return std::nullopt;
+  if (fields.size() < 6) return std::nullopt;
   ShimRequest request;
   for (const char flag : fields[0]) {
     switch (flag) {
@@ -94,7 +96,9 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
   request.folder = std::move(fields[1]);
   request.logPath = std::move(fields[2]);
   request.startTimeoutMs = std::atoi(fields[3].c_str());
-  request.command.assign(std::make_move_iterator(fields.begin() + 4),
+  request.logLimits = {std::strtoull(fields[4].c_str(), nullptr, 10),
+                       std::strtoull(fields[5].c_str(), nullptr, 10)};
+  request.command.assign(std::make_move_iterator(fields.begin() + 6),
                          std::make_move_iterator(fields.end()));
   return request;
 }

@@ -1,8 +1,12 @@
 #pragma once
+#include <signal.h>
+
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "node/container_log_writer.hpp"
 
 namespace podlab::node {
 
@@ -25,6 +29,10 @@ int shimMain(int argc, char** argv);
 /// The shim's descriptors.
 inline constexpr int kShimSocket = 3;
 inline constexpr int kShimRuntime = 4;  ///< with --sealed-runtime
+/// A container's process: the write end of stdin, or the terminal, for an agent to take.
+inline constexpr int kShimInput = 32;
+/// The signal that makes a container's process close kShimInput.
+inline constexpr int kShimEndInput = SIGUSR1;
 
 struct ShimRequest {
   enum class Kind {
@@ -35,6 +43,7 @@ struct ShimRequest {
   Kind kind = Kind::kContainer;
   std::string folder;   ///< a container's state folder, and the working directory
   std::string logPath;  ///< a container's log
+  LogLimits logLimits;
   bool tty = false;
   bool stdin = false;       ///< stdin stays open; otherwise it is /dev/null
   bool sharedPids = false;  ///< in a PID namespace with others: what it leaves behind is killed

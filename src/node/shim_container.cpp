@@ -62,17 +62,17 @@ class Container {
   Result<RunningRecord> start(const UniqueFd& runtime) {
     if (::chdir(request_.folder.c_str()) < 0)
       return errnoStatus(errno, "cannot enter " + request_.folder);
-    Status ready = log_.open(request_.logPath);
+    Status ready = log_.open(request_.logPath, request_.logLimits);
     if (ready) ready = openStreams();
     if (!ready) return ready;
     Status started = runCommand(runtime);
     if (!started) return started;
+    offerInput();
     return recordStart();
   }
 
   /// Copies output to the log until the init process ends, then records how it ended.
   void superviseToEnd() {
-    if (request_.tty) acceptConsole();
     std::array<pollfd, 3> fds{
         {{exited_.get(), POLLIN, 0}, {outRead_.get(), POLLIN, 0}, {errRead_.get(), POLLIN, 0}}};
     while ((fds[0].revents & POLLIN) == 0) {
@@ -90,6 +90,7 @@ class Container {
       while (fds[stream].fd >= 0 && copyOnce(fds[stream].fd, stream == 2) == Copied::kData) {
       }
     }
+    log_.finish(wallNow());
     const bool exitedItself = info.si_code == CLD_EXITED;
     const ExitRecord record{exitedItself ? info.si_status : 128 + info.si_status,
                             exitedItself ? 0 : info.si_status, finished};
@@ -146,6 +147,16 @@ class Container {
     return code == 0 ? Status() : Status(Code::kInternal, runtimeMessage());
   }
 
+  /// Puts the input where agents take it from.
+  void offerInput() {
+    if (console_) {
+      if (auto terminal = console_->receive()) outRead_ = std::move(*terminal);
+      console_.reset();
+    }
+    const int input = request_.tty ? outRead_.get() : inWrite_.get();
+    if (input >= 0 && ::dup3(input, kShimInput, O_CLOEXEC) >= 0) inWrite_.reset();
+  }
+
   /// What a failed runtime wrote; when it had the terminal already, to that.
   std::string runtimeMessage() {
     std::string text = readMessage(errRead_.get());
@@ -178,16 +189,11 @@ class Container {
     return failed;
   }
 
-  void acceptConsole() {
-    if (auto terminal = console_->receive()) outRead_ = std::move(*terminal);
-    console_.reset();
-  }
-
   enum class Copied { kData, kNothing, kEnd };
 
   /// Copies what one read gives.
   Copied copyOnce(int fd, bool isStderr) {
-    static std::array<char, 32UL * 1024> buffer;
+    static std::array<char, 64UL * 1024> buffer;
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n > 0) {
       log_.write(isStderr, std::string_view(buffer.data(), n), wallNow());
@@ -289,6 +295,7 @@ void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock, U
   ::setsid();
   ::signal(SIGCHLD, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(kShimEndInput, [](int) { ::close(kShimInput); });
   const auto request = decodeShimRequest(message);
   if (!request) {
     sendShimReply(reply, Status(Code::kBadRequest, "malformed request to the shim"), "");

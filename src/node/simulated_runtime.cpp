@@ -80,6 +80,26 @@ class SimulatedExec final : public ExecSession {
   ExecScript script_;
 };
 
+class SimulatedInput final : public ContainerInput {
+ public:
+  SimulatedInput(std::shared_ptr<std::map<std::string, std::string>> inputs, std::string id)
+      : inputs_(std::move(inputs)), id_(std::move(id)) {}
+
+  Co<Status> write(std::string data) override {
+    (*inputs_)[id_] += data;
+    co_return Status();
+  }
+  Status resize(int rows, int columns) override {
+    (*inputs_)[id_] += "<" + std::to_string(rows) + "x" + std::to_string(columns) + ">";
+    return {};
+  }
+  void end() override { (*inputs_)[id_] += "<end>"; }
+
+ private:
+  std::shared_ptr<std::map<std::string, std::string>> inputs_;
+  std::string id_;
+};
+
 Status unknown(const std::string& id) {
   return {Code::kNotFound, "container " + id + " does not exist"};
 }
@@ -210,6 +230,16 @@ Co<Result<std::unique_ptr<ExecSession>>> SimulatedRuntime::exec(std::string id, 
   std::unique_ptr<ExecSession> session =
       std::make_unique<SimulatedExec>(state_->clock, std::move(script));
   co_return session;
+}
+
+Result<std::unique_ptr<ContainerInput>> SimulatedRuntime::openInput(const std::string& id) {
+  if (running(id) == nullptr) return unknown(id);
+  return std::unique_ptr<ContainerInput>(std::make_unique<SimulatedInput>(inputs_, id));
+}
+
+std::string SimulatedRuntime::inputOf(const std::string& id) const {
+  auto found = inputs_->find(id);
+  return found == inputs_->end() ? "" : found->second;
 }
 
 Co<Result<std::string>> SimulatedRuntime::createPidNamespace(std::string podUid) {
