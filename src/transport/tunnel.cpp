@@ -12,6 +12,8 @@
 namespace podlab::rpc {
 namespace {
 
+using namespace asio::experimental::awaitable_operators;
+
 constexpr std::size_t kPiece = 32UL * 1024;
 
 /// Lets the direction that has ended first wait for the other.
@@ -27,6 +29,15 @@ class Directions {
   int open_ = 2;
   WaitQueue changed_;
 };
+
+/// Why the other end gives up; nothing when it does not.
+Co<Status> failure(Stream& stream) {
+  const auto more = co_await stream.receive();
+  if (!more && !more.status().is(Code::kEndOfStream)) co_return more.status();
+  WaitQueue never;
+  co_await never.wait();
+  co_return Status();
+}
 
 Co<Status> toStream(ByteStream& bytes, Stream& stream, Directions& directions) {
   std::string piece;
@@ -50,13 +61,13 @@ Co<Status> toBytes(Stream& stream, ByteStream& bytes, Directions& directions) {
     if (!written) co_return written;
   }
   bytes.finishWriting();
-  co_return co_await directions.ended();
+  const auto end = co_await (directions.ended() || failure(stream));
+  co_return std::visit([](const Status& status) { return status; }, end);
 }
 
 }  // namespace
 
 Co<Status> tunnel(ByteStream& bytes, Stream& stream) {
-  using namespace asio::experimental::awaitable_operators;
   Directions directions;
   const auto end =
       co_await (toStream(bytes, stream, directions) || toBytes(stream, bytes, directions));

@@ -84,6 +84,9 @@ class CrashingRuntime final : public ContainerRuntime {
     co_await point_.before();
     co_return co_await inner_.exec(std::move(id), std::move(spec));
   }
+  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) override {
+    return inner_.openInput(id);
+  }
   Co<Result<std::string>> createPidNamespace(std::string podUid) override {
     co_await point_.before();
     co_return co_await inner_.createPidNamespace(std::move(podUid));
