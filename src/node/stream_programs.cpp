@@ -54,16 +54,35 @@ Co<Status> relayOutput(ExecSession& session, rpc::Stream& stream) {
   }
 }
 
-/// Until the input has ended.
-Co<void> relayAttachedInput(ContainerInput* input, rpc::Stream& stream, bool stdin) {
+/// What a client of attach may do to the container.
+struct AttachedInput {
+  std::unique_ptr<ContainerInput> input;  ///< or none
+  bool stdin = false;
+  bool once = false;  ///< its end is that of the container's stdin
+  ~AttachedInput() {
+    if (once && input) input->end();
+  }
+};
+
+/// The end of stdin, where the container's stays open, ends the session as with containerd.
+Co<void> relayAttachedInput(AttachedInput& attached, rpc::Stream& stream, ContainerLogReader& log) {
   for (;;) {
     auto frame = co_await receive<rpc::ExecFrame>(stream);
     if (!frame.ok()) break;
-    if (input == nullptr) continue;
-    if (frame->has_rows())
-      (void)input->resize(static_cast<int>(frame->rows()), static_cast<int>(frame->columns()));
-    if (stdin && !frame->stdin().empty()) (void)co_await input->write(frame->stdin());
-    if (stdin && frame->stdinend()) co_return;
+    if (!attached.input) continue;
+    if (frame->has_rows()) {
+      (void)attached.input->resize(static_cast<int>(frame->rows()),
+                                   static_cast<int>(frame->columns()));
+    }
+    if (!attached.stdin) continue;
+    if (!frame->stdin().empty()) (void)co_await attached.input->write(frame->stdin());
+    if (!frame->stdinend()) continue;
+    if (attached.once) {
+      attached.input->end();
+    } else {
+      log.finish();
+    }
+    attached.stdin = false;
   }
   co_await never();
 }
@@ -80,14 +99,6 @@ Co<Status> relayAttachedOutput(ContainerLogReader& log, rpc::Stream& stream) {
     if (!sent.ok()) co_return sent;
   }
 }
-
-/// Stdin of a container with stdinOnce, which ends with the first client.
-struct EndAfterClient {
-  ContainerInput* input;
-  ~EndAfterClient() {
-    if (input != nullptr) input->end();
-  }
-};
 
 Status notRunning(const std::string& container) {
   return {Code::kNotFound, "container not found (\"" + container + "\"): it is not running"};
@@ -134,7 +145,6 @@ Co<Status> serveAttach(Agent& agent, rpc::Stream& stream) {
   const auto* spec = findContainer(pod.spec(), target->container);
   if (spec == nullptr || !target->access.running) co_return notRunning(target->container);
   const bool stdin = request->stdin() && spec->stdin();
-  const bool once = stdin && spec->stdinonce() && !spec->tty();
   const std::string id = target->access.id;
 
   LogOptions options;
@@ -145,23 +155,17 @@ Co<Status> serveAttach(Agent& agent, rpc::Stream& stream) {
   auto log = openContainerLog(agent.dependencies().executor,
                               folder.log(target->container, target->access.attempt), options);
   if (!log.ok()) co_return log.status();
-  std::unique_ptr<ContainerInput> input;
+  AttachedInput attached;
   if (stdin || spec->tty()) {
     auto opened = agent.dependencies().runtime.openInput(id);
     if (!opened.ok() && stdin) co_return opened.status();
-    if (opened.ok()) input = std::move(*opened);
+    if (opened.ok()) attached.input = std::move(*opened);
+    attached.stdin = stdin;
+    attached.once = stdin && spec->stdinonce() && !spec->tty();
   }
-  const EndAfterClient guard{once ? input.get() : nullptr};
-  // The end of stdin, where the container's stays open, ends the session, as with containerd.
   auto end =
       co_await (relayAttachedOutput(**log, stream) || finishWhenEnded(*agent.pods(), id, **log) ||
-                relayAttachedInput(input.get(), stream, stdin));
-  if (end.index() == 2 && once) {
-    // What the program makes of its last input is still to be seen.
-    input->end();
-    end = co_await (relayAttachedOutput(**log, stream) ||
-                    finishWhenEnded(*agent.pods(), id, **log) || never());
-  }
+                relayAttachedInput(attached, stream, **log));
   const auto* status = std::get_if<Status>(&end);
   co_return status != nullptr ? *status : Status();
 }
