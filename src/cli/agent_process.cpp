@@ -6,6 +6,7 @@
 
 #include <asio.hpp>
 
+#include "api/quantity.hpp"
 #include "cli/executable.hpp"
 #include "cli/process_setup.hpp"
 #include "client/connection.hpp"
@@ -132,6 +133,10 @@ class AgentProcess {
     node::OciRuntimeOptions runtimeOptions;
     runtimeOptions.stateFolder = options_.runDir + "/containers";
     runtimeOptions.runtime = options_.runtime;
+    auto logSize = api::Quantity::parse(options_.logMaxSize);
+    if (!logSize) co_return logSize.status().withContext("--container-log-max-size");
+    runtimeOptions.logLimits = {static_cast<std::uint64_t>(logSize->value()),
+                                static_cast<std::uint64_t>(options_.logMaxFiles)};
     auto runtime =
         node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
     if (Status status = co_await runtime->open(); !status.ok()) co_return status;

@@ -22,6 +22,8 @@ struct AgentProcessOptions {
   std::string cpu;
   std::string memory;
   int maxPods = 110;
+  std::string logMaxSize = "10Mi";  ///< of one file of a container's log
+  int logMaxFiles = 5;
   std::string runtime = "crun";
   std::string logLevel = "info";
 };

@@ -6,6 +6,7 @@
 
 #include "agent_rpc.pb.h"
 
+#include "api/pod_containers.hpp"
 #include "cli/pod_containers.hpp"
 #include "cli/resources.hpp"
 #include "cli/std_stream.hpp"
@@ -151,15 +152,13 @@ void addSource(const LogOptions& options, rpc::LogRequest request, const corev1:
 void addSources(const Context& context, const LogOptions& options, const rpc::LogRequest& request,
                 const corev1::Pod& pod, std::vector<Source>& sources) {
   if (options.allContainers) {
-    for (const auto* list : {&pod.spec().initcontainers(), &pod.spec().containers()}) {
-      for (const auto& container : *list)
-        addSource(options, request, pod, container.name(), sources);
-    }
+    for (const auto& container : api::containerNames(pod.spec()))
+      addSource(options, request, pod, container, sources);
     return;
   }
   const auto& named = options.arguments.size() == 2 ? options.arguments[1] : options.container;
   if (named.empty()) tellDefault(context, pod);
-  addSource(options, request, pod, named.empty() ? defaultContainer(pod) : named, sources);
+  addSource(options, request, pod, named.empty() ? api::defaultContainer(pod) : named, sources);
 }
 
 Co<int> logs(Session& session, const LogOptions& options) {

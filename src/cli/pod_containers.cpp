@@ -2,15 +2,9 @@
 
 #include <utility>
 
-namespace podlab::cli {
+#include "api/pod_containers.hpp"
 
-std::string defaultContainer(const corev1::Pod& pod) {
-  const auto& annotations = pod.metadata().annotations();
-  const auto named = annotations.find("kubectl.kubernetes.io/default-container");
-  if (named != annotations.end() && findContainer(pod.spec(), named->second) != nullptr)
-    return named->second;
-  return pod.spec().containers_size() > 0 ? pod.spec().containers(0).name() : "";
-}
+namespace podlab::cli {
 
 void tellDefault(const Context& context, const corev1::Pod& pod) {
   const auto& spec = pod.spec();
@@ -19,16 +13,7 @@ void tellDefault(const Context& context, const corev1::Pod& pod) {
   for (const auto& container : spec.containers())
     names += (names.empty() ? "" : ", ") + container.name();
   for (const auto& container : spec.initcontainers()) names += ", " + container.name() + " (init)";
-  say(context, "Defaulted container \"" + defaultContainer(pod) + "\" out of: " + names);
-}
-
-const corev1::Container* findContainer(const corev1::PodSpec& spec, const std::string& name) {
-  for (const auto* list : {&spec.containers(), &spec.initcontainers()}) {
-    for (const auto& container : *list) {
-      if (container.name() == name) return &container;
-    }
-  }
-  return nullptr;
+  say(context, "Defaulted container \"" + api::defaultContainer(pod) + "\" out of: " + names);
 }
 
 Co<Result<std::unique_ptr<rpc::Stream>>> openStream(Session& session, std::string method,

@@ -68,6 +68,12 @@ void addAgent(CLI::App& app, Context& context) {
   command->add_option("--memory", options->memory, "Declared memory (default: the host's)");
   command->add_option("--max-pods", options->maxPods, "Pods that the node takes")
       ->capture_default_str();
+  command
+      ->add_option("--container-log-max-size", options->logMaxSize,
+                   "Size of a file of a container's log")
+      ->capture_default_str();
+  command->add_option("--container-log-max-files", options->logMaxFiles, "Files of each log")
+      ->capture_default_str();
   command->add_option("--runtime", options->runtime, "OCI runtime")->capture_default_str();
   command->callback([&context, options, podCidrs, nodeIps] {
     options->podCidrs = splitList(*podCidrs);

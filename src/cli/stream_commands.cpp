@@ -6,6 +6,7 @@
 
 #include "agent_rpc.pb.h"
 
+#include "api/pod_containers.hpp"
 #include "cli/pod_containers.hpp"
 #include "cli/program_session.hpp"
 #include "cli/resources.hpp"
@@ -59,24 +60,24 @@ Co<int> attach(Session& session, const ProgramOptions& options, api::ResourceId 
         Status(Code::kBadRequest,
                "cannot attach a container in a completed pod; current phase is " + phase));
   }
-  const auto name = options.container.empty() ? defaultContainer(pod) : options.container;
-  const auto* container = findContainer(pod.spec(), name);
-  if (container == nullptr) {
+  const auto name = options.container.empty() ? api::defaultContainer(pod) : options.container;
+  const auto container = api::containerStreams(pod.spec(), name);
+  if (!container) {
     co_return fail(Status(Code::kNotFound, "container " + name + " not found in pod " + id.name));
   }
   if (options.container.empty()) tellDefault(session.context, pod);
-  if (options.stdin && !container->stdin()) {
+  if (options.stdin && !container->stdin) {
     say(session.context,
         "Unable to pass stdin - container " + name + " was not started with stdin: true");
   }
-  if (options.tty && !container->tty()) {
+  if (options.tty && !container->tty) {
     std::fprintf(stderr, "error: Unable to use a TTY - container %s did not allocate one\n",
                  name.c_str());
   }
-  const bool stdin = options.stdin && container->stdin();
+  const bool stdin = options.stdin && container->stdin;
   // A container with a terminal gets this one, asked for or not, as with kubectl.
   const bool tty =
-      stdin && container->tty() && (options.tty ? haveTerminal(session.context) : ::isatty(0) != 0);
+      stdin && container->tty && (options.tty ? haveTerminal(session.context) : ::isatty(0) != 0);
   rpc::AttachRequest request;
   request.set_namespace_(id.ns);
   request.set_pod(id.name);

@@ -89,6 +89,12 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
   };
   if (node.has_cpu()) checkQuantity("cpu", node.cpu().string());
   if (node.has_memory()) checkQuantity("memory", node.memory().string());
+  if (node.has_containerlogmaxsize())
+    checkQuantity("containerLogMaxSize", node.containerlogmaxsize().string());
+  if (node.has_containerlogmaxfiles() && node.containerlogmaxfiles() < 2) {
+    causes.push_back(invalid(path + ".containerLogMaxFiles",
+                             std::to_string(node.containerlogmaxfiles()), "must be at least 2"));
+  }
   if (node.has_maxpods() && (node.maxpods() < 1 || node.maxpods() > 1000)) {
     // A bridge bears at most 1,023 ports.
     causes.push_back(

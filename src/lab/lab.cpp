@@ -239,6 +239,10 @@ class Lab {
       add("--taint", taint.key() + "=" + taint.value() + ":" + taint.effect());
     if (node.config.has_cpu()) add("--cpu", node.config.cpu().string());
     if (node.config.has_memory()) add("--memory", node.config.memory().string());
+    if (node.config.has_containerlogmaxsize())
+      add("--container-log-max-size", node.config.containerlogmaxsize().string());
+    if (node.config.has_containerlogmaxfiles())
+      add("--container-log-max-files", std::to_string(node.config.containerlogmaxfiles()));
     if (node.config.has_maxpods()) add("--max-pods", std::to_string(node.config.maxpods()));
     return arguments;
   }

@@ -295,6 +295,7 @@ void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock, U
   ::setsid();
   ::signal(SIGCHLD, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a log that may not grow is as one on a full disk
   ::signal(kShimEndInput, [](int) { ::close(kShimInput); });
   const auto request = decodeShimRequest(message);
   if (!request) {

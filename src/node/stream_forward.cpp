@@ -34,15 +34,14 @@ Co<Status> servePortForward(Agent& agent, rpc::Stream& stream) {
     co_return Status();
   }
   if (request->port() == 0 || request->port() > 65535) {
-    co_return Status(Code::kBadRequest, "port " + std::to_string(request->port()) +
-                                            ": must be between 1 and 65535");
+    co_return Status(Code::kBadRequest,
+                     "port " + std::to_string(request->port()) + ": must be between 1 and 65535");
   }
   auto connection = co_await dialLoopback(agent.dependencies().dialer, worker->namespaces(),
                                           static_cast<std::uint16_t>(request->port()));
   if (!connection.ok()) {
-    co_return connection.status().withContext("error forwarding port " +
-                                              std::to_string(request->port()) + " to pod " +
-                                              request->pod());
+    co_return connection.status().withContext(
+        "error forwarding port " + std::to_string(request->port()) + " to pod " + request->pod());
   }
   co_return co_await rpc::tunnel(**connection, stream);
 }

@@ -7,6 +7,7 @@
 
 #include "agent_rpc.pb.h"
 
+#include "api/pod_containers.hpp"
 #include "common/sync.hpp"
 #include "node/checkpoint.hpp"
 #include "node/stream_handlers.hpp"
@@ -29,15 +30,6 @@ Co<Status> sendLog(ContainerLogReader& reader, rpc::Stream& stream) {
   }
 }
 
-const corev1::ContainerStatus* statusOf(const corev1::PodStatus& pod, const std::string& name) {
-  for (const auto* list : {&pod.containerstatuses(), &pod.initcontainerstatuses()}) {
-    for (const auto& status : *list) {
-      if (status.name() == name) return &status;
-    }
-  }
-  return nullptr;
-}
-
 /// The number of an instance, from its id "RUNTIME://UID_NAME_ATTEMPT".
 std::optional<int> attemptOf(const std::string& containerId) {
   const auto begin = containerId.rfind('_');
@@ -53,7 +45,7 @@ std::optional<int> attemptOf(const std::string& containerId) {
 Result<int> chooseInstance(const StreamTarget& target, bool previous) {
   const std::string who = "container \"" + target.container + "\" in pod \"" +
                           target.worker->pod().metadata().name() + "\"";
-  const auto* status = statusOf(target.worker->status(), target.container);
+  const auto* status = api::containerStatus(target.worker->status(), target.container);
   const corev1::ContainerStatus none;
   const auto& known = status != nullptr ? *status : none;
   const auto last = attemptOf(known.laststate().terminated().containerid());

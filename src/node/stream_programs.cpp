@@ -6,6 +6,7 @@
 
 #include "agent_rpc.pb.h"
 
+#include "api/pod_containers.hpp"
 #include "common/sync.hpp"
 #include "node/checkpoint.hpp"
 #include "node/stream_handlers.hpp"
@@ -104,15 +105,6 @@ Status notRunning(const std::string& container) {
   return {Code::kNotFound, "container not found (\"" + container + "\"): it is not running"};
 }
 
-const corev1::Container* findContainer(const corev1::PodSpec& spec, const std::string& name) {
-  for (const auto* list : {&spec.containers(), &spec.initcontainers()}) {
-    for (const auto& container : *list) {
-      if (container.name() == name) return &container;
-    }
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 Co<Status> serveExec(Agent& agent, rpc::Stream& stream) {
@@ -142,9 +134,9 @@ Co<Status> serveAttach(Agent& agent, rpc::Stream& stream) {
       findTarget(*agent.pods(), request->namespace_(), request->pod(), request->container());
   if (!target.ok()) co_return target.status();
   const auto& pod = target->worker->pod();
-  const auto* spec = findContainer(pod.spec(), target->container);
-  if (spec == nullptr || !target->access.running) co_return notRunning(target->container);
-  const bool stdin = request->stdin() && spec->stdin();
+  const auto spec = api::containerStreams(pod.spec(), target->container);
+  if (!spec || !target->access.running) co_return notRunning(target->container);
+  const bool stdin = request->stdin() && spec->stdin;
   const std::string id = target->access.id;
 
   LogOptions options;
@@ -156,12 +148,12 @@ Co<Status> serveAttach(Agent& agent, rpc::Stream& stream) {
                               folder.log(target->container, target->access.attempt), options);
   if (!log.ok()) co_return log.status();
   AttachedInput attached;
-  if (stdin || spec->tty()) {
+  if (stdin || spec->tty) {
     auto opened = agent.dependencies().runtime.openInput(id);
     if (!opened.ok() && stdin) co_return opened.status();
     if (opened.ok()) attached.input = std::move(*opened);
     attached.stdin = stdin;
-    attached.once = stdin && spec->stdinonce() && !spec->tty();
+    attached.once = stdin && spec->stdinOnce && !spec->tty;
   }
   auto end =
       co_await (relayAttachedOutput(**log, stream) || finishWhenEnded(*agent.pods(), id, **log) ||

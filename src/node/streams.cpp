@@ -2,14 +2,10 @@
 
 #include <utility>
 
+#include "api/pod_containers.hpp"
 #include "node/stream_handlers.hpp"
 
 namespace podlab::node {
-namespace {
-
-constexpr const char* kDefaultContainer = "kubectl.kubernetes.io/default-container";
-
-}  // namespace
 
 Result<StreamTarget> findTarget(const PodManager& pods, const std::string& ns,
                                 const std::string& pod, const std::string& container) {
@@ -18,13 +14,7 @@ Result<StreamTarget> findTarget(const PodManager& pods, const std::string& ns,
   if (target.worker == nullptr)
     return Status(Code::kNotFound, "pod \"" + ns + "/" + pod + "\" is not on this node");
   const auto& object = target.worker->pod();
-  target.container = container;
-  if (container.empty()) {
-    auto annotation = object.metadata().annotations().find(kDefaultContainer);
-    target.container = annotation != object.metadata().annotations().end() ? annotation->second
-                       : object.spec().containers_size() > 0 ? object.spec().containers(0).name()
-                                                             : "";
-  }
+  target.container = container.empty() ? api::defaultContainer(object) : container;
   auto access = target.worker->access(target.container);
   if (!access) {
     return Status(Code::kBadRequest,
