@@ -1,4 +1,4 @@
-#include <signal.h>
+#include <sys/mount.h>
 
 #include "node/container_log_files.hpp"
 #include "tests/integration/runtime_world.hpp"
@@ -84,6 +84,36 @@ TEST_P(RuntimeAttach, TheLogIsRotated) {
     const auto last =
         *rt.files().readFile(logFileName(rt.folder() + "/logs/a.log", numbers.back()));
     EXPECT_TRUE(last.ends_with(" stdout F 2000000\n"));
+  });
+}
+
+/// Without space for its log a program goes on, and what is missing is said once there is space.
+TEST_P(RuntimeAttach, AFullDiskHoldsUpNobody) {
+  inWorld([](RuntimeFixture& rt) {
+    const std::string logs = rt.folder() + "/logs";
+    const std::string shared = rt.folder() + "/shared";
+    ASSERT_EQ(rt.files().createDirectories(logs), Status());
+    ASSERT_EQ(rt.files().createDirectories(shared), Status());
+    ASSERT_EQ(::mount("log", logs.c_str(), "tmpfs", 0, "size=256k"), 0);
+    auto spec = rt.spec("a", {"sh", "-c",
+                              "seq 200000; touch /tmp/shared/full; while [ ! -e /tmp/shared/go ]; "
+                              "do sleep 0.01; done; echo after"});
+    spec.mounts = {{shared, "/tmp/shared", false}};
+    ASSERT_EQ(rt.run(rt.runtime().start(spec)), Status());
+    while (!rt.files().exists(shared + "/full")) rt.step();
+    ASSERT_EQ(::mount("log", logs.c_str(), "tmpfs", MS_REMOUNT, "size=4m"), 0);
+    ASSERT_EQ(rt.files().writeFileAtomic(shared + "/go", ""), Status());
+    EXPECT_EQ(rt.waitForExit("a").exitCode, 0);
+    const std::string text = rt.output("a");
+    EXPECT_TRUE(text.starts_with("1\n2\n3\n"));
+    const std::string notice = " bytes of output are missing here: No space left on device\n";
+    const auto at = text.find(notice);
+    ASSERT_NE(at, std::string::npos) << text.substr(text.size() > 500 ? text.size() - 500 : 0);
+    const auto begin = text.rfind("podlab: ", at) + 8;
+    EXPECT_GT(std::stoul(text.substr(begin, at - begin)), 1'000'000u);
+    EXPECT_TRUE(text.ends_with("after\n"));
+    EXPECT_EQ(rt.run(rt.runtime().remove("a")), Status());
+    ASSERT_EQ(::umount(logs.c_str()), 0);
   });
 }
 

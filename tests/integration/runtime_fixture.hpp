@@ -119,6 +119,7 @@ class RuntimeFixture {
       const std::string line = log->substr(at, end - at);
       at = end + 1;
       const std::size_t name = line.find(' ') + 1;
+      if (line.size() < name + 9) continue;  // torn
       if (!stream.empty() && line.compare(name, stream.size(), stream) != 0) continue;
       text += line.substr(name + 9);
       if (line[name + 7] == 'F') text += '\n';
