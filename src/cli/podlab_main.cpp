@@ -8,6 +8,7 @@
 #include "cli/completion_command.hpp"
 #include "cli/doctor_command.hpp"
 #include "cli/executable.hpp"
+#include "cli/image_command.hpp"
 #include "node/shim.hpp"
 
 namespace podlab::cli {
@@ -40,6 +41,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "podlab " + versionText());
   addLabCommands(app, context);
   addNodeCommands(app, context);
+  addImageCommand(app, context);
   addResourceCommands(app, context);
   addConfigCommands(app, context);
   addVersionCommand(app, context);

@@ -37,6 +37,8 @@ struct LabPaths {
 /// The folder of all labs: $PODLAB_STATE_DIR, else /var/lib/podlab as root, else
 /// $XDG_STATE_HOME/podlab (~/.local/state/podlab).
 Result<std::string> labsRoot();
+/// The folder of this user's images, beside the labs; no lab has such a name.
+Result<std::string> imageStoreRoot();
 Result<LabPaths> labPaths(std::string_view name);
 /// Names of the labs that have a state folder, sorted.
 Result<std::vector<std::string>> listLabs();
