@@ -16,12 +16,12 @@
 #include "common/real_clock.hpp"
 #include "node/agent.hpp"
 #include "node/checkpoint.hpp"
-#include "node/host_image.hpp"
 #include "node/kernel_dataplane.hpp"
 #include "node/kernel_pod_dialer.hpp"
 #include "node/local_volumes.hpp"
 #include "node/node_status.hpp"
 #include "node/oci_runtime.hpp"
+#include "node/stored_images.hpp"
 #include "node/streams.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
@@ -104,6 +104,9 @@ class AgentProcess {
       agent.clusterRanges.push_back(*range);
     }
     agent.backend = options_.backend;
+    auto program = executablePath();
+    if (!program) return program.status();
+    agent.standInProgram = *program;
     return agent;
   }
 
@@ -132,6 +135,7 @@ class AgentProcess {
 
     node::OciRuntimeOptions runtimeOptions;
     runtimeOptions.stateFolder = options_.runDir + "/containers";
+    runtimeOptions.diskFolder = options_.stateDir + "/rootfs";
     runtimeOptions.runtime = options_.runtime;
     auto logSize = api::Quantity::parse(options_.logMaxSize);
     if (!logSize) co_return logSize.status().withContext("--container-log-max-size");
@@ -140,7 +144,7 @@ class AgentProcess {
     auto runtime =
         node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
     if (Status status = co_await runtime->open(); !status.ok()) co_return status;
-    node::HostImageStore images;
+    node::StoredImages images(*files_, {options_.imageStore, options_.missingImages == "stand-in"});
     auto volumes = node::makeLocalVolumes(*files_, *pool_, options_.stateDir, options_.runDir);
     auto podDialer = node::makeKernelPodDialer(executor_, *pool_);
 

@@ -24,6 +24,8 @@ struct AgentProcessOptions {
   int maxPods = 110;
   std::string logMaxSize = "10Mi";  ///< of one file of a container's log
   int logMaxFiles = 5;
+  std::string imageStore;
+  std::string missingImages = "error";
   std::string runtime = "crun";
   std::string logLevel = "info";
 };

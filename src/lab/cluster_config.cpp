@@ -216,7 +216,7 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
   const auto& network = cluster.networking();
   checkChoice("networking.ipFamily", network.ipfamily(), {"ipv4", "ipv6", "dual"}, causes);
   checkChoice("networking.backend", network.backend(), {"vxlan", "host-gw"}, causes);
-  checkChoice("images.missing", cluster.images().missing(), {"error"}, causes);
+  checkChoice("images.missing", cluster.images().missing(), {"error", "stand-in"}, causes);
   if (network.vxlanid() < 1 || network.vxlanid() > 0xffffff) {
     causes.push_back(invalid("networking.vxlanID", std::to_string(network.vxlanid()),
                              "must be between 1 and 16777215"));

@@ -234,6 +234,8 @@ class Lab {
     };
     const std::map<std::string, std::string> labels(node.config.labels().begin(),
                                                     node.config.labels().end());
+    add("--image-store", options_.imageStore);
+    add("--missing-images", cluster_.images().missing());
     for (const auto& [key, value] : labels) add("--label", key + "=" + value);
     for (const auto& taint : node.config.taints())
       add("--taint", taint.key() + "=" + taint.value() + ":" + taint.effect());

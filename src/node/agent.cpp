@@ -107,7 +107,8 @@ Co<Status> Agent::begin() {
                   .stateFolder = options_.stateFolder,
                   .hostIps = std::move(hostIps),
                   .runtimeName = version->substr(0, version->find(':')),
-                  .dns = options_.dns});
+                  .dns = options_.dns,
+                  .standInProgram = options_.standInProgram});
   // While the server is away, the node goes on with the ranges that it had.
   if (auto record = checkpoints_.loadNode()) {
     std::vector<net::Cidr> ranges;
@@ -121,8 +122,8 @@ Co<Status> Agent::begin() {
   }
   Status recovered = co_await pods_->recover();
   if (!recovered.ok()) co_return recovered;
-  registration_ = std::make_unique<NodeRegistration>(deps.api, deps.clock, deps.executor,
-                                                     std::move(facts), options_.intervals);
+  registration_ = std::make_unique<NodeRegistration>(
+      deps.api, deps.clock, deps.executor, deps.images, std::move(facts), options_.intervals);
   postReadiness();
   registration_->start();
   watchNodes();

@@ -49,6 +49,7 @@ struct AgentOptions {
   std::vector<net::Cidr> clusterRanges;
   std::string backend = "vxlan";
   ClusterDns dns;
+  std::string standInProgram;  ///< podlab's own file, for stand-ins
   NodeRegistration::Intervals intervals;
 };
 

@@ -37,6 +37,7 @@ struct ContainerSpec {
   std::string logPath;  ///< CRI format: "TIME stdout|stderr F|P text"
   bool tty = false;
   bool stdin = false;
+  int stopSignal = 15;  ///< kept with the container; whoever stops it sends this
 };
 
 enum class ContainerState { kCreated, kRunning, kExited };
@@ -50,7 +51,8 @@ struct ContainerStatus {
   std::optional<WallTime> finishedAt;
   std::optional<int> exitCode;  ///< 128 + signal when killed
   std::optional<int> signal;
-  int pid = 0;  ///< init process, in the agent's PID namespace; 0 when not running
+  int stopSignal = 15;  ///< as its ContainerSpec said
+  int pid = 0;          ///< init process, in the agent's PID namespace; 0 when not running
 };
 
 /// Output and exit of an exec; bytes of stdin go in by `ExecSession`.

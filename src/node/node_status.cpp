@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <sstream>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "api/conditions.hpp"
@@ -116,6 +117,20 @@ bool updateMetadata(corev1::Node& node, const NodeFacts& facts) {
   return setAll(*node.mutable_metadata()->mutable_annotations(), annotationsOf(facts)) || labels;
 }
 
+std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> images) {
+  constexpr std::size_t kMaxImages = 50;
+  std::ranges::sort(images, [](const ListedImage& one, const ListedImage& other) {
+    return std::tie(other.size, one.names) < std::tie(one.size, other.names);
+  });
+  if (images.size() > kMaxImages) images.resize(kMaxImages);
+  std::vector<corev1::ContainerImage> listed(images.size());
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    listed[i].mutable_names()->Assign(images[i].names.begin(), images[i].names.end());
+    listed[i].set_sizebytes(static_cast<std::int64_t>(images[i].size));
+  }
+  return listed;
+}
+
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
                   const NodeReadiness& readiness, bool heartbeat, WallTime now) {
   corev1::NodeStatus before = status;
@@ -130,6 +145,7 @@ bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
     addAddress(status, "InternalIP", address.toString());
   addAddress(status, "Hostname", facts.name);
   *status.mutable_nodeinfo() = facts.system;
+  status.mutable_images()->Assign(facts.images.begin(), facts.images.end());
 
   corev1::NodeStatus fresh = status;
   const api::ConditionState conditions[] = {

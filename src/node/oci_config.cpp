@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "node/host_image.hpp"
+#include "node/stop_signal.hpp"
 
 namespace podlab::node {
 namespace {
@@ -18,6 +19,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kPodAnnotation = "podlab.io/pod-uid";
 constexpr const char* kNameAnnotation = "podlab.io/container";
+// The image specification's name for it (conversion.md).
+constexpr const char* kStopSignalAnnotation = "org.opencontainers.image.stopSignal";
 
 Json capabilities(const HostFacts& host) {
   Json names = {"CAP_CHOWN",      "CAP_DAC_OVERRIDE",     "CAP_FSETID",     "CAP_FOWNER",
@@ -166,7 +169,10 @@ std::string makeOciConfig(const ContainerSpec& spec, const HostFacts& host) {
       {"process", std::move(process)},
       {"root", {{"path", spec.image.rootfs}, {"readonly", spec.image.isHost}}},
       {"mounts", mounts(spec, host)},
-      {"annotations", {{kPodAnnotation, spec.podUid}, {kNameAnnotation, spec.name}}},
+      {"annotations",
+       {{kPodAnnotation, spec.podUid},
+        {kNameAnnotation, spec.name},
+        {kStopSignalAnnotation, std::to_string(spec.stopSignal)}}},
       {"linux", std::move(linux)},
   };
   return config.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -177,7 +183,8 @@ std::optional<ConfigOwner> readConfigOwner(const std::string& config) {
   const auto annotations = parsed.find("annotations");
   if (annotations == parsed.end()) return std::nullopt;
   return ConfigOwner{annotations->value(kPodAnnotation, ""),
-                     annotations->value(kNameAnnotation, "")};
+                     annotations->value(kNameAnnotation, ""),
+                     stopSignalOf(annotations->value(kStopSignalAnnotation, ""))};
 }
 
 Status runtimeFailure(std::string_view message, const std::string& program) {

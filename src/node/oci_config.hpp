@@ -24,10 +24,11 @@ HostFacts hostFacts(CgroupMode cgroup);
 /// CAP_MKNOD is left out. The root file system is read-only for the host image only.
 std::string makeOciConfig(const ContainerSpec& spec, const HostFacts& host);
 
-/// The pod and the name of the container that a config.json is of.
+/// What podlab keeps of a container in its config.json.
 struct ConfigOwner {
   std::string podUid;
   std::string name;
+  int stopSignal = 15;
 };
 std::optional<ConfigOwner> readConfigOwner(const std::string& config);
 

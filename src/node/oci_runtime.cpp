@@ -62,6 +62,7 @@ class Core : public std::enable_shared_from_this<Core> {
       Status made = files_.createDirectories(options_.stateFolder + name, 0700);
       if (!made) co_return made;
     }
+    if (Status made = makeFolderOfUnrelated(files_, options_.diskFolder); !made) co_return made;
     host_ = hostFacts(options_.cgroup);
     auto sealed = sealProgram(options_.runtime);
     if (sealed) {
@@ -80,7 +81,7 @@ class Core : public std::enable_shared_from_this<Core> {
       Status removed = co_await removeFolder(id);
       if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
     }
-    co_return Status();
+    co_return removeStrayDiskFolders();
   }
 
   Co<Status> start(ContainerSpec spec) {
@@ -197,6 +198,18 @@ class Core : public std::enable_shared_from_this<Core> {
   std::string pidNamespaceFile(const std::string& podUid) const {
     return options_.stateFolder + "/pidns/" + podUid;
   }
+  std::string diskFolderOf(const std::string& id) const { return options_.diskFolder + "/" + id; }
+  /// What containers wrote that are gone, as after a restart of the node.
+  Status removeStrayDiskFolders() {
+    auto ids = files_.listDirectory(options_.diskFolder);
+    if (!ids) return ids.status();
+    for (const auto& id : *ids) {
+      if (containers_.contains(id)) continue;
+      Status removed = files_.removeTree(diskFolderOf(id));
+      if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
+    }
+    return {};
+  }
   static std::string pidNamespacePath(const ProcessIdentity& holder) {
     return "/proc/" + std::to_string(holder.pid) + "/ns/pid";
   }
@@ -232,6 +245,9 @@ class Core : public std::enable_shared_from_this<Core> {
     request.stdin = spec.stdin;
     request.sharedPids = !spec.pidNamespace.empty();
     request.startTimeoutMs = static_cast<int>(options_.timeout / std::chrono::milliseconds(1));
+    if (!spec.image.layers.empty()) {
+      request.rootfs = {spec.image.layers, spec.image.lockFile, diskFolderOf(spec.id)};
+    }
     request.command = runtimeCommand();
     for (const std::string& part :
          {std::string("run"), std::string("--detach"), std::string("--bundle"), request.folder,
@@ -267,6 +283,9 @@ class Core : public std::enable_shared_from_this<Core> {
     if (made && own.image.isHost) {
       own.image.rootfs = folder + "/rootfs";
       made = makeHostRootfs(files_, own.image.rootfs);
+    } else if (made && !own.image.layers.empty()) {
+      own.image.rootfs = folder + "/" + kRootfsFolder;
+      made = makeOverlayFolders(spec.id);
     }
     if (made) {
       made = files_.writeFileAtomic(folder + "/" + kConfigFile, makeOciConfig(own, host_), 0600,
@@ -274,6 +293,7 @@ class Core : public std::enable_shared_from_this<Core> {
     }
     if (!made) {
       (void)files_.removeTree(folder);
+      (void)files_.removeTree(diskFolderOf(spec.id));
       co_return made;
     }
     auto reply = co_await shim_.request(startRequest(spec));
@@ -282,7 +302,7 @@ class Core : public std::enable_shared_from_this<Core> {
     const auto record = text ? parseRunning(*text) : std::nullopt;
     Status failed = reply ? Status(Code::kInternal, "the shim left no record") : reply.status();
     if (record) {
-      const auto runs = add(spec.id, {spec.podUid, spec.name}, *record);
+      const auto runs = add(spec.id, {spec.podUid, spec.name, spec.stopSignal}, *record);
       if (runs && !*runs) {
         // Not before the caller knows that it ran.
         asio::post(executor_, [weak = weak_from_this(), id = spec.id] {
@@ -294,6 +314,14 @@ class Core : public std::enable_shared_from_this<Core> {
     }
     (void)co_await removeFolder(spec.id);
     co_return runtimeFailure(failed.message(), spec.argv[0]);
+  }
+
+  Status makeOverlayFolders(const std::string& id) {
+    Status made = files_.createDirectories(folderOf(id) + "/" + kRootfsFolder);
+    for (const char* folder : {"/upper", "/work"}) {
+      if (made) made = files_.createDirectories(diskFolderOf(id) + folder);
+    }
+    return made;
   }
 
   /// True when the folder is of a container that ran. A record that is there and cannot be read is
@@ -323,6 +351,7 @@ class Core : public std::enable_shared_from_this<Core> {
     container.status.id = id;
     container.status.podUid = owner.podUid;
     container.status.name = owner.name;
+    container.status.stopSignal = owner.stopSignal;
     container.status.state = ContainerState::kRunning;
     container.status.startedAt = record.startedAt;
     container.status.pid = record.init.pid;
@@ -396,7 +425,9 @@ class Core : public std::enable_shared_from_this<Core> {
       if (output->exitCode != 0 && files_.exists(state))
         co_return Status(Code::kInternal, "cannot delete container " + id + ": " + output->err);
     }
-    co_return files_.removeTree(folderOf(id));
+    Status removed = files_.removeTree(diskFolderOf(id));
+    if (removed) removed = files_.removeTree(folderOf(id));
+    co_return removed;
   }
 
   asio::any_io_executor executor_;

@@ -9,6 +9,8 @@
 #include "common/log.hpp"
 #include "node/container_log_files.hpp"
 #include "node/pod_container.hpp"
+#include "node/stand_in.hpp"
+#include "node/stop_signal.hpp"
 #include "node/until_done.hpp"
 
 namespace podlab::node {
@@ -127,22 +129,37 @@ Co<void> PodWorker::resolveImage(Container& container) {
     container.image = *std::move(image);
     container.pullBackoff.reset();
   } else {
-    bool never = container.spec.imagepullpolicy() == "Never";
-    MonoTime now = services_.clock.now();
-    container.pullBackoff.restarted();
-    container.pullNotBefore = now + container.pullBackoff.current();
-    container.pullErrorUntil = std::min(now + kPullErrorShown, container.pullNotBefore);
-    container.pullError = image.status().message();
-    container.view.phase = Phase::kWaiting;
-    container.view.waitingReason = never ? "ErrImageNeverPull" : "ErrImagePull";
-    container.view.waitingMessage =
-        never ? "Container image \"" + reference + "\" is not present with pull policy of Never"
-              : container.pullError;
-    event(container, EventClass::kWarning, never ? "ErrImageNeverPull" : "Failed",
-          never ? container.view.waitingMessage
-                : "Failed to pull image \"" + reference + "\": " + container.pullError);
+    failImage(container, image.status());
   }
   wake();
+}
+
+/// With kubelet's reasons and words (pkg/kubelet/images/image_manager.go).
+void PodWorker::failImage(Container& container, const Status& status) {
+  const std::string quoted = "\"" + container.spec.image() + "\"";
+  MonoTime now = services_.clock.now();
+  container.pullBackoff.restarted();
+  container.pullNotBefore = now + container.pullBackoff.current();
+  container.pullErrorUntil = std::min(now + kPullErrorShown, container.pullNotBefore);
+  container.pullError = status.message();
+  std::string reason = "ErrImagePull";
+  std::string message = status.message();
+  if (status.is(Code::kInvalid)) {
+    reason = "InvalidImageName";
+    message = "Failed to apply default image tag " + quoted + ": " + status.message();
+    event(container, EventClass::kWarning, "InspectFailed", message);
+  } else if (container.spec.imagepullpolicy() == "Never") {
+    reason = "ErrImageNeverPull";
+    message = "Container image " + quoted + " is not present with pull policy of Never";
+    event(container, EventClass::kWarning, reason, message);
+  } else {
+    event(container, EventClass::kWarning, "Failed",
+          "Failed to pull image " + quoted + ": " + message);
+  }
+  event(container, EventClass::kWarning, "Failed", "Error: " + reason);
+  container.view.phase = Phase::kWaiting;
+  container.view.waitingReason = std::move(reason);
+  container.view.waitingMessage = std::move(message);
 }
 
 void PodWorker::failConfig(Container& container, std::string_view reason, const Status& status) {
@@ -184,7 +201,10 @@ PodEnvironment PodWorker::environment() const {
 
 Co<void> PodWorker::startContainer(Container& container) {
   Image image = *std::exchange(container.image, std::nullopt);
-  auto program = buildProgram(*pod_, container.spec, image, environment());
+  auto program =
+      image.standIn
+          ? Result<Program>(Program{standInCommand(*pod_, container.spec, container.init), {}, "/"})
+          : buildProgram(*pod_, container.spec, image, environment());
   if (!program.ok()) {
     container.busy = false;
     failConfig(container, "CreateContainerConfigError", program.status());
@@ -213,6 +233,8 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.argv = program->argv;
   spec.env = program->env;
   spec.workingDir = program->workingDir;
+  spec.stopSignal = stopSignalOf(image.stopSignal);
+  const bool standIn = image.standIn;
   spec.image = std::move(image);
   spec.namespaces = namespaces_;
   spec.pidNamespace = pidNamespace_;
@@ -220,9 +242,14 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.logPath = folder_.log(container.spec.name(), container.attempt);
   spec.tty = container.spec.tty();
   spec.stdin = container.spec.stdin();
+  if (standIn) spec.mounts.push_back({services_.standInProgram, kStandInProgram, true});
   std::string id = spec.id;
-  event(container, EventClass::kNormal, "Pulled",
-        "Container image \"" + container.spec.image() + "\" already present on machine");
+  if (standIn) {
+    event(container, EventClass::kWarning, "StandIn", standInMessage(*pod_, container.spec));
+  } else {
+    event(container, EventClass::kNormal, "Pulled",
+          "Container image \"" + container.spec.image() + "\" already present on machine");
+  }
   Status status = co_await services_.runtime.start(std::move(spec));
   if (status.ok()) {
     auto seen = co_await services_.runtime.status(id);

@@ -43,7 +43,8 @@ struct PodServices {
   std::vector<std::string> hostIps;  ///< the node's, filled before pods start
   std::string runtimeName;           ///< scheme of container IDs: "crun"
   ClusterDns dns;
-  bool networkUp = false;  ///< sandboxes can be made
+  std::string standInProgram;  ///< podlab's own file, for stand-ins
+  bool networkUp = false;      ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
   std::function<void()> addressFreed{};
   /// Called when an instance of a container has ended, or its pod is gone.

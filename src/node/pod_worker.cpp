@@ -11,6 +11,7 @@
 #include "api/times.hpp"
 #include "common/log.hpp"
 #include "node/pod_container.hpp"
+#include "node/stored_images.hpp"
 
 namespace podlab::node {
 namespace {
@@ -207,7 +208,8 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
         container->spec = spec;
         container->configFailed = false;
         container->outdated =
-            container->outdated || (container->running() && container->view.image != spec.image());
+            container->outdated ||
+            (container->running() && !isSameImage(container->view.image, spec.image()));
       }
     }
   };
@@ -300,7 +302,7 @@ void PodWorker::syncRunning() {
 
 bool PodWorker::shouldRestart(const Container& container) const {
   if (!container.view.ended) return true;
-  if (container.outdated || container.view.image != container.spec.image()) return true;
+  if (container.outdated || !isSameImage(container.view.image, container.spec.image())) return true;
   const auto& policy = pod_->spec().restartpolicy();
   if (policy == "Never") return false;
   return container.view.ended->exitcode() != 0 || (policy != "OnFailure" && !container.init);
@@ -344,6 +346,7 @@ void PodWorker::syncContainer(Container& container) {
             "Back-off pulling image \"" + container.spec.image() + "\": " + container.pullError;
         event(container, EventClass::kNormal, "BackOff",
               "Back-off pulling image \"" + container.spec.image() + "\"");
+        event(container, EventClass::kWarning, "Failed", "Error: ImagePullBackOff");
       }
       wakeAt(now < container.pullErrorUntil ? container.pullErrorUntil : container.pullNotBefore);
       return;
@@ -398,14 +401,15 @@ void PodWorker::driveStop(Container& container, MonoTime deadline) {
   if (sent) return;
   sent = true;
   container.terminated = true;
-  spawn("kill",
-        kill(container, containerId(container, container.attempt), due ? SIGKILL : SIGTERM));
+  spawn("kill", kill(container, containerId(container, container.attempt),
+                     due ? SIGKILL : container.stopSignal));
 }
 
 void PodWorker::apply(Container& container, const ContainerStatus& status) {
   if (status.id != containerId(container, container.attempt) || container.view.ended) return;
   if (status.state == ContainerState::kCreated) return;
   container.started = true;
+  container.stopSignal = status.stopSignal;
   container.view.restartCount = container.attempt;
   container.view.containerId = externalId(status.id);
   if (status.state == ContainerState::kRunning) {

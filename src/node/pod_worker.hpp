@@ -94,6 +94,7 @@ class PodWorker {
   Co<void> setUpStorage();
   EtcFiles etcFiles() const;
   Co<void> resolveImage(Container& container);
+  void failImage(Container& container, const Status& status);
   Co<void> startContainer(Container& container);
   Co<void> discardHalfBegun(Container& container);
   void removeEarlier(Container& container);

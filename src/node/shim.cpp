@@ -61,6 +61,10 @@ std::string encodeShimRequest(const ShimRequest& request) {
   append(std::to_string(request.startTimeoutMs));
   append(std::to_string(request.logLimits.maxFileBytes));
   append(std::to_string(request.logLimits.maxFiles));
+  append(request.rootfs.lockFile);
+  append(request.rootfs.writable);
+  append(std::to_string(request.rootfs.layers.size()));
+  for (const auto& layer : request.rootfs.layers) append(layer);
   for (const auto& argument : request.command) append(argument);
   return message;
 }
@@ -73,9 +77,15 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
     fields.emplace_back(message.substr(0, end));
     message.remove_prefix(end + 1);
   }
-  if (fields.size() < 6) return std::nullopt;
+  std::size_t at = 0;
+  const auto next = [&] { return at < fields.size() ? std::move(fields[at++]) : std::string(); };
+  // A count larger than what is left is malformed; the loop then ends with the fields.
+  const auto times = [&](const auto& take) {
+    for (int n = std::atoi(next().c_str()); n > 0 && at < fields.size(); --n) take();
+  };
+  if (fields.size() < 9) return std::nullopt;
   ShimRequest request;
-  for (const char flag : fields[0]) {
+  for (const char flag : next()) {
     switch (flag) {
       case 'n':
         request.kind = ShimRequest::Kind::kPidNamespace;
@@ -93,13 +103,15 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
         return std::nullopt;
     }
   }
-  request.folder = std::move(fields[1]);
-  request.logPath = std::move(fields[2]);
-  request.startTimeoutMs = std::atoi(fields[3].c_str());
-  request.logLimits = {std::strtoull(fields[4].c_str(), nullptr, 10),
-                       std::strtoull(fields[5].c_str(), nullptr, 10)};
-  request.command.assign(std::make_move_iterator(fields.begin() + 6),
-                         std::make_move_iterator(fields.end()));
+  request.folder = next();
+  request.logPath = next();
+  request.startTimeoutMs = std::atoi(next().c_str());
+  request.logLimits.maxFileBytes = std::strtoull(next().c_str(), nullptr, 10);
+  request.logLimits.maxFiles = std::strtoull(next().c_str(), nullptr, 10);
+  request.rootfs.lockFile = next();
+  request.rootfs.writable = next();
+  times([&] { request.rootfs.layers.push_back(next()); });
+  while (at < fields.size()) request.command.push_back(next());
   return request;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "node/container_log_writer.hpp"
+#include "node/overlay.hpp"
 
 namespace podlab::node {
 
@@ -48,12 +49,15 @@ struct ShimRequest {
   bool stdin = false;       ///< stdin stays open; otherwise it is /dev/null
   bool sharedPids = false;  ///< in a PID namespace with others: what it leaves behind is killed
   int startTimeoutMs = 0;   ///< for the command, which is killed then
+  OverlayRootfs rootfs;     ///< mounted at kRootfsFolder, when it has layers
   std::vector<std::string> command;  ///< starts the container, detached, and writes `pid`
 };
 /// The largest message; the kernel's default socket buffer is larger.
 inline constexpr std::size_t kMaxShimRequest = 64UL * 1024;
 /// With a tty, where the OCI runtime sends the terminal, in the container's folder.
 inline constexpr const char* kConsoleSocket = "console.sock";
+/// In the container's folder, where its root file system is.
+inline constexpr const char* kRootfsFolder = "rootfs";
 
 std::string encodeShimRequest(const ShimRequest& request);
 std::optional<ShimRequest> decodeShimRequest(std::string_view message);

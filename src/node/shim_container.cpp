@@ -65,7 +65,7 @@ class Container {
     Status ready = log_.open(request_.logPath, request_.logLimits);
     if (ready) ready = openStreams();
     if (!ready) return ready;
-    Status started = runCommand(runtime);
+    Status started = request_.rootfs.layers.empty() ? runCommand(runtime) : runOnLayers(runtime);
     if (!started) return started;
     offerInput();
     return recordStart();
@@ -121,6 +121,18 @@ class Container {
     read.reset(ends[0]);
     write.reset(ends[1]);
     return {};
+  }
+
+  /// The root file system is mounted where the runtime alone sees it, and whom it starts: whatever
+  /// is killed, nothing stays mounted.
+  Status runOnLayers(const UniqueFd& runtime) {
+    auto image = holdImage(request_.rootfs.lockFile);
+    if (!image) return image.status();
+    image_ = std::move(*image);
+    const auto mounts = PrivateMounts::enter();
+    if (!mounts) return mounts.status();
+    Status mounted = mountRootfs(*files_, request_.rootfs, request_.folder + "/" + kRootfsFolder);
+    return mounted ? runCommand(runtime) : mounted;
   }
 
   Status runCommand(const UniqueFd& runtime) {
@@ -232,6 +244,7 @@ class Container {
   const ShimRequest& request_;
   std::unique_ptr<Filesystem> files_ = makeRealFilesystem();
   ContainerLogWriter log_;
+  UniqueFd image_;  ///< the lock that keeps it in the store
   int init_ = 0;
   UniqueFd exited_;  ///< readable when the init has ended
   std::string mountNamespace_;

@@ -165,6 +165,7 @@ Co<Status> SimulatedRuntime::start(ContainerSpec spec) {
   instance.status.id = id;
   instance.status.podUid = spec.podUid;
   instance.status.name = spec.name;
+  instance.status.stopSignal = spec.stopSignal;
   instance.spec = std::move(spec);
   state->instances.emplace(id, std::move(instance));
   if (script.startTakes > Duration::zero()) co_await state->clock.sleepFor(script.startTakes);
@@ -192,8 +193,8 @@ Co<Status> SimulatedRuntime::kill(std::string id, int signal) {
   const auto& script = it->second.script;
   if (signal == SIGKILL) {
     state_->end(id, 128 + SIGKILL);
-  } else if (signal == SIGTERM && !script.ignoresTerm) {
-    state_->endIn(id, script.stopTakes, 128 + SIGTERM);
+  } else if (signal == it->second.spec.stopSignal && !script.ignoresTerm) {
+    state_->endIn(id, script.stopTakes, 128 + signal);
   }
   co_return Status();
 }

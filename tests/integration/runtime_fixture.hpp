@@ -33,6 +33,7 @@ class RuntimeFixture {
         files_(makeRealFilesystem()),
         processes_(makeProcessRunner(io_.get_executor(), *clock_)) {
     options.stateFolder = folder_ + "/state";
+    options.diskFolder = folder_ + "/disk";
     runtime_ =
         makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, std::move(options));
   }
