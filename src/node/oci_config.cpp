@@ -86,8 +86,11 @@ Json mounts(const ContainerSpec& spec, const HostFacts& host) {
   }
   for (const auto& own : spec.mounts) {
     if (lacksTarget(spec, own)) continue;
-    list.push_back(mount(own.destination, "bind", own.source,
-                         {"rbind", "rprivate", own.readOnly ? "rro" : "rw"}));
+    // crun makes only folders read-only with all that is mounted in them.
+    struct stat info{};
+    const bool file = ::stat(own.source.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
+    const char* access = !own.readOnly ? "rw" : file ? "ro" : "rro";
+    list.push_back(mount(own.destination, "bind", own.source, {"rbind", "rprivate", access}));
   }
   return list;
 }

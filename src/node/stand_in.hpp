@@ -7,7 +7,7 @@
 namespace podlab::node {
 
 /// Where a stand-in's container finds podlab's program.
-inline constexpr const char* kStandInProgram = "/run/podlab";
+inline constexpr const char* kStandInProgram = "/mnt/podlab";
 
 /// A port that a stand-in listens on.
 struct StandInPort {
