@@ -7,13 +7,13 @@ using enum Support;
 
 constexpr FieldSupport kFields[] = {
     {"Pod", "spec.containers[].name", kActs, "", ""},
-    {"Pod", "spec.containers[].image", kActs, "", ""},
+    {"Pod", "spec.containers[].image", kActs, "", "an image of this host's store, or `host`"},
     {"Pod", "spec.containers[].command", kActs, "", ""},
     {"Pod", "spec.containers[].args", kActs, "", ""},
     {"Pod", "spec.containers[].workingDir", kActs, "", ""},
     {"Pod", "spec.containers[].ports[].name", kActs, "", "probes may name it"},
     {"Pod", "spec.containers[].ports[].containerPort", kActs, "",
-     "a declaration: every port of a pod is reachable"},
+     "a declaration: every port of a pod is reachable; a stand-in listens on it"},
     {"Pod", "spec.containers[].ports[].protocol", kActs, "", ""},
     {"Pod", "spec.containers[].ports[].hostPort", kIgnores, "",
      "the scheduler keeps pods with the same host port apart, but no traffic is forwarded; with "

@@ -50,7 +50,16 @@ Status removeAt(int parent, const char* name, const std::string& path) {
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
-  UniqueFd folder(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how)));
+  const auto openFolder = [&] {
+    return static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how));
+  };
+  UniqueFd folder(openFolder());
+  // What its owner closed to itself, as overlayfs does with its work folder, its owner may open.
+  if (!folder && errno == EACCES && ::fchmodat(parent, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+    folder.reset(openFolder());
+  struct stat info{};
+  if (folder && ::fstat(folder.get(), &info) == 0 && (info.st_mode & 0700) != 0700)
+    ::fchmod(folder.get(), 0700);
   if (!folder) {
     if (errno == EXDEV)
       return Status(Code::kConflict, "cannot remove " + path + ": a file system is mounted there");

@@ -4,13 +4,17 @@
 #include <archive_entry.h>
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <utility>
 
 namespace podlab::image {
 namespace {
 
 constexpr std::size_t kBlock = 64UL * 1024;
+constexpr std::size_t kTarBlock = 512;
 
 Status readFailure(archive* reader, const std::string& file) {
   const int error = archive_errno(reader);
@@ -50,9 +54,13 @@ struct LayerStream::State {
   std::array<char, kBlock> buffer;
   Status failed;
 
+  std::uint64_t total = 0;
+  bool completed = false;
+
   la_ssize_t next() {
     const la_ssize_t n = archive_read_data(bytes.get(), buffer.data(), buffer.size());
     if (n > 0) {
+      total += static_cast<std::uint64_t>(n);
       EVP_DigestUpdate(digest.get(), buffer.data(), static_cast<std::size_t>(n));
     } else if (n < 0) {
       failed = readFailure(bytes.get(), file);
@@ -63,7 +71,14 @@ struct LayerStream::State {
   static la_ssize_t read(archive* reader, void* self, const void** data) {
     auto* state = static_cast<State*>(self);
     *data = state->buffer.data();
-    const la_ssize_t n = state->next();
+    la_ssize_t n = state->next();
+    // umoci writes layers without the end of the last block, nor the two empty ones; Go's readers
+    // do not ask for them.
+    if (n == 0 && !std::exchange(state->completed, true)) {
+      n = static_cast<la_ssize_t>((kTarBlock - state->total % kTarBlock) % kTarBlock +
+                                  2 * kTarBlock);
+      std::fill_n(state->buffer.begin(), n, '\0');
+    }
     if (n < 0) archive_set_error(reader, EIO, "%s", archive_error_string(state->bytes.get()));
     return n < 0 ? -1 : n;
   }

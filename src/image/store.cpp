@@ -143,9 +143,11 @@ Result<StoreChange> StoreChange::begin(Store& store, const std::function<void()>
   if (ready && !store.files_.exists(root + "/index.json"))
     ready = store.files_.writeFileAtomic(root + "/index.json", formatIndex({}), 0644);
   if (ready) {
-    auto freed = change.collect();
+    const std::uint64_t unfinished = sizeOfTree(store.files_, change.workFolder());
+    ready = store.files_.removeTree(change.workFolder());
+    const auto freed = ready ? change.collect() : Result<std::uint64_t>(ready);
     ready = freed.status();
-    if (freed) change.freedAtBegin_ = *freed;
+    if (freed) change.freedAtBegin_ = unfinished + *freed;
   }
   if (ready) ready = store.files_.createDirectories(change.workFolder(), 0700);
   if (!ready) return ready;
@@ -300,8 +302,7 @@ Result<std::uint64_t> StoreChange::collect() {
     for (const auto& layer : manifest->layers) needed.insert(store_->blob(layer.digest));
     for (const auto& id : image->config.diffIds) needed.insert(store_->layer(id));
   }
-  std::uint64_t freed = sizeOfTree(files, workFolder());
-  if (Status removed = files.removeTree(workFolder()); !removed) return removed;
+  std::uint64_t freed = 0;
   for (const char* folder : {"/blobs/sha256/", "/layers/"}) {
     const auto names = files.listDirectory(store_->root() + folder);
     if (!names) return names.status();

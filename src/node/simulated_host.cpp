@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "image/reference.hpp"
+
 namespace podlab::node {
 
 void SimulatedImages::setMissing(const std::string& reference, bool missing) {
@@ -16,6 +18,8 @@ Co<Result<Image>> SimulatedImages::resolve(std::string reference) {
   if (missing_.contains(reference)) {
     co_return Status(Code::kNotFound, "image \"" + reference + "\" is not on this host");
   }
+  if (const auto parsed = image::parseReference(reference); !parsed) co_return parsed.status();
+  if (const auto found = images_.find(reference); found != images_.end()) co_return found->second;
   Image image;
   image.id = "simulated:" + reference;
   image.reference = std::move(reference);

@@ -16,10 +16,18 @@ namespace podlab::node {
 class SimulatedImages final : public ImageStore {
  public:
   void setMissing(const std::string& reference, bool missing);
+  /// What a reference resolves to.
+  void setImage(const std::string& reference, Image image) {
+    images_[reference] = std::move(image);
+  }
+  void setListed(std::vector<ListedImage> listed) { listed_ = std::move(listed); }
   Co<Result<Image>> resolve(std::string reference) override;
+  std::vector<ListedImage> list() override { return listed_; }
 
  private:
   std::set<std::string> missing_;
+  std::map<std::string, Image> images_;
+  std::vector<ListedImage> listed_;
 };
 
 /// Volumes that are names only.

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -15,6 +14,7 @@
 
 #include "common/filesystem.hpp"
 #include "image/layer_stream.hpp"
+#include "tests/image/digest.hpp"
 #include "tests/image/tar_builder.hpp"
 
 namespace podlab::image {
@@ -22,19 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
-
-std::string digestOf(const std::string& text) {
-  unsigned char bytes[32];
-  unsigned size = 0;
-  EVP_Digest(text.data(), text.size(), bytes, &size, EVP_sha256(), nullptr);
-  std::string hex = "sha256:";
-  char digits[3];
-  for (const unsigned char byte : bytes) {
-    std::snprintf(digits, sizeof digits, "%02x", byte);
-    hex += digits;
-  }
-  return hex;
-}
 
 std::string gzip(const std::string& text) {
   std::string out(text.size() + 1024, '\0');
@@ -228,6 +215,15 @@ TEST_F(LayerTest, DamageIsAnError) {
     EXPECT_TRUE(report.status().is(Code::kInvalid)) << report.status().toString();
   }
   EXPECT_TRUE(unpackLayer(top_ + "/none", root_, id).status().is(Code::kNotFound));
+}
+
+TEST_F(LayerTest, TheLastBlockNeedNotBeWhole) {
+  TarBuilder tar;
+  tar.file("a", "text");
+  const std::string cut = tar.text().substr(0, 512 + 4);
+  const auto report = unpackBytes(cut, digestOf(cut));
+  ASSERT_TRUE(report.ok()) << report.status().toString();
+  EXPECT_EQ(read("/a"), "text");
 }
 
 TEST_F(LayerTest, EntriesOfArchivesCanBeRead) {

@@ -135,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"networking: {ipFamily: ipv5}", "networking.ipFamily",
               "\"ipv4\", \"ipv6\", \"dual\""},
         Fault{"networking: {backend: gre}", "networking.backend", "\"vxlan\", \"host-gw\""},
-        Fault{"images: {missing: pull}", "images.missing", "\"error\""},
+        Fault{"images: {missing: pull}", "images.missing", "\"error\", \"stand-in\""},
         Fault{"networking: {vxlanID: 16777216}", "networking.vxlanID", "16777215"},
         Fault{"networking: {vxlanID: 0}", "networking.vxlanID", "between 1 and"},
         Fault{"networking: {vxlanPort: 0}", "networking.vxlanPort", "between 1 and"},
@@ -198,7 +198,8 @@ TEST_P(ExampleFiles, AreValid) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ExampleFiles,
-                         testing::Values("cluster.yaml", "dual-stack.yaml", "host-gw.yaml"),
+                         testing::Values("cluster.yaml", "dual-stack.yaml", "host-gw.yaml",
+                                         "stand-ins.yaml"),
                          [](const auto& info) { return paramName(info.param, info.index); });
 
 }  // namespace

@@ -272,7 +272,7 @@ TEST_F(PodLifeTest, ANewImageReplacesTheContainer) {
   ASSERT_NE(runtime_.running(uid + "_main_1"), nullptr);
   EXPECT_EQ(runtime_.running(uid + "_main_1")->image.reference, "app:2");
   EXPECT_EQ(container("web").restartcount(), 1);
-  EXPECT_EQ(container("web").image(), "app:2");
+  EXPECT_EQ(container("web").image(), "docker.io/library/app:2");
   EXPECT_TRUE(ready("web"));
 }
 
