@@ -5,78 +5,13 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <filesystem>
 
-#include "common/spawn.hpp"
+#include "node/layer_copy.hpp"
 
 namespace podlab::node {
-namespace {
-
-namespace fs = std::filesystem;
-
-bool isWhiteout(const fs::path& path) {
-  struct stat info{};
-  return ::lstat(path.c_str(), &info) == 0 && S_ISCHR(info.st_mode) && info.st_rdev == 0;
-}
-
-bool isOpaque(const fs::path& path) {
-  char value = 0;
-  return ::lgetxattr(path.c_str(), "user.overlay.opaque", &value, 1) == 1 && value == 'y';
-}
-
-bool isFolder(const fs::path& path) {
-  std::error_code error;
-  return fs::is_directory(fs::symlink_status(path, error));
-}
-
-/// Takes away from `below` what the layer `above` hides or replaces by something else.
-Status hide(Filesystem& files, const fs::path& above, const fs::path& below) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(above, error)) {
-    const fs::path place = below / entry.path().filename();
-    const bool folders = isFolder(entry.path()) && isFolder(place);
-    Status done = folders && !isOpaque(entry.path()) ? hide(files, entry.path(), place)
-                                                     : files.removeTree(place);
-    if (!done) return done;
-  }
-  return error ? errnoStatus(error.value(), "cannot read " + above.string()) : Status();
-}
-
-Status removeWhiteouts(Filesystem& files, const fs::path& folder) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    Status done = isWhiteout(entry.path()) ? files.removeFile(entry.path())
-                  : isFolder(entry.path()) ? removeWhiteouts(files, entry.path())
-                                           : Status();
-    if (!done) return done;
-  }
-  return error ? errnoStatus(error.value(), "cannot read " + folder.string()) : Status();
-}
-
-Status copyLayers(Filesystem& files, const OverlayRootfs& rootfs, const std::string& target) {
-  const std::string copy = rootfs.writable + "/copy";
-  if (Status made = files.createDirectories(copy); !made) return made;
-  for (const auto& layer : rootfs.layers) {
-    if (Status hidden = hide(files, layer, copy); !hidden) return hidden;
-    SpawnSpec spec;
-    spec.argv = {"cp", "--archive", "--reflink=auto", layer + "/.", copy};
-    auto child = spawn(spec);
-    if (!child) return child.status();
-    if (const int code = reapChild(child->pid); code != 0)
-      return Status(Code::kInternal, "cannot copy the layer " + layer + " (cp ended with " +
-                                         std::to_string(code) + "); is the disk full?");
-  }
-  if (Status removed = removeWhiteouts(files, copy); !removed) return removed;
-  if (::mount(copy.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) < 0)
-    return errnoStatus(errno, "cannot mount " + target);
-  return {};
-}
-
-}  // namespace
 
 Result<UniqueFd> holdImage(const std::string& lockFile) {
   UniqueFd lock(::open(lockFile.c_str(), O_RDONLY | O_CLOEXEC));
@@ -92,9 +27,10 @@ Result<UniqueFd> holdImage(const std::string& lockFile) {
 
 Result<PrivateMounts> PrivateMounts::enter() {
   UniqueFd before(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
-  if (!before) return errnoStatus(errno, "cannot open /proc/self/ns/mnt");
+  UniqueFd folder(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!before || !folder) return errnoStatus(errno, "cannot open /proc/self/ns/mnt and .");
   if (::unshare(CLONE_NEWNS) < 0) return errnoStatus(errno, "cannot make a mount namespace");
-  PrivateMounts entered(std::move(before));
+  PrivateMounts entered(std::move(before), std::move(folder));
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
     return errnoStatus(errno, "cannot make mounts private");
   return entered;
@@ -102,8 +38,7 @@ Result<PrivateMounts> PrivateMounts::enter() {
 
 PrivateMounts::~PrivateMounts() {
   // setns() goes to the root folder of that namespace.
-  const UniqueFd folder(before_ ? ::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1);
-  if (before_ && ::setns(before_.get(), CLONE_NEWNS) == 0) (void)!::fchdir(folder.get());
+  if (before_ && ::setns(before_.get(), CLONE_NEWNS) == 0) (void)!::fchdir(folder_.get());
 }
 
 Status mountOverlay(const OverlayRootfs& rootfs, const std::string& target) {
@@ -131,8 +66,14 @@ Status mountOverlay(const OverlayRootfs& rootfs, const std::string& target) {
 Status mountRootfs(Filesystem& files, const OverlayRootfs& rootfs, const std::string& target) {
   const Status mounted = mountOverlay(rootfs, target);
   if (mounted) return mounted;
-  const Status copied = copyLayers(files, rootfs, target);
-  return copied ? copied : copied.withContext(mounted.message() + ", nor a copy");
+  const std::string copy = rootfs.writable + "/copy";
+  Status copied = files.createDirectories(copy);
+  for (const auto& layer : rootfs.layers) {
+    if (copied) copied = applyLayer(files, layer, copy);
+  }
+  if (copied && ::mount(copy.c_str(), target.c_str(), nullptr, MS_BIND, nullptr) < 0)
+    copied = errnoStatus(errno, "cannot mount " + target);
+  return copied.withContext(mounted.message() + ", nor a copy");
 }
 
 }  // namespace podlab::node

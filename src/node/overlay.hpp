@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/filesystem.hpp"
@@ -31,8 +32,10 @@ class PrivateMounts {
   ~PrivateMounts();
 
  private:
-  explicit PrivateMounts(UniqueFd before) : before_(std::move(before)) {}
+  PrivateMounts(UniqueFd before, UniqueFd folder)
+      : before_(std::move(before)), folder_(std::move(folder)) {}
   UniqueFd before_;
+  UniqueFd folder_;  ///< the working directory there
 };
 
 /// Mounts it at `target`, a folder: an overlay, or, where the kernel refuses one, a copy of the
