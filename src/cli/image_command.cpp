@@ -1,5 +1,7 @@
 #include "cli/image_command.hpp"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -7,6 +9,7 @@
 #include <asio/io_context.hpp>
 
 #include "api/age.hpp"
+#include "cli/run_again.hpp"
 #include "cli/session.hpp"
 #include "cli/table.hpp"
 #include "common/json.hpp"
@@ -45,10 +48,16 @@ std::string sizeText(std::uint64_t bytes) {
   return text;
 }
 
-/// Runs `change` with the store locked.
+/// Runs `change` with the store locked. Layers are unpacked, and removed, with the owners that a
+/// lab of this user has: an ordinary user's command goes on in a user namespace as its labs have
+/// it.
 int changeStore(const Context& context, const std::function<Status(image::StoreChange&)>& change) {
   auto root = lab::imageStoreRoot();
   if (!root) return fail(root.status());
+  if (::geteuid() != 0) {
+    const auto code = runAgainAsRoot();
+    return code ? *code : fail(code.status());
+  }
   auto files = makeRealFilesystem();
   image::Store store(*files, *root);
   auto begun = image::StoreChange::begin(

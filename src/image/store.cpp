@@ -23,7 +23,7 @@ std::string hexOf(const std::string& digest) {
 std::string architecture() {
   utsname host{};
   ::uname(&host);
-  const std::string machine = host.machine;
+  std::string machine = host.machine;
   if (machine == "x86_64") return "amd64";
   if (machine == "aarch64") return "arm64";
   if (machine.starts_with("armv")) return "arm";

@@ -64,7 +64,7 @@ Status mountOverlay(const OverlayRootfs& rootfs, const std::string& target) {
 }
 
 Status mountRootfs(Filesystem& files, const OverlayRootfs& rootfs, const std::string& target) {
-  const Status mounted = mountOverlay(rootfs, target);
+  Status mounted = mountOverlay(rootfs, target);
   if (mounted) return mounted;
   const std::string copy = rootfs.writable + "/copy";
   Status copied = files.createDirectories(copy);

@@ -118,7 +118,7 @@ class Images(ImageTestCase):
         (folder,) = self.state.glob("*/nodes/node1/rootfs")
         mine = lambda: [entry.name for entry in folder.iterdir() if entry.name.startswith(uid)]
         self.assertEqual(mine(), [f"{uid}_main_0"])
-        self.exec("again", "kill 1")
+        self.run_podlab("exec", "again", "--", "/bin/sh", "-c", "kill 1")  # which may end with it
         self.assertTrue(eventually(lambda: self.status("again")["containerStatuses"][0]["restartCount"] == 1))
         self.wait_ready("again")
         self.delete("again")
@@ -203,7 +203,7 @@ class Images(ImageTestCase):
         self.assertIn("Digest did not match", self.fails("load", str(folder / "lie.tar")))
         self.assertEqual(self.names(), before)
         self.image("prune")
-        self.assertEqual(len(list((self.store() / "layers").iterdir())), 3 if "late" in str(before) else 2)
+        self.assertEqual(len(list((self.store() / "layers").iterdir())), 2)
         self.assertFalse((self.store() / "work").exists())
 
     def test_07_many_loads_at_once(self):
