@@ -14,7 +14,8 @@ namespace {
 
 Status authorizeStream(const User& user, std::string_view verb, api::ResourceId id) {
   const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
-  return authorize(user, {verb, std::move(id), "", nullptr, nullptr}, nothing);
+  return authorize(user, {verb, std::move(id), "", nullptr, nullptr}, nothing,
+                   [](const auto&...) { return false; });
 }
 
 /// The pod that a request names.

@@ -98,6 +98,7 @@ class AgentProcess {
     if (!options_.bootId.empty()) agent.system.set_bootid(options_.bootId);
     agent.system.set_kubeletversion("podlab-" + versionText());
     agent.stateFolder = options_.stateDir;
+    agent.volumesFolder = options_.volumesDir;
     for (const auto& text : options_.podCidrs) {
       auto range = net::Cidr::parse(text);
       if (!range) return range.status().withContext("--pod-cidrs");
@@ -145,7 +146,8 @@ class AgentProcess {
         node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
     if (Status status = co_await runtime->open(); !status.ok()) co_return status;
     node::StoredImages images(*files_, {options_.imageStore, options_.missingImages == "stand-in"});
-    auto volumes = node::makeLocalVolumes(*files_, *pool_, options_.stateDir, options_.runDir);
+    auto volumes =
+        node::makeLocalVolumes(*files_, *pool_, *clock_, options_.stateDir, options_.runDir);
     auto podDialer = node::makeKernelPodDialer(executor_, *pool_);
 
     auto tcp = transport::makeTcpDialer(executor_, *clock_);

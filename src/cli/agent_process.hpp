@@ -11,7 +11,8 @@ struct AgentProcessOptions {
   std::string server;  ///< host:port
   std::string stateDir;
   std::string runDir;
-  std::string pkiDir;  ///< ca.crt, node.crt, node.key
+  std::string volumesDir;  ///< of PersistentVolumes
+  std::string pkiDir;      ///< ca.crt, node.crt, node.key
   std::vector<std::string> nodeIps;
   std::vector<std::string> podCidrs;
   std::string backend = "vxlan";

@@ -50,6 +50,8 @@ void addAgent(CLI::App& app, Context& context) {
       ->required();
   command->add_option("--run-dir", options->runDir, "Folder of what ends with the node")
       ->required();
+  command->add_option("--volumes-dir", options->volumesDir,
+                      "Folder of PersistentVolumes, shared by the agents of a host");
   command->add_option("--pki-dir", options->pkiDir, "Folder with ca.crt, node.crt and node.key")
       ->required();
   command->add_option("--node-ip", *nodeIps, "The node's own addresses, one a family")->required();

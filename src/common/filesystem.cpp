@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 
 #include <linux/openat2.h>
@@ -151,6 +152,18 @@ class RealFilesystem final : public Filesystem {
     return ::lstat(path.c_str(), &info) == 0;
   }
 
+  Status createSymlink(const std::string& target, const std::string& path) override {
+    if (::symlink(target.c_str(), path.c_str()) == 0) return {};
+    return errnoStatus(errno, "cannot create " + path);
+  }
+
+  Result<std::string> readLink(const std::string& path) override {
+    std::array<char, PATH_MAX> target;
+    const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+    if (size < 0) return errnoStatus(errno, "cannot read the link " + path);
+    return std::string(target.data(), static_cast<std::size_t>(size));
+  }
+
   Result<std::vector<std::string>> listDirectory(const std::string& path) override {
     UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder) return errnoStatus(errno, "cannot list " + path);
@@ -164,6 +177,7 @@ class RealFilesystem final : public Filesystem {
     // (auto_da_alloc, ext4(5)).
     UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, mode));
     if (!file) return errnoStatus(errno, "cannot write " + path);
+    if (::fchmod(file.get(), mode) < 0) return errnoStatus(errno, "cannot write " + path);
     const auto size = static_cast<off_t>(content.size());
     while (!content.empty()) {
       const ssize_t n = ::write(file.get(), content.data(), content.size());

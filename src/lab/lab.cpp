@@ -221,6 +221,7 @@ class Lab {
         "--server",          host + ":" + std::to_string(kServerPort),
         "--state-dir",       folder,
         "--run-dir",         folder + "/run",
+        "--volumes-dir",     options_.paths.volumes(),
         "--pki-dir",         folder + "/pki",
         "--node-ip",         join(addresses),
         "--backend",         network.backend(),

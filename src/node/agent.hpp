@@ -20,6 +20,8 @@
 #include "node/pod_dialer.hpp"
 #include "node/pod_manager.hpp"
 #include "node/pod_volumes.hpp"
+#include "node/referenced_objects.hpp"
+#include "node/volume_reclaimer.hpp"
 
 namespace podlab::node {
 
@@ -48,6 +50,7 @@ struct AgentOptions {
   std::string stateFolder;  ///< must exist
   std::vector<net::Cidr> clusterRanges;
   std::string backend = "vxlan";
+  std::string volumesFolder;  ///< of PersistentVolumes, shared by the nodes of a host; empty: none
   ClusterDns dns;
   std::string standInProgram;  ///< podlab's own file, for stand-ins
   NodeRegistration::Intervals intervals;
@@ -91,6 +94,8 @@ class Agent {
   StatusWriter statuses_;
   client::EventRecorder events_;
   Prober prober_;
+  ReferencedObjects objects_;
+  std::unique_ptr<VolumeReclaimer> reclaimer_;
   std::unique_ptr<NodeRegistration> registration_;
   std::unique_ptr<client::Informer> nodes_;
   std::unique_ptr<client::Informer> podInformer_;

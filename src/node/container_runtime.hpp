@@ -20,6 +20,7 @@ struct Mount {
   std::string source;       ///< host path
   std::string destination;  ///< in the container
   bool readOnly = false;
+  bool recursiveReadOnly = false;  ///< read-only with all that is mounted below
 };
 
 /// One container to run. `id` is unique for the life of the node ("UID_NAME_ATTEMPT").

@@ -5,14 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iomanip>
 #include <sstream>
 #include <string_view>
 #include <tuple>
 #include <utility>
 
 #include "api/conditions.hpp"
+#include "api/persistent_volumes.hpp"
 #include "api/taints.hpp"
 #include "api/times.hpp"
+#include "common/hash.hpp"
 #include "common/log.hpp"
 
 namespace podlab::node {
@@ -41,17 +44,32 @@ std::string goArchitecture(std::string_view machine) {
   return std::string(machine);
 }
 
+/// 16 hexadecimal digits.
+std::string hashOf(std::string_view text) {
+  std::ostringstream out;
+  out << std::hex << std::setw(16) << std::setfill('0') << fnv1a(text);
+  return out.str();
+}
+
 std::map<std::string, std::string> labelsOf(const NodeFacts& facts) {
   auto labels = facts.labels;
   labels["kubernetes.io/hostname"] = facts.name;
   labels["kubernetes.io/os"] = facts.system.operatingsystem();
   labels["kubernetes.io/arch"] = facts.system.architecture();
+  if (!facts.volumesFolder.empty())
+    labels[api::kVolumesLabel] =
+        hashOf((facts.system.machineid().empty() ? facts.name : facts.system.machineid()) +
+               facts.volumesFolder);
   return labels;
 }
 
 std::map<std::string, std::string> annotationsOf(const NodeFacts& facts) {
-  return {{kVxlanMacAnnotation, facts.network.vxlanMac.toString()},
-          {kPodMtuAnnotation, std::to_string(facts.network.mtu)}};
+  std::map<std::string, std::string> annotations{
+      {kVxlanMacAnnotation, facts.network.vxlanMac.toString()},
+      {kPodMtuAnnotation, std::to_string(facts.network.mtu)}};
+  if (!facts.volumesFolder.empty())
+    annotations[api::kVolumesFolderAnnotation] = facts.volumesFolder;
+  return annotations;
 }
 
 template <typename Map>

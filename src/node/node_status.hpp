@@ -23,6 +23,7 @@ struct NodeFacts {
   NodeNetworkInfo network;
   std::vector<corev1::ContainerImage> images;  ///< as last listed
   corev1::NodeSystemInfo system;
+  std::string volumesFolder;  ///< where PersistentVolumes are made; empty: nowhere
 };
 
 /// Kernel, distribution and ids of this machine.

@@ -89,7 +89,7 @@ Json mounts(const ContainerSpec& spec, const HostFacts& host) {
     // crun makes only folders read-only with all that is mounted in them.
     struct stat info{};
     const bool file = ::stat(own.source.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
-    const char* access = !own.readOnly ? "rw" : file ? "ro" : "rro";
+    const char* access = !own.readOnly ? "rw" : own.recursiveReadOnly && !file ? "rro" : "ro";
     list.push_back(mount(own.destination, "bind", own.source, {"rbind", "rprivate", access}));
   }
   return list;

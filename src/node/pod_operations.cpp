@@ -33,10 +33,12 @@ constexpr int kStartErrorExitCode = 128;
 void PodWorker::beginSetUp() {
   if (sandbox_ == Step::kTodo) {
     sandbox_ = Step::kBusy;
-    bool storageToo = storage_ == Step::kTodo;
-    if (storageToo) storage_ = Step::kBusy;
-    spawn("sandbox", setUpSandbox(storageToo));
-  } else if (storage_ == Step::kTodo) {
+    spawn("sandbox", setUpSandbox());
+  }
+  // The files name the addresses; the rest goes side by side. What an earlier agent made is there
+  // also when the server is not.
+  if (storage_ == Step::kTodo && addressed_ && !storageBlocked_ &&
+      (sandboxFound_ || referencesKnown())) {
     storage_ = Step::kBusy;
     spawn("storage", setUpStorage());
   }
@@ -49,7 +51,7 @@ void PodWorker::failSetUp(std::string_view what, const Status& status) {
   setUpNotBefore_ = services_.clock.now() + kSetUpRetry;
 }
 
-Co<void> PodWorker::setUpSandbox(bool storageToo) {
+Co<void> PodWorker::setUpSandbox() {
   SandboxSpec spec;
   spec.podUid = uid_;
   spec.hostname = podHostname(*pod_, services_.nodeName);
@@ -60,7 +62,6 @@ Co<void> PodWorker::setUpSandbox(bool storageToo) {
     auto addresses = co_await services_.addresses.allocate(uid_);
     if (!addresses.ok()) {
       sandbox_ = Step::kTodo;
-      if (storageToo) storage_ = Step::kTodo;
       failSetUp("cannot give the pod an address", addresses.status());
       wake();
       co_return;
@@ -71,8 +72,8 @@ Co<void> PodWorker::setUpSandbox(bool storageToo) {
   }
   // From here on, a restarted agent must know of the pod.
   checkpoint();
-  // The files name the addresses; the rest goes side by side.
-  if (storageToo) spawn("storage", setUpStorage());
+  addressed_ = true;
+  wake();
 
   auto namespaces = co_await services_.dataplane.createSandbox(std::move(spec));
   Status status = namespaces.status();
@@ -87,18 +88,6 @@ Co<void> PodWorker::setUpSandbox(bool storageToo) {
   } else {
     sandbox_ = Step::kTodo;
     failSetUp("cannot create the sandbox", status);
-  }
-  wake();
-}
-
-Co<void> PodWorker::setUpStorage() {
-  auto folders = co_await services_.volumes.setUp(*pod_, etcFiles());
-  Status status = folders.status();
-  if (status.ok()) volumes_ = *std::move(folders);
-  storage_ = status.ok() ? Step::kDone : Step::kTodo;
-  if (!status.ok()) {
-    event(EventClass::kWarning, "FailedMount", "cannot set up the volumes: " + status.message());
-    setUpNotBefore_ = services_.clock.now() + kSetUpRetry;
   }
   wake();
 }
@@ -171,43 +160,39 @@ void PodWorker::failConfig(Container& container, std::string_view reason, const 
   event(container, EventClass::kWarning, "Failed", "Error: " + status.message());
 }
 
-std::vector<Mount> PodWorker::mounts(const corev1::Container& spec) const {
-  std::vector<Mount> mounts;
-  for (const auto& mount : spec.volumemounts()) {
-    auto folder = volumes_.byName.find(mount.name());
-    if (folder != volumes_.byName.end())
-      mounts.push_back({folder->second, mount.mountpath(), mount.readonly()});
-  }
-  auto add = [&mounts](std::string source, std::string destination) {
-    bool taken = std::ranges::any_of(
-        mounts, [&](const Mount& mount) { return mount.destination == destination; });
-    if (!taken) mounts.push_back({std::move(source), std::move(destination), false});
-  };
-  for (const char* file : {"hosts", "hostname", "resolv.conf"})
-    add(volumes_.etc + "/" + file, std::string("/etc/") + file);
-  if (!volumes_.sharedMemory.empty()) add(volumes_.sharedMemory, "/dev/shm");
-  // A folder goes before what is mounted inside it.
-  std::ranges::sort(mounts, {}, &Mount::destination);
-  return mounts;
-}
-
 PodEnvironment PodWorker::environment() const {
   PodEnvironment environment;
   environment.hostname = podHostname(*pod_, services_.nodeName);
-  environment.hostIp = services_.hostIps.empty() ? "" : services_.hostIps.front();
+  environment.hostIps = services_.hostIps;
   environment.podIps = podIps_;
+  environment.allocatable = api::toResourceList(services_.node.status().allocatable());
   return environment;
 }
 
 Co<void> PodWorker::startContainer(Container& container) {
   Image image = *std::exchange(container.image, std::nullopt);
-  auto program =
-      image.standIn
-          ? Result<Program>(Program{standInCommand(*pod_, container.spec, container.init), {}, "/"})
-          : buildProgram(*pod_, container.spec, image, environment());
+  corev1::Container own = container.spec;
+  if (image.standIn) becomeStandIn(*pod_, container.init, own);
+  auto program = buildProgram(*pod_, own, image, environment(), objectLookup());
   if (!program.ok()) {
     container.busy = false;
-    failConfig(container, "CreateContainerConfigError", program.status());
+    container.image = std::move(image);
+    // What is not known, or missing, comes with a change.
+    if (program.status().is(Code::kUnavailable)) {
+      container.configFailed = true;
+    } else {
+      failConfig(container, "CreateContainerConfigError", program.status());
+    }
+    wake();
+    co_return;
+  }
+  auto mounts = co_await containerMounts(container, program->variables);
+  if (!mounts.ok()) {
+    container.busy = false;
+    container.image = std::move(image);
+    failConfig(container, "CreateContainerConfigError", mounts.status());
+    container.configFailed = false;
+    container.notBefore = services_.clock.now() + kSetUpRetry;
     wake();
     co_return;
   }
@@ -238,7 +223,7 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.image = std::move(image);
   spec.namespaces = namespaces_;
   spec.pidNamespace = pidNamespace_;
-  spec.mounts = mounts(container.spec);
+  spec.mounts = *std::move(mounts);
   spec.logPath = folder_.log(container.spec.name(), container.attempt);
   spec.tty = container.spec.tty();
   spec.stdin = container.spec.stdin();
@@ -403,6 +388,7 @@ Co<void> PodWorker::tearDownFinished() {
   co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
   tearingDown_ = false;
   tornDown_ = true;
+  references_.clear();
   sandbox_ = storage_ = Step::kTodo;
   sandboxFound_ = false;
   if (services_.addressFreed) services_.addressFreed();
@@ -411,6 +397,7 @@ Co<void> PodWorker::tearDownFinished() {
 }
 
 Co<void> PodWorker::finish() {
+  references_.clear();
   auto step = [this] { return tearDown(); };
   co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
   sandbox_ = storage_ = Step::kTodo;

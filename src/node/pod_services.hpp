@@ -18,6 +18,7 @@
 #include "node/image_store.hpp"
 #include "node/pod_volumes.hpp"
 #include "node/prober.hpp"
+#include "node/referenced_objects.hpp"
 #include "node/status_writer.hpp"
 
 namespace podlab::node {
@@ -37,7 +38,9 @@ struct PodServices {
   StatusWriter& statuses;
   client::EventRecorder& events;
   CheckpointStore& checkpoints;
+  ReferencedObjects& objects;
 
+  corev1::Node node;  ///< as it registers itself
   std::string nodeName;
   std::string stateFolder;
   std::vector<std::string> hostIps;  ///< the node's, filled before pods start

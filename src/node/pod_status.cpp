@@ -161,6 +161,13 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
                                 const corev1::PodStatus& before, WallTime now) {
   corev1::PodStatus status = before;
   std::string_view phase = podPhase(pod.spec(), view);
+  if (!view.eviction.empty()) {
+    status.set_reason(kEvicted);
+    status.set_message(view.eviction);
+    const bool running = std::ranges::any_of(
+        view.containers, [](const auto& container) { return container.phase == Phase::kRunning; });
+    if (!running) phase = "Failed";
+  }
   status.set_phase(std::string(phase));
   *status.mutable_starttime() = api::toTime(view.startTime);
 

@@ -22,6 +22,20 @@ using Phase = ContainerView::Phase;
 /// While containers start, a status may wait so long for the next one to come.
 constexpr Duration kStatusDelay = std::chrono::milliseconds(100);
 constexpr int kKilledExitCode = 128 + SIGKILL;
+/// What kubelet gives the containers of a pod that has used too much.
+constexpr Duration kEvictionGrace = std::chrono::seconds(1);
+
+/// In what downward API volumes show, and may change.
+bool differInMetadata(const corev1::Pod& a, const corev1::Pod& b) {
+  const auto same = [](const auto& x, const auto& y) {
+    return x.size() == y.size() && std::ranges::all_of(x, [&y](const auto& entry) {
+             const auto other = y.find(entry.first);
+             return other != y.end() && other->second == entry.second;
+           });
+  };
+  return !same(a.metadata().labels(), b.metadata().labels()) ||
+         !same(a.metadata().annotations(), b.metadata().annotations());
+}
 
 }  // namespace
 
@@ -61,6 +75,8 @@ void PodWorker::restore(const PodRemains& remains) {
   podIps_.assign(record.addresses().begin(), record.addresses().end());
   stopping_ = record.stopping();
   sandboxFound_ = remains.sandbox;
+  addressed_ = !podIps_.empty();
+  if (status_.reason() == kEvicted) eviction_ = status_.message();
   // Without a record, the server remembers the last report.
   std::map<std::string, records::ContainerRecord, std::less<>> known;
   for (const auto& status : status_.initcontainerstatuses())
@@ -194,6 +210,7 @@ void PodWorker::spawn(std::string_view what, Co<void> task) {
 }
 
 void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
+  volumesStale_ = volumesStale_ || differInMetadata(*pod_, *pod);
   pod_ = std::move(pod);
   status_ = mergeStatus(pod_->status(), status_);
   auto take = [this](const auto& specs) {
@@ -226,6 +243,7 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
         services_.clock.now() + std::chrono::seconds(pod_->metadata().deletiongraceperiodseconds());
     stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
   }
+  if (!inert_ && !stopping_ && !tornDown_) holdReferences();
   wake();
 }
 
@@ -264,6 +282,11 @@ void PodWorker::sync() {
     return;
   }
   if (inert_) return;
+  syncReferences();
+  if (eviction_) {
+    syncEviction();
+    return;
+  }
   auto phase = podPhase(pod_->spec(), view());
   if (phase == "Succeeded" || phase == "Failed" || tearingDown_ || tornDown_) {
     if (tearingDown_ || tornDown_) return;
@@ -288,6 +311,7 @@ void PodWorker::syncRunning() {
       wakeAt(setUpNotBefore_);
     }
   }
+  syncVolumes();
   bool initDone = true;
   for (auto& container : containers_) {
     if (container->init) {
@@ -391,6 +415,25 @@ void PodWorker::syncStop() {
   spawn("finish", finish());
 }
 
+void PodWorker::evict(std::string message) {
+  event(EventClass::kWarning, kEvicted, message);
+  eviction_ = std::move(message);
+  wake();
+}
+
+void PodWorker::syncEviction() {
+  if (tearingDown_ || tornDown_) return;
+  bool pending = sandbox_ == Step::kBusy || storage_ == Step::kBusy;
+  for (auto& container : containers_) {
+    pending = pending || container->busy || container->running();
+    if (container->running() && !container->busy)
+      driveStop(*container, services_.clock.now() + kEvictionGrace);
+  }
+  if (pending) return;
+  tearingDown_ = true;
+  spawn("tear down", tearDownFinished());
+}
+
 void PodWorker::driveStop(Container& container, MonoTime deadline) {
   container.killAt = container.killAt ? std::min(*container.killAt, deadline) : deadline;
   MonoTime now = services_.clock.now();
@@ -469,6 +512,7 @@ PodView PodWorker::view() const {
   view.hostIps = services_.hostIps;
   view.startTime = startTime_;
   view.final = stopping_;
+  view.eviction = eviction_.value_or("");
   for (const auto& container : containers_) {
     auto& list = container->init ? view.initContainers : view.containers;
     list.push_back(container->view);

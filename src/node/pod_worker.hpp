@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/object.hpp"
+#include "api/pod_references.hpp"
 #include "common/sync.hpp"
 #include "node/pod_services.hpp"
 #include "node/pod_status.hpp"
@@ -90,8 +91,7 @@ class PodWorker {
 
   // Operations.
   void beginSetUp();
-  Co<void> setUpSandbox(bool storageToo);
-  Co<void> setUpStorage();
+  Co<void> setUpSandbox();
   EtcFiles etcFiles() const;
   Co<void> resolveImage(Container& container);
   void failImage(Container& container, const Status& status);
@@ -107,6 +107,21 @@ class PodWorker {
   Co<Status> tearDown();
   Co<void> removeFromServer();
 
+  // Volumes, and the objects that the pod refers to (pod_storage.cpp).
+  void holdReferences();
+  ObjectLookup objectLookup() const;
+  bool referencesKnown() const;
+  void referencesChanged();
+  void syncReferences();
+  void syncVolumes();
+  Result<std::vector<VolumeSpec>> planOwnVolumes() const;
+  Co<void> setUpStorage();
+  Co<void> refreshVolumes();
+  Co<void> checkUsage();
+  Co<Result<std::vector<Mount>>> containerMounts(const Container& container, Variables variables);
+  void evict(std::string message);
+  void syncEviction();
+
   // Transitions of a container.
   void apply(Container& container, const ContainerStatus& status);
   void ended(Container& container, corev1::ContainerStateTerminated how, Duration ran);
@@ -117,7 +132,6 @@ class PodWorker {
 
   std::string containerId(const Container& container, int attempt) const;
   std::string externalId(const std::string& id) const { return services_.runtimeName + "://" + id; }
-  std::vector<Mount> mounts(const corev1::Container& spec) const;
   PodEnvironment environment() const;
   PodView view() const;
   Duration gracePeriod() const;
@@ -141,8 +155,19 @@ class PodWorker {
   Step sandbox_ = Step::kTodo;
   bool sandboxFound_ = false;  ///< an earlier agent made it
   Step storage_ = Step::kTodo;
+  bool addressed_ = false;       ///< podIps_ are the pod's
+  bool storageBlocked_ = false;  ///< until an object that the pod refers to changes
   MonoTime setUpNotBefore_;
   std::string refusal_;  ///< why the node does not run the pod
+
+  std::map<api::PodReference, ReferencedObjects::Reference> references_;
+  bool referencesMoved_ = false;
+  bool volumesStale_ = false;  ///< what the node writes into them may have changed
+  bool refreshingVolumes_ = false;
+  std::uint64_t volumesHash_ = 0;  ///< of what was written last
+  MonoTime nextUsageCheck_;
+  bool checkingUsage_ = false;
+  std::optional<std::string> eviction_;  ///< why the node gives the pod up
 
   bool inert_ = false;  ///< had ended before this agent could know: only its deletion matters
   bool stopping_ = false;

@@ -87,6 +87,13 @@ std::vector<std::string> standInCommand(const corev1::Pod& pod, const corev1::Co
   return command;
 }
 
+void becomeStandIn(const corev1::Pod& pod, bool init, corev1::Container& container) {
+  const auto command = standInCommand(pod, container, init);
+  container.mutable_command()->Assign(command.begin(), command.end());
+  container.clear_args();
+  container.clear_workingdir();
+}
+
 std::string standInMessage(const corev1::Pod& pod, const corev1::Container& container) {
   std::string listens;
   std::string left;

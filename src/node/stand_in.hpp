@@ -26,6 +26,9 @@ std::vector<StandInPort> standInPorts(const corev1::Pod& pod, const corev1::Cont
 std::vector<std::string> standInCommand(const corev1::Pod& pod, const corev1::Container& container,
                                         bool init);
 
+/// Lets the container run its stand-in instead of its own program.
+void becomeStandIn(const corev1::Pod& pod, bool init, corev1::Container& container);
+
 /// What the event about a stand-in says.
 std::string standInMessage(const corev1::Pod& pod, const corev1::Container& container);
 

@@ -75,6 +75,9 @@ class Docs(unittest.TestCase):
     def test_image(self):
         self.run_page(CLI / "image.md")
 
+    def test_volumes(self):
+        self.run_page(CLI / "volumes.md")
+
     def test_objects(self):
         self.run_page(CLI / "objects.md")
 
@@ -88,7 +91,7 @@ class Docs(unittest.TestCase):
         self.run_page(ROOT / "docs" / "troubleshooting.md")
 
     def test_every_page_is_run(self):
-        self.assertEqual({page.name for page in CLI.glob("*.md")} | {"troubleshooting.md"}, {"lab.md", "image.md", *NEEDS_DEMO})
+        self.assertEqual({page.name for page in CLI.glob("*.md")} | {"troubleshooting.md"}, {"lab.md", "image.md", "volumes.md", *NEEDS_DEMO})
 
     def test_every_command_is_on_a_page(self):
         help_text = self.run_command("podlab --help").stdout

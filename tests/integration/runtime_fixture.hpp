@@ -140,6 +140,7 @@ class RuntimeFixture {
   const std::string& folder() const { return folder_; }
   OciRuntime& runtime() { return *runtime_; }
   Filesystem& files() { return *files_; }
+  Clock& clock() { return *clock_; }
   HostImageStore& images() { return images_; }
 
  private:
