@@ -57,7 +57,7 @@ class PodVolumesTest : public NodeTest {
     return spec == nullptr ? kNone : *spec;
   }
   std::string waitingFor() {
-    const auto& waiting = container("web").state().waiting();
+    const auto waiting = container("web").state().waiting();
     return waiting.reason() + ": " + waiting.message();
   }
   int openWatches() { return api_.calls(fakes::Verb::kWatch); }
