@@ -65,13 +65,14 @@ TEST(Support, NamesWhatHasNoEffect) {
 
 TEST(Support, NamesWhatANodeRefuses) {
   const std::pair<const char*, const char*> kCases[] = {
-      {R"(volumes { name: "v" volumeSource { hostPath { path: "/" } } })",
-       "spec.volumes[0].hostPath"},
+      {R"(volumes { name: "v" volumeSource { nfs { path: "/" } } })", "spec.volumes[0].nfs"},
+      {R"(volumes { name: "v" volumeSource { projected { sources {
+            serviceAccountToken { path: "t" } } } } })",
+       "spec.volumes[0].projected.sources[0].serviceAccountToken"},
       {R"(volumes { name: "v" volumeSource { emptyDir { medium: "HugePages" } } })",
        "spec.volumes[0].emptyDir.medium"},
-      {R"(containers { name: "d" envFrom { prefix: "x" } })", "spec.containers[1].envFrom[0]"},
-      {R"(containers { name: "d" env { name: "a" valueFrom { secretKeyRef { key: "k" } } } })",
-       "spec.containers[1].env[0].valueFrom.secretKeyRef"},
+      {R"(containers { name: "d" env { name: "a" valueFrom { fileKeyRef { key: "k" } } } })",
+       "spec.containers[1].env[0].valueFrom.fileKeyRef"},
       {R"(containers { name: "d" livenessProbe { handler { exec { command: "x" } } } })",
        "spec.containers[1].livenessProbe"},
       {R"(containers { name: "d" readinessProbe { handler { grpc { port: 1 } } } })",
@@ -82,8 +83,8 @@ TEST(Support, NamesWhatANodeRefuses) {
        "spec.containers[1].securityContext"},
       {R"(containers { name: "d" lifecycle { preStop { sleep { seconds: 1 } } } })",
        "spec.containers[1].lifecycle"},
-      {R"(containers { name: "d" volumeMounts { name: "v" subPath: "x" } })",
-       "spec.containers[1].volumeMounts[0].subPath"},
+      {R"(containers { name: "d" volumeMounts { name: "v" mountPropagation: "HostToContainer" } })",
+       "spec.containers[1].volumeMounts[0].mountPropagation"},
       {R"(initContainers { name: "d" restartPolicy: "Always" })",
        "spec.initContainers[0].restartPolicy"},
       {R"(securityContext { runAsNonRoot: true })", "spec.securityContext"},

@@ -36,7 +36,8 @@ class AuthorizerTest : public testing::Test {
   static std::shared_ptr<corev1::PersistentVolume> volume(const std::string& name) {
     auto made = std::make_shared<corev1::PersistentVolume>();
     made->mutable_spec()->set_storageclassname("local");
-    if (name == "released") (*made->mutable_metadata()->mutable_labels())[api::kReclaimLabel] = "n1";
+    if (name == "released")
+      (*made->mutable_metadata()->mutable_labels())[api::kReclaimLabel] = "n1";
     return made;
   }
   /// The pods of n1 refer to the ConfigMap "settings", the Secret "keys" and the claim "data", all

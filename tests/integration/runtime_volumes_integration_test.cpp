@@ -112,8 +112,7 @@ TEST_P(RuntimeVolumes, AreMadeKeptAndRemoved) {
 TEST_P(RuntimeVolumes, ContainersShareThem) {
   inWorld([](RuntimeFixture& rt) {
     const auto pool = makeInlinePool();
-    const auto volumes =
-        makeLocalVolumes(rt.files(), *pool, rt.clock(), rt.folder() + "/state2",
+    const auto volumes = makeLocalVolumes(rt.files(), *pool, rt.clock(), rt.folder() + "/state2",
                                           rt.folder() + "/run2");
     auto made = rt.run(volumes->setUp("u1", someVolumes(), {{"hosts", "127.0.0.1 localhost\n"}}));
     ASSERT_TRUE(made.ok()) << made.status().toString();
@@ -273,8 +272,7 @@ TEST_P(RuntimeVolumes, LimitsAreOfTheTmpfsAndMeasuredOnDisk) {
                                           rt.folder() + "/run6");
     auto memory = volume("memory", VolumeSpec::Type::kMemory);
     memory.sizeLimit = 1 << 20;
-    auto made =
-        rt.run(volumes->setUp("u1", {volume("disk", VolumeSpec::Type::kDisk), memory}, {}));
+    auto made = rt.run(volumes->setUp("u1", {volume("disk", VolumeSpec::Type::kDisk), memory}, {}));
     ASSERT_TRUE(made.ok()) << made.status().toString();
     struct statfs info{};
     ASSERT_EQ(::statfs(made->byName.at("memory").c_str(), &info), 0);

@@ -11,8 +11,8 @@
 namespace podlab::node {
 namespace {
 
-using ::testing::ElementsAre;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
 
 constexpr const char* kFolder = "/v";
 const WallTime kNow{seconds(1'700'000'000)};
@@ -78,7 +78,8 @@ TEST(AtomicWriter, WritesReplacesAndRemoves) {
 }
 
 /// Dies at each call in turn, before and after its effect. At any moment a reader sees all of the
-/// old or all of the new files, and the next write completes what was begun and leaves nothing else.
+/// old or all of the new files, and the next write completes what was begun and leaves nothing
+/// else.
 TEST(AtomicWriter, ConvergesAfterACrashAnywhere) {
   const Payload old{{"a", {"1"}}, {"b", {"1"}}, {"gone", {"1"}}};
   const Payload next{{"a", {"2"}}, {"b", {"2"}}, {"new/c", {"2"}}};

@@ -96,8 +96,7 @@ TEST(FieldRef, ReadsEachPath) {
     ASSERT_TRUE(read.ok()) << path;
     EXPECT_EQ(*read, value) << path;
   }
-  for (const char* path :
-       {"", "metadata.labels[x]", "status.phase", "metadata.labels['x'"}) {
+  for (const char* path : {"", "metadata.labels[x]", "status.phase", "metadata.labels['x'"}) {
     auto read = fieldRefValue(makePod(), path, kEnvironment);
     EXPECT_TRUE(read.status().is(Code::kInvalid)) << path;
     EXPECT_THAT(read.status().message(), HasSubstr("metadata.name")) << path;

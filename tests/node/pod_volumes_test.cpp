@@ -229,8 +229,10 @@ TEST_F(PodVolumesTest, AVolumeOfOtherNodesIsNotMounted) {
   volume.mutable_metadata()->set_name("pv");
   auto& spec = *volume.mutable_spec();
   spec.mutable_persistentvolumesource()->mutable_hostpath()->set_path("/srv/x");
-  auto& expression =
-      *spec.mutable_nodeaffinity()->mutable_required()->add_nodeselectorterms()->add_matchexpressions();
+  auto& expression = *spec.mutable_nodeaffinity()
+                          ->mutable_required()
+                          ->add_nodeselectorterms()
+                          ->add_matchexpressions();
   expression.set_key("kubernetes.io/hostname");
   expression.set_operator_("In");
   expression.add_values("node-2");

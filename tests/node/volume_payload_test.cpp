@@ -78,8 +78,9 @@ TEST(VolumePayload, WhatIsMissingFailsInKubeletsWordsUnlessOptional) {
   EXPECT_EQ(payloadOf(R"(secret { secretName: "keys" items { key: "k" path: "p" } })"),
             "references non-existent secret key: k");
   EXPECT_EQ(payloadOf(R"(secret { secretName: "late" optional: true })"), "not known yet");
-  EXPECT_EQ(payloadOf(R"(projected { sources { secret { localObjectReference { name: "none" } } } })"),
-            "secret \"none\" not found");
+  EXPECT_EQ(
+      payloadOf(R"(projected { sources { secret { localObjectReference { name: "none" } } } })"),
+      "secret \"none\" not found");
 }
 
 }  // namespace
