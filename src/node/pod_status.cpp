@@ -13,9 +13,9 @@ namespace {
 using Phase = ContainerView::Phase;
 
 constexpr std::string_view kStandInCondition = "podlab.io/StandIn";
-constexpr std::array<std::string_view, 6> kOwnConditions{
-    "PodReadyToStartContainers", "Initialized",  "Ready",
-    "ContainersReady",           "PodScheduled", kStandInCondition};
+constexpr std::array<std::string_view, 7> kOwnConditions{
+    "PodReadyToStartContainers", "Initialized",      "Ready",          "ContainersReady",
+    "PodScheduled",              "DisruptionTarget", kStandInCondition};
 
 bool succeeded(const ContainerView& container) {
   return container.phase == Phase::kTerminated && container.ended->exitcode() == 0;
@@ -167,6 +167,9 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
     const bool running = std::ranges::any_of(
         view.containers, [](const auto& container) { return container.phase == Phase::kRunning; });
     if (!running) phase = "Failed";
+    const api::ConditionState why{"DisruptionTarget", "True", "TerminationByKubelet",
+                                  view.eviction};
+    api::setCondition(status, why, now);
   }
   status.set_phase(std::string(phase));
   *status.mutable_starttime() = api::toTime(view.startTime);

@@ -243,7 +243,8 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
         services_.clock.now() + std::chrono::seconds(pod_->metadata().deletiongraceperiodseconds());
     stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
   }
-  if (!inert_ && !stopping_ && !tornDown_) holdReferences();
+  // What a pod refers to does not change.
+  if (!inert_ && !stopping_ && !std::exchange(referencesHeld_, true)) holdReferences();
   wake();
 }
 

@@ -179,6 +179,8 @@ TEST_F(PodVolumesTest, AnEmptyDirBeyondItsLimitEvictsThePod) {
   const std::string why = "Usage of EmptyDir volume \"scratch\" exceeds the limit \"1Mi\". ";
   EXPECT_EQ(status("web").message(), why);
   EXPECT_EQ(eventMessage("Evicted"), why);
+  EXPECT_EQ(api::findCondition(status("web"), "DisruptionTarget")->reason(),
+            "TerminationByKubelet");
   EXPECT_EQ(runtime_.running(uid + "_main_0"), nullptr);
   // It stays so, also for the next agent.
   stop();
