@@ -3,11 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "api/conditions.hpp"
-#include "api/kinds.hpp"
-#include "api/selectors.hpp"
-#include "client/modify.hpp"
 #include "common/log.hpp"
+#include "controllers/claim_change.hpp"
 #include "controllers/claim_matching.hpp"
 
 namespace podlab::controllers {
@@ -17,53 +14,6 @@ using client::EventClass;
 
 constexpr std::size_t kWorkers = 4;
 constexpr const char* kBindCompleted = "pv.kubernetes.io/bind-completed";
-
-template <typename T>
-api::ResourceId idOf(const T& object, std::string subresource = "") {
-  return {&api::kindFor<T>(), object.metadata().namespace_(), object.metadata().name(),
-          std::move(subresource)};
-}
-
-bool hasFinalizer(const metav1::ObjectMeta& meta, const char* name) {
-  return std::ranges::find(meta.finalizers(), name) != meta.finalizers().end();
-}
-
-bool removeFinalizer(metav1::ObjectMeta& meta, const char* name) {
-  auto& finalizers = *meta.mutable_finalizers();
-  const auto end = std::remove(finalizers.begin(), finalizers.end(), name);
-  const bool changed = end != finalizers.end();
-  finalizers.erase(end, finalizers.end());
-  return changed;
-}
-
-std::string claimKey(const corev1::PersistentVolume& volume) {
-  return volume.spec().claimref().namespace_() + "/" + volume.spec().claimref().name();
-}
-
-bool isOurs(const corev1::PersistentVolume& volume) {
-  const auto& annotations = volume.metadata().annotations();
-  const auto maker = annotations.find(api::kProvisionedByAnnotation);
-  return maker != annotations.end() && maker->second == api::kLocalProvisioner;
-}
-
-bool isReady(const google::protobuf::Message& node) {
-  return api::isTrue(static_cast<const corev1::Node&>(node).status(), "Ready");
-}
-
-/// Changes an object that is still the one that `known` is; one that is gone is OK.
-template <typename T, typename F>
-Co<Status> change(api::Api& api, std::shared_ptr<const T> known, std::string subresource,
-                  F function) {
-  const std::string uid = known->metadata().uid();
-  client::Change apply = [uid, function = std::move(function)](google::protobuf::Message& object) {
-    return api::meta(object).uid() == uid && function(static_cast<T&>(object));
-  };
-  api::ResourceId id = idOf(*known, std::move(subresource));
-  api::ObjectPtr start = known;
-  auto written = co_await client::modify(api, std::move(id), std::move(start), std::move(apply));
-  const Status status = written.status();
-  co_return status.is(Code::kNotFound) ? Status() : status;
-}
 
 }  // namespace
 
@@ -372,102 +322,6 @@ Co<Status> ClaimBinder::bind(ClaimPtr claim, VolumePtr volume) {
     return true;
   };
   co_return co_await change(context_.api, claim, "status", report);
-}
-
-Co<Status> ClaimBinder::setVolumePhase(VolumePtr volume, std::string phase, std::string message) {
-  const auto edit = [&](Volume& object) {
-    auto& status = *object.mutable_status();
-    if (status.phase() == phase && status.message() == message) return false;
-    status.set_phase(phase);
-    status.clear_message();
-    if (!message.empty()) status.set_message(message);
-    return true;
-  };
-  co_return co_await change(context_.api, volume, "status", edit);
-}
-
-Co<Status> ClaimBinder::reconcileVolume(std::string name) {
-  const auto object = context_.volumes.get(name);
-  if (!object) co_return Status();
-  auto volume = api::share<Volume>(object);
-  const auto& reference = volume->spec().claimref();
-  if (reference.uid().empty()) {
-    if (volume->metadata().has_deletiontimestamp())
-      co_return co_await releaseFinalizers(volume, false);
-    Status status = co_await setVolumePhase(volume, "Available");
-    // Claims that wait, or the one that it is set aside for.
-    enqueueWaiting();
-    co_return status;
-  }
-  // The cache of claims may be behind; the server is not.
-  api::ResourceId id{&api::kindFor<Claim>(), reference.namespace_(), reference.name(), ""};
-  auto claim = co_await context_.api.get(std::move(id));
-  if (claim.ok() && api::meta(**claim).uid() == reference.uid()) {
-    claims_.add(claimKey(*volume));
-    co_return Status();
-  }
-  if (!claim.ok() && !claim.status().is(Code::kNotFound)) co_return claim.status();
-  co_return co_await release(volume);
-}
-
-Co<Status> ClaimBinder::release(VolumePtr volume) {
-  const bool keeps = volume->spec().persistentvolumereclaimpolicy() != "Delete";
-  const bool deletable = isOurs(*volume);
-  if (!keeps && !deletable) {
-    co_return co_await setVolumePhase(volume, "Failed",
-                                      "error getting deleter volume plugin for volume \"" +
-                                          volume->metadata().name() +
-                                          "\": no deletable volume plugin matched");
-  }
-  if (Status status = co_await setVolumePhase(volume, "Released"); !status.ok()) co_return status;
-  if (keeps || !hasFinalizer(volume->metadata(), api::kVolumeFolder)) {
-    if (!keeps && !volume->metadata().has_deletiontimestamp()) {
-      api::DeleteOptions options;
-      options.mutable_preconditions()->set_uid(volume->metadata().uid());
-      api::ResourceId id = idOf(*volume);
-      auto removed = co_await context_.api.remove(std::move(id), std::move(options));
-      if (!removed && !removed.status().is(Code::kNotFound)) co_return removed.status();
-    }
-    if (keeps && !volume->metadata().has_deletiontimestamp()) co_return Status();
-    co_return co_await releaseFinalizers(volume, keeps);
-  }
-  const std::string node = reclaimer(*volume);
-  if (node.empty()) co_return Status();  // a node's return brings it again
-  const auto edit = [&](Volume& object) {
-    auto& label = (*object.mutable_metadata()->mutable_labels())[api::kReclaimLabel];
-    if (label == node) return false;
-    label = node;
-    return true;
-  };
-  co_return co_await change(context_.api, volume, "", edit);
-}
-
-/// Lets a volume go that nobody is bound to; `folderToo`: its folder is its author's to keep.
-Co<Status> ClaimBinder::releaseFinalizers(VolumePtr volume, bool folderToo) {
-  const auto edit = [folderToo](Volume& object) {
-    auto& meta = *object.mutable_metadata();
-    bool changed = removeFinalizer(meta, api::kVolumeProtection);
-    if (folderToo) changed = removeFinalizer(meta, api::kVolumeFolder) || changed;
-    return changed;
-  };
-  co_return co_await change(context_.api, volume, "", edit);
-}
-
-/// The node that is to remove the volume's folder: the one that has the task already while it is
-/// ready, or the first ready one that has the folder; "" when there is none.
-std::string ClaimBinder::reclaimer(const Volume& volume) const {
-  const auto& labels = volume.metadata().labels();
-  const auto label = labels.find(api::kReclaimLabel);
-  std::string first;
-  for (const auto& object : context_.nodes.list()) {
-    const auto& node = api::as<corev1::Node>(object);
-    const std::string& name = node.metadata().name();
-    if (!isReady(node) || !api::matchesNodeSelector(volume.spec().nodeaffinity().required(), node))
-      continue;
-    if (label != labels.end() && label->second == name) return name;
-    if (first.empty() || name < first) first = name;
-  }
-  return first;
 }
 
 }  // namespace podlab::controllers
