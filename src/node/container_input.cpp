@@ -40,7 +40,10 @@ Result<std::unique_ptr<ContainerInput>> openContainerInput(const asio::any_io_ex
                                                            const ProcessIdentity& shim) {
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, shim.pid, 0)));
   // First the descriptor, then the check: it stays with the process that it was opened for.
-  if (!pidfd || !isAlive(shim)) return Status(Code::kNotFound, "the container does not run");
+  const Liveness found = livenessOf(shim);
+  if (found == Liveness::kGone) return Status(Code::kNotFound, "the container does not run");
+  if (!pidfd || found == Liveness::kUnknown)
+    return Status(Code::kUnavailable, "cannot tell whether the container's shim runs; try again");
   UniqueFd input(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd.get(), kShimInput, 0)));
   if (!input && errno == EBADF) return Status(Code::kNotFound, "the container's stdin has ended");
   if (!input) {
