@@ -13,6 +13,7 @@
 #include "common/process.hpp"
 #include "common/real_clock.hpp"
 #include "common/sync.hpp"
+#include "node/container_log_files.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_runtime.hpp"
 
@@ -112,8 +113,13 @@ class RuntimeFixture {
 
   /// The log's text: the contents of the entries of one stream ("" for both).
   std::string output(const std::string& id, const std::string& stream = "") {
-    auto log = files_->readFile(folder_ + "/logs/" + id + ".log");
-    EXPECT_TRUE(log.ok()) << log.status().toString();
+    const std::string path = folder_ + "/logs/" + id + ".log";
+    Result<std::string> log = std::string();
+    for (const auto number : logFileNumbers(path, *files_->listDirectory(folder_ + "/logs"))) {
+      auto file = files_->readFile(logFileName(path, number));
+      EXPECT_TRUE(file.ok()) << file.status().toString();
+      if (file) *log += *file;
+    }
     std::string text;
     for (std::size_t at = 0; log && at < log->size();) {
       const std::size_t end = log->find('\n', at);
