@@ -62,7 +62,7 @@ class Core : public std::enable_shared_from_this<Core> {
       Status made = files_.createDirectories(options_.stateFolder + name, 0700);
       if (!made) co_return made;
     }
-    if (Status made = makeFolderOfUnrelated(files_, options_.diskFolder); !made) co_return made;
+    if (Status made = makeFolderOfUnrelated(files_, diskFolder()); !made) co_return made;
     host_ = hostFacts(options_.cgroup);
     auto sealed = sealProgram(options_.runtime);
     if (sealed) {
@@ -198,10 +198,13 @@ class Core : public std::enable_shared_from_this<Core> {
   std::string pidNamespaceFile(const std::string& podUid) const {
     return options_.stateFolder + "/pidns/" + podUid;
   }
-  std::string diskFolderOf(const std::string& id) const { return options_.diskFolder + "/" + id; }
+  std::string diskFolderOf(const std::string& id) const { return diskFolder() + "/" + id; }
+  std::string diskFolder() const {
+    return options_.diskFolder.empty() ? options_.stateFolder + "/rootfs" : options_.diskFolder;
+  }
   /// What containers wrote that are gone, as after a restart of the node.
   Status removeStrayDiskFolders() {
-    auto ids = files_.listDirectory(options_.diskFolder);
+    auto ids = files_.listDirectory(diskFolder());
     if (!ids) return ids.status();
     for (const auto& id : *ids) {
       if (containers_.contains(id)) continue;

@@ -15,7 +15,8 @@ namespace podlab::node {
 
 struct OciRuntimeOptions {
   std::string stateFolder;  ///< absolute; containers/, pidns/ and the runtime's own state in it
-  std::string diskFolder;   ///< absolute; what containers of layers write, a folder each
+  /// Absolute, on disk: what containers of layers write, a folder each; empty: beside the others.
+  std::string diskFolder;
   std::string runtime = "crun";  ///< or runc, or another with the same command line
   CgroupMode cgroup = CgroupMode::kNone;
   Duration timeout = std::chrono::seconds(60);  ///< of one run of the runtime, but for exec
