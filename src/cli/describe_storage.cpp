@@ -97,12 +97,12 @@ std::string describeVolume(const corev1::PersistentVolume& volume, const Events&
   out.line(0, {"Source:"});
   const auto& source = spec.persistentvolumesource();
   if (source.has_local()) {
-    out.field(1, "Type", "LocalVolume (a persistent volume backed by local storage on a node)");
-    out.field(1, "Path", source.local().path());
+    out.field(2, "Type", "LocalVolume (a persistent volume backed by local storage on a node)");
+    out.field(2, "Path", source.local().path());
   } else {
-    out.field(1, "Type", "HostPath (bare host directory volume)");
-    out.field(1, "Path", source.hostpath().path());
-    out.field(1, "HostPathType", source.hostpath().type());
+    out.field(2, "Type", "HostPath (bare host directory volume)");
+    out.field(2, "Path", source.hostpath().path());
+    out.field(2, "HostPathType", source.hostpath().type());
   }
   out.events(events, now);
   return out.text();
@@ -119,10 +119,10 @@ std::string describeClass(const storagev1::StorageClass& object, const Events& e
   for (const auto& [key, value] : sorted(object.parameters()))
     parameters += (parameters.empty() ? "" : ",") + key + "=" + value;
   out.field(0, "Parameters", parameters.empty() ? "<none>" : parameters);
-  out.field(
-      0, "AllowVolumeExpansion",
-      !object.has_allowvolumeexpansion() ? "<unset>"
-                                         : (object.allowvolumeexpansion() ? "True" : "False"));
+  out.field(0, "AllowVolumeExpansion",
+            !object.has_allowvolumeexpansion()
+                ? "<unset>"
+                : (object.allowvolumeexpansion() ? "True" : "False"));
   const std::string options = listText(object.mountoptions());
   out.field(0, "MountOptions", options.empty() ? "<none>" : options);
   out.field(0, "ReclaimPolicy", object.reclaimpolicy());

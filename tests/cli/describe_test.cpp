@@ -80,6 +80,103 @@ TEST(Describe, Pod) {
   expectGolden(describePod(pod, oneEvent(), kNow), "pod.txt");
 }
 
+TEST(Describe, VolumesOfAPod) {
+  const auto pod = fromText<corev1::Pod>(R"(metadata { name: "web" namespace: "demo" } spec {
+      volumes { name: "config" volumeSource { configMap { localObjectReference { name: "c" } } } }
+      volumes { name: "pod" volumeSource { downwardAPI {
+        items { path: "labels" fieldRef { fieldPath: "metadata.labels" } }
+        items { path: "cpu" resourceFieldRef { resource: "limits.cpu" } } } } }
+      volumes { name: "all" volumeSource { projected {
+        sources { secret { localObjectReference { name: "s" } optional: true } }
+        sources { configMap { localObjectReference { name: "c" } } }
+        sources { downwardAPI { } } } } }
+      volumes { name: "data" volumeSource { persistentVolumeClaim { claimName: "disk" } } } })");
+  const std::string text = describePod(pod, {}, kNow);
+  const auto begin = text.find("Volumes:");
+  EXPECT_EQ(text.substr(begin, text.find("QoS Class:") - begin),
+            "Volumes:\n"
+            "  config:\n"
+            "    Type:      ConfigMap (a volume populated by a ConfigMap)\n"
+            "    Name:      c\n"
+            "    Optional:  false\n"
+            "  pod:\n"
+            "    Type:  DownwardAPI (a volume populated by information about the pod)\n"
+            "    Items:\n"
+            "      metadata.labels -> labels\n"
+            "      limits.cpu -> cpu\n"
+            "  all:\n"
+            "    Type:           Projected (a volume that contains injected data from multiple "
+            "sources)\n"
+            "    SecretName:     s\n"
+            "    Optional:       true\n"
+            "    ConfigMapName:  c\n"
+            "    Optional:       false\n"
+            "    DownwardAPI:    true\n"
+            "  data:\n"
+            "    Type:        PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the "
+            "same namespace)\n"
+            "    ClaimName:   disk\n"
+            "    ReadOnly:    false\n");
+}
+
+TEST(Describe, ClaimsVolumesAndClasses) {
+  const auto claim = fromText<corev1::PersistentVolumeClaim>(R"(
+      metadata { name: "disk" namespace: "demo" finalizers: "kubernetes.io/pvc-protection" }
+      spec { storageClassName: "local" volumeName: "pv" volumeMode: "Filesystem" }
+      status { phase: "Bound" accessModes: "ReadWriteOnce"
+               capacity { key: "storage" value { string: "1Gi" } } })");
+  EXPECT_EQ(describeClaim(claim, {"web", "other"}, {}, kNow),
+            "Name:          disk\n"
+            "Namespace:     demo\n"
+            "StorageClass:  local\n"
+            "Status:        Bound\n"
+            "Volume:        pv\n"
+            "Labels:        <none>\n"
+            "Annotations:   <none>\n"
+            "Finalizers:    [kubernetes.io/pvc-protection]\n"
+            "Capacity:      1Gi\n"
+            "Access Modes:  RWO\n"
+            "VolumeMode:    Filesystem\n"
+            "Used By:       web\n"
+            "               other\n"
+            "Events:        <none>\n");
+  const auto volume = fromText<corev1::PersistentVolume>(R"(metadata { name: "pv" } spec {
+      storageClassName: "local" persistentVolumeReclaimPolicy: "Delete" volumeMode: "Filesystem"
+      accessModes: "ReadWriteOnce" capacity { key: "storage" value { string: "1Gi" } }
+      claimRef { namespace: "demo" name: "disk" }
+      nodeAffinity { required { nodeSelectorTerms { matchExpressions {
+        key: "podlab.io/volumes" operator: "In" values: "a" values: "b" } } } }
+      persistentVolumeSource { hostPath { path: "/x" type: "DirectoryOrCreate" } } }
+      status { phase: "Bound" })");
+  const std::string text = describeVolume(volume, {}, kNow);
+  EXPECT_NE(text.find("Node Affinity:\n"
+                      "  Required Terms:\n"
+                      "    Term 0:  podlab.io/volumes in [a,b]\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("Source:\n"
+                      "    Type:          HostPath (bare host directory volume)\n"
+                      "    Path:          /x\n"
+                      "    HostPathType:  DirectoryOrCreate\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("Claim:           demo/disk\n"), std::string::npos) << text;
+  const auto local = fromText<storagev1::StorageClass>(R"(metadata { name: "local" annotations {
+      key: "storageclass.kubernetes.io/is-default-class" value: "true" } }
+      provisioner: "podlab.io/local" reclaimPolicy: "Delete" volumeBindingMode: "Immediate")");
+  EXPECT_EQ(describeClass(local, {}, kNow),
+            "Name:                  local\n"
+            "IsDefaultClass:        Yes\n"
+            "Annotations:           storageclass.kubernetes.io/is-default-class=true\n"
+            "Provisioner:           podlab.io/local\n"
+            "Parameters:            <none>\n"
+            "AllowVolumeExpansion:  <unset>\n"
+            "MountOptions:          <none>\n"
+            "ReclaimPolicy:         Delete\n"
+            "VolumeBindingMode:     Immediate\n"
+            "Events:                <none>\n");
+}
+
 TEST(Describe, PodThatWasNotScheduled) {
   const auto pod = fromText<corev1::Pod>(R"(
       metadata { name: "p" namespace: "default" }

@@ -90,6 +90,26 @@ TEST_F(FilesystemTest, FolderOfUnrelatedIsMarkedWhereTheFileSystemKnowsThat) {
   EXPECT_TRUE(flags & FS_TOPDIR_FL);
 }
 
+TEST_F(FilesystemTest, LinksAreStoredAsTheyAre) {
+  ASSERT_TRUE(fs_->createSymlink("../nowhere", root_ + "/link").ok());
+  EXPECT_EQ(*fs_->readLink(root_ + "/link"), "../nowhere");
+  EXPECT_TRUE(fs_->exists(root_ + "/link")) << "also when they lead nowhere";
+  EXPECT_TRUE(fs_->createSymlink("x", root_ + "/link").is(Code::kAlreadyExists));
+  ASSERT_TRUE(fs_->createSymlink("second", root_ + "/new").ok());
+  EXPECT_TRUE(fs_->rename(root_ + "/new", root_ + "/link").ok());
+  EXPECT_EQ(*fs_->readLink(root_ + "/link"), "second");
+  EXPECT_TRUE(fs_->readLink(root_ + "/none").status().is(Code::kNotFound));
+}
+
+TEST_F(FilesystemTest, ModesAreExactWhateverTheUmask) {
+  const mode_t before = ::umask(077);
+  ASSERT_TRUE(fs_->writeFileAtomic(root_ + "/file", "x", 0666, false).ok());
+  ::umask(before);
+  struct stat info{};
+  ::stat((root_ + "/file").c_str(), &info);
+  EXPECT_EQ(info.st_mode & 07777U, 0666U);
+}
+
 TEST_F(FilesystemTest, RemoveFileAndRename) {
   ASSERT_TRUE(fs_->writeFileAtomic(root_ + "/a", "x").ok());
   EXPECT_TRUE(fs_->rename(root_ + "/a", root_ + "/b").ok());
