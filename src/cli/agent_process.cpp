@@ -103,6 +103,8 @@ class AgentProcess {
       agent.clusterRanges.push_back(*range);
     }
     agent.backend = options_.backend;
+    if (options_.podPidsLimit > 0) agent.podPidsLimit = options_.podPidsLimit;
+    agent.limitsMissing = options_.cgroup.empty() ? "it was started without --cgroup" : Cgroups::find().reason();
     return agent;
   }
 
@@ -132,6 +134,8 @@ class AgentProcess {
     node::OciRuntimeOptions runtimeOptions;
     runtimeOptions.stateFolder = options_.runDir + "/containers";
     runtimeOptions.runtime = options_.runtime;
+    runtimeOptions.cgroups = {Cgroups::find(), options_.cgroup};
+    runtimeOptions.nodeLimits = node::nodeLimits(options_.cpu, options_.memory);
     auto runtime =
         node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
     if (Status status = co_await runtime->open(); !status.ok()) co_return status;

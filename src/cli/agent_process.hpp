@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ struct AgentProcessOptions {
   std::string cpu;
   std::string memory;
   int maxPods = 110;
+  std::int64_t podPidsLimit = 0;  ///< 0: none
+  std::string cgroup;             ///< where the node's cgroups are; empty: it has none
   std::string runtime = "crun";
   std::string logLevel = "info";
 };

@@ -223,7 +223,7 @@ Co<HostFacts> examineHost(ProcessRunner& processes, std::string stateFolder) {
   facts.root = ::geteuid() == 0;
   facts.user = userName();
   facts.trials = runTrials(facts.root);
-  facts.cgroups = node::detectCgroups();
+  facts.cgroups = Cgroups::find();
   facts.idMapTools = findProgram("newuidmap").has_value() && findProgram("newgidmap").has_value();
   facts.subordinateIds = hasRange("/etc/subuid", facts.user) && hasRange("/etc/subgid", facts.user);
   rlimit limit{};

@@ -210,6 +210,7 @@ int down(Context& context, const DownOptions& options) {
                                              ", does not end"));
     }
   }
+  if (Status status = lab::removeLabCgroups(*files, *paths); !status.ok()) return fail(status);
   if (options.purge) {
     if (Status status = files->removeTree(paths->root); !status.ok()) return fail(status);
     say(context, "The lab \"" + context.lab + "\" is gone, with its state.");

@@ -68,6 +68,10 @@ void addAgent(CLI::App& app, Context& context) {
   command->add_option("--memory", options->memory, "Declared memory (default: the host's)");
   command->add_option("--max-pods", options->maxPods, "Pods that the node takes")
       ->capture_default_str();
+  command->add_option("--pod-pids-limit", options->podPidsLimit,
+                      "Processes and threads that a pod may have (default: any number)");
+  command->add_option("--cgroup", options->cgroup,
+                      "Path of the node's cgroup, below what podlab may use (default: none)");
   command->add_option("--runtime", options->runtime, "OCI runtime")->capture_default_str();
   command->callback([&context, options, podCidrs, nodeIps] {
     options->podCidrs = splitList(*podCidrs);

@@ -89,6 +89,10 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
   };
   if (node.has_cpu()) checkQuantity("cpu", node.cpu().string());
   if (node.has_memory()) checkQuantity("memory", node.memory().string());
+  if (node.has_podpidslimit() && node.podpidslimit() < 1) {
+    causes.push_back(invalid(path + ".podPidsLimit", std::to_string(node.podpidslimit()),
+                             "must be greater than 0"));
+  }
   if (node.has_maxpods() && (node.maxpods() < 1 || node.maxpods() > 1000)) {
     // A bridge bears at most 1,023 ports.
     causes.push_back(

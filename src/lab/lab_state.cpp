@@ -5,12 +5,23 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
+#include <thread>
+
+#include "common/cgroups.hpp"
 
 namespace podlab::lab {
 namespace {
+
+constexpr int kCgroupTries = 200;
+constexpr auto kCgroupRetry = std::chrono::milliseconds(10);
 
 /// The kernel's lock table has the holder's pid as seen from here, which the lab itself, PID 1 of a
 /// namespace, does not know.
@@ -77,6 +88,35 @@ Result<UniqueFd> lockLabs() {
     if (errno != EINTR) return errnoStatus(errno, "cannot lock " + *root);
   }
   return fd;
+}
+
+std::string labCgroup(const LabPaths& paths) {
+  // FNV-1a: labs of several users and state folders may have the same name.
+  std::uint32_t hash = 2166136261;
+  for (const unsigned char c : paths.root) hash = (hash ^ c) * 16777619;
+  std::array<char, 9> digits;
+  std::snprintf(digits.data(), digits.size(), "%08x", hash);
+  return "podlab/" + paths.root.substr(paths.root.rfind('/') + 1) + "-" + digits.data();
+}
+
+Status removeLabCgroups(Filesystem& files, const LabPaths& paths) {
+  auto text = files.readFile(paths.cgroups());
+  if (!text) return text.status().is(Code::kNotFound) ? Status() : text.status();
+  const std::string own = "/" + labCgroup(paths);
+  std::istringstream lines(*text);
+  for (std::string folder; std::getline(lines, folder);) {
+    if (!folder.ends_with(own)) continue;
+    Status removed = removeCgroup(folder);
+    // The kernel may still be at the end of the lab's processes.
+    for (int tries = 0; removed.is(Code::kConflict) && tries < kCgroupTries; ++tries) {
+      killCgroup(folder);
+      std::this_thread::sleep_for(kCgroupRetry);
+      removed = removeCgroup(folder);
+    }
+    if (!removed) return removed;
+    ::rmdir(folder.substr(0, folder.rfind('/')).c_str());  // of all labs; in use by others, it stays
+  }
+  return files.removeFile(paths.cgroups());
 }
 
 Result<UniqueFd> lockLab(const LabPaths& paths) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/kinds.hpp"
+#include "api/quantity.hpp"
 #include "common/log.hpp"
 
 namespace podlab::node {
@@ -107,7 +108,10 @@ Co<Status> Agent::begin() {
                   .stateFolder = options_.stateFolder,
                   .hostIps = std::move(hostIps),
                   .runtimeName = version->substr(0, version->find(':')),
-                  .dns = options_.dns});
+                  .dns = options_.dns,
+                  .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
+                  .podPidsLimit = options_.podPidsLimit,
+                  .limitsMissing = options_.limitsMissing});
   // While the server is away, the node goes on with the ranges that it had.
   if (auto record = checkpoints_.loadNode()) {
     std::vector<net::Cidr> ranges;

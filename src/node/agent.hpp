@@ -49,6 +49,8 @@ struct AgentOptions {
   std::vector<net::Cidr> clusterRanges;
   std::string backend = "vxlan";
   ClusterDns dns;
+  std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
+  std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
   NodeRegistration::Intervals intervals;
 };
 

@@ -13,6 +13,8 @@
 #include "common/time.hpp"
 #include "node/dataplane.hpp"
 #include "node/image_store.hpp"
+#include "node/resource_limits.hpp"
+#include "node/security.hpp"
 
 namespace podlab::node {
 
@@ -37,6 +39,10 @@ struct ContainerSpec {
   std::string logPath;  ///< CRI format: "TIME stdout|stderr F|P text"
   bool tty = false;
   bool stdin = false;
+  CgroupLimits limits;
+  CgroupLimits podLimits;
+  std::optional<int> oomScoreAdjustment;
+  ContainerSecurity security;
 };
 
 enum class ContainerState { kCreated, kRunning, kExited };
@@ -50,6 +56,7 @@ struct ContainerStatus {
   std::optional<WallTime> finishedAt;
   std::optional<int> exitCode;  ///< 128 + signal when killed
   std::optional<int> signal;
+  bool oomKilled = false;  ///< its process was killed, or passes on that a child was, for lack of memory
   int pid = 0;  ///< init process, in the agent's PID namespace; 0 when not running
 };
 

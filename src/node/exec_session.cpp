@@ -211,7 +211,8 @@ std::string terminalName() {
 Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executor,
                                                    std::vector<std::string> command, int runtime,
                                                    std::string id, ExecSpec spec,
-                                                   std::string folder) {
+                                                   std::string folder,
+                                                   std::vector<std::string> cgroups) {
   if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
   auto pidPipe = makePipe();
   if (!pidPipe) co_return pidPipe.status();
@@ -223,6 +224,7 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
   SpawnSpec child;
   child.argv = std::move(command);
   child.program = runtime;
+  child.cgroups = std::move(cgroups);
   child.argv.push_back("--pid-file=/proc/self/fd/" + std::to_string(kPidDescriptor));
   child.descriptors = {{err->write.get(), STDERR_FILENO}, {pidPipe->write.get(), kPidDescriptor}};
   const std::string terminal = terminalName();

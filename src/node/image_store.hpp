@@ -17,6 +17,8 @@ struct Image {
   std::vector<std::string> command;
   std::vector<std::string> env;
   std::string workingDir;
+  std::string user;                 ///< as in the image's config: "", "USER" or "USER:GROUP"
+  std::vector<std::string> layers;  ///< folders, lowest first; empty for the host image
 };
 
 /// Images on this host.

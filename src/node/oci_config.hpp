@@ -5,24 +5,29 @@
 #include <string_view>
 
 #include "common/status.hpp"
-#include "node/cgroup.hpp"
+#include "node/container_cgroup.hpp"
 #include "node/container_runtime.hpp"
 
 namespace podlab::node {
 
 /// What of this host a container's configuration depends on.
 struct HostFacts {
-  CgroupMode cgroup = CgroupMode::kNone;
-  bool allIdsMapped = true;           ///< the process is in the initial user namespace
+  NodeCgroups cgroups;
+  IdMap uids;                         ///< of this user namespace
+  IdMap gids;
+  bool maySetGroups = true;           ///< setgroups(2) is allowed in it
   std::uint64_t maxOpenFiles = 1024;  ///< this process's hard limit
 };
 /// As this process finds them.
-HostFacts hostFacts(CgroupMode cgroup);
+HostFacts hostFacts(NodeCgroups cgroups);
 
 /// The OCI runtime specification's config.json of a container, with Docker's defaults:
-/// capabilities, masked and read-only paths, devices. Without cgroups nothing limits devices, so
-/// CAP_MKNOD is left out. The root file system is read-only for the host image only.
-std::string makeOciConfig(const ContainerSpec& spec, const HostFacts& host);
+/// capabilities, masked and read-only paths, devices. Where no cgroup holds back devices (version 2
+/// needs a BPF program for it), CAP_MKNOD is not among the defaults. The host image's root file
+/// system is always read-only. `seccomp` is the filter as JSON, or empty: none. kInvalid: an id
+/// that is not mapped here.
+Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& host,
+                                  const std::string& seccomp);
 
 /// The pod and the name of the container that a config.json is of.
 struct ConfigOwner {

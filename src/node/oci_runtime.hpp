@@ -7,7 +7,7 @@
 #include "common/clock.hpp"
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
-#include "node/cgroup.hpp"
+#include "node/container_cgroup.hpp"
 #include "node/container_runtime.hpp"
 
 namespace podlab::node {
@@ -15,7 +15,8 @@ namespace podlab::node {
 struct OciRuntimeOptions {
   std::string stateFolder;  ///< absolute; containers/, pidns/ and the runtime's own state in it
   std::string runtime = "crun";  ///< or runc, or another with the same command line
-  CgroupMode cgroup = CgroupMode::kNone;
+  NodeCgroups cgroups;
+  CgroupLimits nodeLimits;       ///< the ceiling of all containers together
   Duration timeout = std::chrono::seconds(60);  ///< of one run of the runtime, but for exec
   std::string shimProgram = "/proc/self/exe";   ///< `SHIMPROGRAM shim ...` runs shimMain()
 };

@@ -173,6 +173,18 @@ std::vector<Mount> PodWorker::mounts(const corev1::Container& spec) const {
   return mounts;
 }
 
+/// The users and groups that the container knows.
+UserFiles PodWorker::userFiles(const Image& image) const {
+  const auto read = [&](const std::string& file) {
+    if (image.isHost) return services_.files.readFile(file).valueOr("");
+    for (auto layer = image.layers.rbegin(); layer != image.layers.rend(); ++layer) {
+      if (auto text = readInRoot(*layer, file)) return *text;
+    }
+    return readInRoot(image.rootfs, file).value_or("");
+  };
+  return {read("/etc/passwd"), read("/etc/group")};
+}
+
 PodEnvironment PodWorker::environment() const {
   PodEnvironment environment;
   environment.hostname = podHostname(*pod_, services_.nodeName);
@@ -184,9 +196,11 @@ PodEnvironment PodWorker::environment() const {
 Co<void> PodWorker::startContainer(Container& container) {
   Image image = *std::exchange(container.image, std::nullopt);
   auto program = buildProgram(*pod_, container.spec, image, environment());
-  if (!program.ok()) {
+  auto security = resolveSecurity(*pod_, container.spec, image.user, userFiles(image));
+  if (!program.ok() || !security.ok()) {
     container.busy = false;
-    failConfig(container, "CreateContainerConfigError", program.status());
+    failConfig(container, "CreateContainerConfigError",
+               program.ok() ? security.status() : program.status());
     wake();
     co_return;
   }
@@ -219,6 +233,14 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.logPath = folder_.log(container.spec.name(), container.attempt);
   spec.tty = container.spec.tty();
   spec.stdin = container.spec.stdin();
+  spec.security = *std::move(security);
+  spec.limits = containerLimits(container.spec);
+  spec.podLimits = podLimits(*pod_, services_.podPidsLimit);
+  spec.oomScoreAdjustment = oomScoreAdjustment(*pod_, container.spec, services_.nodeMemory);
+  if (!services_.limitsMissing.empty() && !container.spec.resources().limits().empty()) {
+    event(container, EventClass::kWarning, "LimitsNotEnforced",
+          "The node enforces no limits: " + services_.limitsMissing);
+  }
   std::string id = spec.id;
   event(container, EventClass::kNormal, "Pulled",
         "Container image \"" + container.spec.image() + "\" already present on machine");

@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +45,9 @@ struct PodServices {
   std::vector<std::string> hostIps;  ///< the node's, filled before pods start
   std::string runtimeName;           ///< scheme of container IDs: "crun"
   ClusterDns dns;
+  std::int64_t nodeMemory = 0;               ///< bytes of capacity
+  std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
+  std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
   bool networkUp = false;  ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
   std::function<void()> addressFreed{};

@@ -114,6 +114,7 @@ class PodWorker {
   std::string externalId(const std::string& id) const { return services_.runtimeName + "://" + id; }
   std::vector<Mount> mounts(const corev1::Container& spec) const;
   PodEnvironment environment() const;
+  UserFiles userFiles(const Image& image) const;
   PodView view() const;
   Duration gracePeriod() const;
   void event(client::EventClass type, std::string_view reason, std::string message);

@@ -59,6 +59,18 @@ std::string encodeShimRequest(const ShimRequest& request) {
   append(request.folder);
   append(request.logPath);
   append(std::to_string(request.startTimeoutMs));
+  const CgroupPlan& cgroup = request.cgroup;
+  append(cgroup.oomFile);
+  append(std::to_string(cgroup.folders.size()));
+  for (const auto& folder : cgroup.folders) append(folder);
+  append(std::to_string(cgroup.writes.size()));
+  for (const auto& write : cgroup.writes) {
+    append(write.optional ? "?" : "");
+    append(write.file);
+    append(write.value);
+  }
+  append(std::to_string(cgroup.processFiles.size()));
+  for (const auto& file : cgroup.processFiles) append(file);
   for (const auto& argument : request.command) append(argument);
   return message;
 }
@@ -71,9 +83,15 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
     fields.emplace_back(message.substr(0, end));
     message.remove_prefix(end + 1);
   }
-  if (fields.size() < 4) return std::nullopt;
+  std::size_t at = 0;
+  const auto next = [&] { return at < fields.size() ? std::move(fields[at++]) : std::string(); };
+  // A count larger than what is left is malformed; the loop then ends with the fields.
+  const auto times = [&](const auto& take) {
+    for (int n = std::atoi(next().c_str()); n > 0 && at < fields.size(); --n) take();
+  };
+  if (fields.size() < 8) return std::nullopt;
   ShimRequest request;
-  for (const char flag : fields[0]) {
+  for (const char flag : next()) {
     switch (flag) {
       case 'n':
         request.kind = ShimRequest::Kind::kPidNamespace;
@@ -91,11 +109,21 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
         return std::nullopt;
     }
   }
-  request.folder = std::move(fields[1]);
-  request.logPath = std::move(fields[2]);
-  request.startTimeoutMs = std::atoi(fields[3].c_str());
-  request.command.assign(std::make_move_iterator(fields.begin() + 4),
-                         std::make_move_iterator(fields.end()));
+  request.folder = next();
+  request.logPath = next();
+  request.startTimeoutMs = std::atoi(next().c_str());
+  CgroupPlan& cgroup = request.cgroup;
+  cgroup.oomFile = next();
+  times([&] { cgroup.folders.push_back(next()); });
+  times([&] {
+    CgroupPlan::Write write;
+    write.optional = !next().empty();
+    write.file = next();
+    write.value = next();
+    cgroup.writes.push_back(std::move(write));
+  });
+  times([&] { cgroup.processFiles.push_back(next()); });
+  while (at < fields.size()) request.command.push_back(next());
   return request;
 }
 

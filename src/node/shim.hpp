@@ -4,6 +4,8 @@
 #include <string_view>
 #include <vector>
 
+#include "node/container_cgroup.hpp"
+
 namespace podlab::node {
 
 /// `podlab shim LOCK [--sealed-runtime]`: what waits for containers and keeps their logs, so that
@@ -39,6 +41,7 @@ struct ShimRequest {
   bool stdin = false;       ///< stdin stays open; otherwise it is /dev/null
   bool sharedPids = false;  ///< in a PID namespace with others: what it leaves behind is killed
   int startTimeoutMs = 0;   ///< for the command, which is killed then
+  CgroupPlan cgroup;
   std::vector<std::string> command;  ///< starts the container, detached, and writes `pid`
 };
 /// The largest message; the kernel's default socket buffer is larger.

@@ -64,6 +64,7 @@ class Container {
       return errnoStatus(errno, "cannot enter " + request_.folder);
     Status ready = log_.open(request_.logPath);
     if (ready) ready = openStreams();
+    if (ready) ready = applyCgroupPlan(request_.cgroup);
     if (!ready) return ready;
     Status started = runCommand(runtime);
     if (!started) return started;
@@ -92,7 +93,8 @@ class Container {
     }
     const bool exitedItself = info.si_code == CLD_EXITED;
     const ExitRecord record{exitedItself ? info.si_status : 128 + info.si_status,
-                            exitedItself ? 0 : info.si_status, finished};
+                            exitedItself ? 0 : info.si_status, finished,
+                            wasKilledForMemory(info)};
     (void)files_->writeFileAtomic(request_.folder + "/" + kExitFile, formatExit(record), 0600,
                                   false);
   }
@@ -129,6 +131,7 @@ class Container {
     if (inRead_) spec.descriptors.emplace_back(inRead_.get(), STDIN_FILENO);
     if (outWrite_) spec.descriptors.emplace_back(outWrite_.get(), STDOUT_FILENO);
     spec.descriptors.emplace_back(errWrite_.get(), STDERR_FILENO);
+    spec.cgroups = request_.cgroup.processFiles;
     auto child = spawn(spec);
     outWrite_.reset();
     errWrite_.reset();
@@ -143,7 +146,24 @@ class Container {
                     request_.command[0] + " did not start the container within " +
                         formatDuration(std::chrono::milliseconds(request_.startTimeoutMs)));
     }
-    return code == 0 ? Status() : Status(Code::kInternal, runtimeMessage());
+    if (code == 0) return {};
+    std::string message = runtimeMessage();
+    if (oomKills() > 0)
+      message += ": container init was OOM-killed (memory limit too low?)";
+    return Status(Code::kInternal, message);
+  }
+
+  /// How many processes of the container the kernel has killed for lack of memory.
+  std::uint64_t oomKills() const {
+    const std::string& file = request_.cgroup.oomFile;
+    return file.empty() ? 0 : readCgroupNumber(file, "oom_kill").value_or(0);
+  }
+
+  /// Whether the init process was killed so, or ends with the code that says that a child was.
+  bool wasKilledForMemory(const siginfo_t& info) const {
+    const bool killed = info.si_code == CLD_EXITED ? info.si_status == 128 + SIGKILL
+                                                   : info.si_status == SIGKILL;
+    return killed && oomKills() > 0;
   }
 
   /// What a failed runtime wrote; when it had the terminal already, to that.
