@@ -18,6 +18,7 @@ endfunction()
 
 podlab_find_library(sqlite3 sqlite3 sqlite3.h)
 podlab_find_library(yaml yaml yaml.h)
+podlab_find_library(seccomp seccomp seccomp.h)
 find_path(ASIO_INCLUDE asio.hpp REQUIRED)
 
 # Asio 1.22 does not recognise clang's coroutines by itself.

@@ -57,7 +57,8 @@ void StreamRelay::disconnected(const std::string& node, const rpc::Connection& c
 }
 
 bool StreamRelay::serves(std::string_view method) {
-  return method == "logs" || method == "exec" || method == "reach";
+  return method == "logs" || method == "exec" || method == "reach" ||
+         method == "usage";
 }
 
 Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
@@ -76,7 +77,23 @@ Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
     auto pod = podId(request.namespace_(), request.pod(), "exec");
     co_return co_await relay(std::move(user), client, std::move(*first), std::move(pod));
   }
+  if (method == "usage") co_return co_await usage(std::move(user), client, std::move(*first));
   co_return co_await reach(std::move(user), client, std::move(*first));
+}
+
+Co<Status> StreamRelay::usage(User user, rpc::Stream& client, std::string first) {
+  rpc::UsageRequest request;
+  if (Status bad = rpc::decode(first, request); !bad) co_return bad;
+  const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
+  Attributes attributes{"get", {}, "", nullptr, nullptr};
+  attributes.id = {&api::kindFor<corev1::Node>(), "", request.node(), "usage"};
+  if (Status denied = authorize(user, attributes, nothing); !denied) co_return denied;
+  auto agent = co_await openAt(request.node(), client.method());
+  if (!agent) co_return agent.status();
+  if (Status sent = co_await (*agent)->send(std::move(first)); !sent) co_return sent;
+  auto report = co_await (*agent)->receive();
+  if (!report) co_return report.status();
+  co_return co_await client.send(std::move(*report));
 }
 
 Co<Result<std::unique_ptr<rpc::Stream>>> StreamRelay::openAt(std::string node, std::string method) {

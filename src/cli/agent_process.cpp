@@ -103,8 +103,9 @@ class AgentProcess {
       agent.clusterRanges.push_back(*range);
     }
     agent.backend = options_.backend;
+    agent.cgroups = {Cgroups::find(), options_.cgroup};
     if (options_.podPidsLimit > 0) agent.podPidsLimit = options_.podPidsLimit;
-    agent.limitsMissing = options_.cgroup.empty() ? "it was started without --cgroup" : Cgroups::find().reason();
+    agent.limitsMissing = options_.cgroup.empty() ? "the agent was started without --cgroup" : agent.cgroups.cgroups.reason();
     return agent;
   }
 
@@ -134,7 +135,8 @@ class AgentProcess {
     node::OciRuntimeOptions runtimeOptions;
     runtimeOptions.stateFolder = options_.runDir + "/containers";
     runtimeOptions.runtime = options_.runtime;
-    runtimeOptions.cgroups = {Cgroups::find(), options_.cgroup};
+    runtimeOptions.seccompFolder = options_.stateDir + "/seccomp";
+    runtimeOptions.cgroups = agentSettings->cgroups;
     runtimeOptions.nodeLimits = node::nodeLimits(options_.cpu, options_.memory);
     auto runtime =
         node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));

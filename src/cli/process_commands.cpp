@@ -3,6 +3,7 @@
 #include "cli/executable.hpp"
 #include "cli/process_setup.hpp"
 #include "cli/server_process.hpp"
+#include "common/filesystem.hpp"
 #include "lab/lab.hpp"
 #include "lab/node_init.hpp"
 
@@ -100,6 +101,14 @@ void addLab(CLI::App& app, Context& context) {
     options.executable = *executable;
     options.logLevel = context.logLevel;
     context.exitCode = lab::runLab(std::move(options));
+  });
+
+  auto state = std::make_shared<std::string>();
+  auto* remove = app.add_subcommand("remove-state", "Removes a lab's folder")->group("");
+  remove->add_option("FOLDER", *state)->required();
+  remove->callback([&context, state] {
+    const Status removed = makeRealFilesystem()->removeTree(*state);
+    context.exitCode = removed.ok() ? kDone : fail(removed);
   });
 
   auto node = std::make_shared<lab::NodeInitOptions>();

@@ -3,6 +3,7 @@
 #include "cli/get_command.hpp"
 #include "cli/observe_commands.hpp"
 #include "cli/reach_command.hpp"
+#include "cli/top_command.hpp"
 #include "cli/stream_commands.hpp"
 #include "cli/write_commands.hpp"
 
@@ -15,6 +16,7 @@ void addResourceCommands(CLI::App& app, Context& context) {
   addStreamCommands(app, context);
   addObserveCommands(app, context);
   addReachCommand(app, context);
+  addTopCommand(app, context);
 }
 
 }  // namespace podlab::cli

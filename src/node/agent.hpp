@@ -17,6 +17,7 @@
 #include "node/hosts_file.hpp"
 #include "node/image_store.hpp"
 #include "node/node_registration.hpp"
+#include "node/container_cgroup.hpp"
 #include "node/pod_dialer.hpp"
 #include "node/pod_manager.hpp"
 #include "node/pod_volumes.hpp"
@@ -49,6 +50,7 @@ struct AgentOptions {
   std::vector<net::Cidr> clusterRanges;
   std::string backend = "vxlan";
   ClusterDns dns;
+  NodeCgroups cgroups;
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
   NodeRegistration::Intervals intervals;

@@ -7,6 +7,8 @@
 
 #include <cerrno>
 
+#include "node/volume_ownership.hpp"
+
 namespace podlab::node {
 namespace {
 
@@ -66,6 +68,11 @@ class LocalVolumes final : public PodVolumes {
       // kubelet's emptyDir is open to every user of the pod, whatever the umask.
       if (status.ok() && ::chmod(path.c_str(), 0777) < 0)
         status = errnoStatus(errno, "chmod " + path);
+      const auto& security = spec.securitycontext();
+      if (status.ok() && security.has_fsgroup()) {
+        status = giveToGroup(path, static_cast<std::uint32_t>(security.fsgroup()), false,
+                             security.fsgroupchangepolicy() == "OnRootMismatch");
+      }
       if (!status.ok()) return status.withContext("volume \"" + volume.name() + "\"");
       folders.byName[volume.name()] = path;
     }

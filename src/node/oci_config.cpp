@@ -1,11 +1,14 @@
 #include "node/oci_config.hpp"
 
+#include <linux/capability.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -23,8 +26,7 @@ constexpr const char* kPodAnnotation = "podlab.io/pod-uid";
 constexpr const char* kNameAnnotation = "podlab.io/container";
 
 Json capabilities(const ContainerSpec& spec, const HostFacts& host) {
-  const bool devicesAreHeld = host.cgroups.any() && host.cgroups.cgroups.of("devices") != nullptr;
-  const Json names = capabilitiesOf(spec.security, devicesAreHeld);
+  const Json names = capabilitiesOf(spec, host);
   return {{"bounding", names}, {"effective", names}, {"permitted", names}};
 }
 
@@ -204,13 +206,21 @@ HostFacts hostFacts(NodeCgroups cgroups) {
   facts.uids = IdMap::parse(text("/proc/self/uid_map"));
   facts.gids = IdMap::parse(text("/proc/self/gid_map"));
   facts.maySetGroups = !text("/proc/self/setgroups").starts_with("deny");
+  // proc_pid_oom_score_adj(5): lower than it is takes a capability of the initial namespace.
+  if (!facts.uids.isInitial() || ::prctl(PR_CAPBSET_READ, CAP_SYS_RESOURCE, 0, 0, 0) != 1)
+    facts.oomScoreFloor = std::atoi(text("/proc/self/oom_score_adj").c_str());
   rlimit files{};
   if (::getrlimit(RLIMIT_NOFILE, &files) == 0) facts.maxOpenFiles = files.rlim_max;
   return facts;
 }
 
+std::set<std::string> capabilitiesOf(const ContainerSpec& spec, const HostFacts& host) {
+  const bool devicesAreHeld = host.cgroups.any() && host.cgroups.cgroups.of("devices") != nullptr;
+  return capabilitiesOf(spec.security, devicesAreHeld);
+}
+
 Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& host,
-                                  const std::string& seccomp) {
+                                  const SeccompFilter& seccomp) {
   const ContainerSecurity& security = spec.security;
   if (Status mapped = checkMapped(security.user, host); !mapped.ok()) return mapped;
   const Json openFiles = {{"type", "RLIMIT_NOFILE"},
@@ -226,7 +236,9 @@ Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& ho
       {"rlimits", Json::array({openFiles})},
       {"noNewPrivileges", security.noNewPrivileges},
   };
-  if (spec.oomScoreAdjustment) process["oomScoreAdj"] = *spec.oomScoreAdjustment;
+  if (spec.oomScoreAdjustment) {
+    process["oomScoreAdj"] = std::max(*spec.oomScoreAdjustment, host.oomScoreFloor);
+  }
   Json linux = {{"namespaces", namespaces(spec, host)}};
   if (!security.privileged && !security.unmaskedProc) {
     linux["maskedPaths"] = {"/proc/asound",        "/proc/acpi",       "/proc/interrupts",
@@ -238,7 +250,7 @@ Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& ho
   }
   if (security.privileged) linux["devices"] = hostDevices();
   if (!security.sysctls.empty()) linux["sysctl"] = security.sysctls;
-  if (!seccomp.empty()) linux["seccomp"] = Json::parse(seccomp);
+  if (!seccomp.profile.empty()) linux["seccomp"] = Json::parse(seccomp.profile);
   if (host.cgroups.any()) {
     // For runtimes that cannot be kept from having a cgroup of their own.
     linux["cgroupsPath"] = "/" + host.cgroups.container(spec.podUid, spec.id);
@@ -252,7 +264,17 @@ Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& ho
       {"annotations", {{kPodAnnotation, spec.podUid}, {kNameAnnotation, spec.name}}},
       {"linux", std::move(linux)},
   };
+  if (!seccomp.program.empty()) config["annotations"]["run.oci.seccomp_bpf_data"] = seccomp.program;
   return config.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string execProcess(const std::string& config, const ExecSpec& exec) {
+  Json parsed = Json::parse(config, nullptr, false);
+  const auto process = parsed.find("process");
+  if (process == parsed.end() || !process->is_object()) return "";
+  (*process)["args"] = exec.argv;
+  (*process)["terminal"] = exec.tty;
+  return process->dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 std::optional<ConfigOwner> readConfigOwner(const std::string& config) {

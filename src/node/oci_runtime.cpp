@@ -12,7 +12,9 @@
 #include <utility>
 
 #include <asio.hpp>
+#include <nlohmann/json.hpp>
 
+#include "api/codec_base64.hpp"
 #include "common/log.hpp"
 #include "common/readable.hpp"
 #include "common/sealed_program.hpp"
@@ -20,6 +22,8 @@
 #include "node/exec_session.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_config.hpp"
+#include "node/seccomp_filter.hpp"
+#include "node/seccomp_profile.hpp"
 #include "node/shim_client.hpp"
 #include "node/shim_state.hpp"
 
@@ -144,10 +148,12 @@ class Core : public std::enable_shared_from_this<Core> {
     auto command = runtimeCommand();
     command.emplace_back("exec");
     const std::string folder = folderOf(id);
+    auto config = files_.readFile(folder + "/" + kConfigFile);
+    if (!config) co_return config.status();
     const auto cgroups = entersCgroups() ? processFiles(container->status.podUid, id)
                                          : std::vector<std::string>();
     co_return co_await startExec(executor_, std::move(command), program_.get(), std::move(id),
-                                 std::move(spec), folder, cgroups);
+                                 std::move(spec), folder, cgroups, std::move(*config));
   }
 
   Co<Result<std::string>> createPidNamespace(std::string podUid) {
@@ -306,6 +312,44 @@ class Core : public std::enable_shared_from_this<Core> {
     return names;
   }
 
+  /// The container's filter of system calls.
+  Result<SeccompFilter> seccompOf(const ContainerSpec& spec) {
+    switch (spec.security.seccomp) {
+      case ContainerSecurity::Seccomp::kDefault:
+        return defaultFilter(capabilitiesOf(spec, host_));
+      case ContainerSecurity::Seccomp::kUnconfined:
+        return SeccompFilter();
+      case ContainerSecurity::Seccomp::kLocal:
+        break;
+    }
+    const std::string file = options_.seccompFolder + "/" + spec.security.seccompFile;
+    auto text = files_.readFile(file);
+    if (!text)
+      return Status(Code::kInvalid, "cannot load seccomp profile \"" + file + "\": " + text.status().message());
+    const auto profile = nlohmann::json::parse(*text, nullptr, false);
+    if (!profile.is_object() || !profile.contains("defaultAction"))
+      return Status(Code::kInvalid, "seccomp profile \"" + file + "\" is not a JSON object with a defaultAction");
+    return SeccompFilter{*text, ""};
+  }
+
+  /// Compiled once for all containers with these capabilities, where the runtime takes that.
+  Result<SeccompFilter> defaultFilter(const std::set<std::string>& capabilities) {
+    auto [found, fresh] = filters_.try_emplace(capabilities);
+    if (!fresh) return found->second;
+    SeccompFilter& filter = found->second;
+    filter.profile = defaultSeccomp(capabilities);
+    if (baseName(options_.runtime) != "crun") return filter;
+    auto program = compileSeccomp(filter.profile);
+    if (!program) {
+      filters_.erase(found);
+      return program.status();
+    }
+    filter.program = api::codec::base64Encode(*program);
+    // crun looks whether there is a profile, and takes the program.
+    filter.profile = R"({"defaultAction":"SCMP_ACT_ERRNO"})";
+    return filter;
+  }
+
   ShimRequest startRequest(const ContainerSpec& spec) const {
     ShimRequest request;
     request.folder = folderOf(spec.id);
@@ -353,7 +397,8 @@ class Core : public std::enable_shared_from_this<Core> {
       made = makeHostRootfs(files_, own.image.rootfs);
     }
     if (made) {
-      auto config = makeOciConfig(own, host_, "");
+      auto seccomp = seccompOf(own);
+      auto config = seccomp ? makeOciConfig(own, host_, *seccomp) : seccomp.status();
       made = config ? files_.writeFileAtomic(folder + "/" + kConfigFile, *config, 0600, false)
                     : config.status();
     }
@@ -492,6 +537,7 @@ class Core : public std::enable_shared_from_this<Core> {
   ProcessRunner& processes_;
   OciRuntimeOptions options_;
   HostFacts host_;
+  std::map<std::set<std::string>, SeccompFilter> filters_;
   UniqueFd program_;  ///< the runtime's, sealed; none where that is not possible
   ShimClient shim_;
   std::map<std::string, Container> containers_;

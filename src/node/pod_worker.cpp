@@ -269,6 +269,11 @@ void PodWorker::sync() {
     spawn("tear down", tearDownFinished());
     return;
   }
+  if (const std::string forbidden = forbiddenSysctl(*pod_); !forbidden.empty()) {
+    for (auto& container : containers_)
+      failConfig(*container, "SysctlForbidden", Status(Code::kForbidden, forbidden));
+    return;
+  }
   if (!refusal_.empty()) {
     Status refused(Code::kInvalid, "this node cannot run the pod: " + refusal_);
     for (auto& container : containers_)

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -74,10 +75,15 @@ class Container {
   /// Copies output to the log until the init process ends, then records how it ended.
   void superviseToEnd() {
     if (request_.tty) acceptConsole();
-    std::array<pollfd, 3> fds{
-        {{exited_.get(), POLLIN, 0}, {outRead_.get(), POLLIN, 0}, {errRead_.get(), POLLIN, 0}}};
+    const UniqueFd children = openChildSignals();
+    reapOthers(children.get());
+    std::array<pollfd, 4> fds{{{exited_.get(), POLLIN, 0},
+                               {outRead_.get(), POLLIN, 0},
+                               {errRead_.get(), POLLIN, 0},
+                               {children.get(), POLLIN, 0}}};
     while ((fds[0].revents & POLLIN) == 0) {
       if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
+      if (fds[3].revents != 0) reapOthers(children.get());
       for (int stream : {1, 2}) {
         if (fds[stream].revents == 0) continue;
         if (copyOnce(fds[stream].fd, stream == 2) == Copied::kEnd) fds[stream].fd = -1;
@@ -100,6 +106,29 @@ class Container {
   }
 
  private:
+  /// SIGCHLD as a descriptor.
+  static UniqueFd openChildSignals() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::sigaddset(&signals, SIGCHLD);
+    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    return UniqueFd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+
+  /// Reaps the runtime's last process, which ends after the runtime: as a zombie it would count
+  /// among the container's processes.
+  void reapOthers(int childSignals) const {
+    signalfd_siginfo ignored{};
+    while (::read(childSignals, &ignored, sizeof ignored) > 0) {
+    }
+    siginfo_t info{};
+    while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
+           info.si_pid != init_) {
+      ::waitid(P_PID, info.si_pid, nullptr, WEXITED | WNOHANG);
+      info = {};
+    }
+  }
+
   Status openStreams() {
     Status status = openPipe(errRead_, errWrite_);
     ::fcntl(errRead_.get(), F_SETFL, O_NONBLOCK);

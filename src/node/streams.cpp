@@ -13,6 +13,7 @@
 #include "common/sync.hpp"
 #include "net/reach.hpp"
 #include "node/container_log.hpp"
+#include "node/usage.hpp"
 
 namespace podlab::node {
 namespace {
@@ -220,6 +221,29 @@ Co<Status> serveProbe(Agent& agent, rpc::Stream& stream) {
   co_return sent;
 }
 
+/// Between the two samples of a rate.
+constexpr Duration kUsageWindow = std::chrono::milliseconds(500);
+
+Co<Status> serveUsage(Agent& agent, rpc::Stream& stream) {
+  auto request = co_await receive<rpc::UsageRequest>(stream);
+  if (!request.ok()) co_return request.status();
+  const NodeCgroups& cgroups = agent.options().cgroups;
+  Clock& clock = agent.dependencies().clock;
+  const auto sample = [&cgroups] { return readNodeUsage(cgroups); };
+  rpc::UsageReport report;
+  if (!cgroups.any()) {
+    report.set_error("there are no figures without cgroups: " + agent.options().limitsMissing);
+  } else {
+    BlockingPool& pool = agent.dependencies().blocking;
+    const auto before = co_await pool.run(sample);
+    const MonoTime begun = clock.now();
+    co_await clock.sleepFor(kUsageWindow);
+    const auto now = co_await pool.run(sample);
+    report = usageReport(before, now, (clock.now() - begun).count());
+  }
+  co_return co_await stream.send(rpc::encode(report));
+}
+
 }  // namespace
 
 Result<StreamTarget> findTarget(const PodManager& pods, const std::string& ns,
@@ -253,6 +277,7 @@ rpc::Handler makeStreamHandler(const std::unique_ptr<Agent>& agent) {
       if (opened.method() == "logs") co_return co_await serveLogs(*node, opened);
       if (opened.method() == "exec") co_return co_await serveExec(*node, opened);
       if (opened.method() == "probe") co_return co_await serveProbe(*node, opened);
+      if (opened.method() == "usage") co_return co_await serveUsage(*node, opened);
       co_return Status(Code::kBadRequest,
                        "method \"" + opened.method() + "\" is unknown to agents");
     };
