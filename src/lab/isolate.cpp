@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "common/unique_fd.hpp"
 #include "lab/subordinate_ids.hpp"
@@ -96,9 +97,9 @@ Status cloneFailure(int error, int namespaces) {
   return errnoStatus(error, "cannot make namespaces");
 }
 
-}  // namespace
-
-Result<pid_t> startIsolated(const IsolatedSpec& spec) {
+/// `ids`: those to map beside the user's own, or none.
+Result<pid_t> start(const IsolatedSpec& spec, const std::optional<SubordinateIds>& ids,
+                    bool& mappingFailed) {
   int pipe[2];
   if (::pipe2(pipe, O_CLOEXEC) < 0) return errnoStatus(errno, "pipe");
   UniqueFd read(pipe[0]), write(pipe[1]);
@@ -110,7 +111,6 @@ Result<pid_t> startIsolated(const IsolatedSpec& spec) {
   IsolatedSpec ordered = spec;
   std::sort(ordered.keepFds.begin(), ordered.keepFds.end());
   const pid_t parent = ::getpid();
-  const auto ids = spec.mapRoot ? findSubordinateIds() : std::nullopt;
   if (::pipe2(pipe, O_CLOEXEC) < 0) return errnoStatus(errno, "pipe");
   UniqueFd mapped(pipe[0]), go(pipe[1]);
 
@@ -128,6 +128,7 @@ Result<pid_t> startIsolated(const IsolatedSpec& spec) {
     if (done && ::write(go.get(), "", 1) != 1) done = errnoStatus(errno, "pipe");
     go.reset();
     if (!done) {
+      mappingFailed = true;
       ::waitpid(static_cast<pid_t>(child), nullptr, 0);
       return done;
     }
@@ -143,6 +144,17 @@ Result<pid_t> startIsolated(const IsolatedSpec& spec) {
                        std::string("cannot start ") + spec.argv[0] + ": " + failure.step);
   }
   return static_cast<pid_t>(child);
+}
+
+}  // namespace
+
+Result<pid_t> startIsolated(const IsolatedSpec& spec) {
+  const auto ids = spec.mapRoot ? findSubordinateIds() : std::nullopt;
+  bool mappingFailed = false;
+  auto started = start(spec, ids, mappingFailed);
+  // Tools that do not work, as without their setuid bit, are as good as none.
+  if (mappingFailed) started = start(spec, std::nullopt, mappingFailed);
+  return started;
 }
 
 }  // namespace podlab::lab

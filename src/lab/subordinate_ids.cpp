@@ -66,9 +66,9 @@ std::optional<SubordinateIds> findSubordinateIds() {
   const auto groupTool = findProgram("newgidmap");
   if (!userTool || !groupTool) return std::nullopt;
   const passwd* entry = ::getpwuid(::geteuid());
-  const std::string name = entry != nullptr ? entry->pw_name : "";
-  const auto users = findRange(readText("/etc/subuid"), name, ::geteuid());
-  const auto groups = findRange(readText("/etc/subgid"), name, ::geteuid());
+  if (entry == nullptr) return std::nullopt;  // the tools do not serve a user without a name
+  const auto users = findRange(readText("/etc/subuid"), entry->pw_name, ::geteuid());
+  const auto groups = findRange(readText("/etc/subgid"), entry->pw_name, ::geteuid());
   if (!users || !groups) return std::nullopt;
   return SubordinateIds{*users, *groups, *userTool, *groupTool};
 }
