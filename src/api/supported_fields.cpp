@@ -64,7 +64,8 @@ constexpr FieldSupport kFields[] = {
     {"Pod", "spec.containers[].imagePullPolicy", kActs, "",
      "images come from the node's own store, so each policy means: use what is there"},
     {"Pod", "spec.containers[].securityContext", kActs, "",
-     "the defaults are Docker's; Localhost seccomp profiles are below seccomp/ of the node's folder"},
+     "the defaults are Docker's; Localhost seccomp profiles are below seccomp/ of the node's "
+     "folder"},
     {"Pod", "spec.containers[].securityContext.seLinuxOptions", kIgnores, "",
      "containers have no SELinux label"},
     {"Pod", "spec.containers[].securityContext.windowsOptions", kIgnores, "", "nodes run Linux"},

@@ -57,8 +57,7 @@ void StreamRelay::disconnected(const std::string& node, const rpc::Connection& c
 }
 
 bool StreamRelay::serves(std::string_view method) {
-  return method == "logs" || method == "exec" || method == "reach" ||
-         method == "usage";
+  return method == "logs" || method == "exec" || method == "reach" || method == "usage";
 }
 
 Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {

@@ -6,6 +6,7 @@
 
 #include <asio.hpp>
 
+#include "api/quantity.hpp"
 #include "cli/executable.hpp"
 #include "cli/process_setup.hpp"
 #include "client/connection.hpp"
@@ -104,8 +105,16 @@ class AgentProcess {
     }
     agent.backend = options_.backend;
     agent.cgroups = {Cgroups::find(), options_.cgroup};
+    auto thresholds = node::parseThresholds(options_.evictionHard);
+    if (!thresholds) return thresholds.status().withContext("--eviction-hard");
+    const auto memory = api::Quantity::parse(agent.capacity["memory"]).valueOr({}).value();
+    agent.pressure = [this, limits = *thresholds, cgroups = agent.cgroups, memory] {
+      const auto signals = node::readSignals(*files_, options_.stateDir, cgroups, memory);
+      return node::judgePressure(signals, limits);
+    };
     if (options_.podPidsLimit > 0) agent.podPidsLimit = options_.podPidsLimit;
-    agent.limitsMissing = options_.cgroup.empty() ? "the agent was started without --cgroup" : agent.cgroups.cgroups.reason();
+    agent.limitsMissing = options_.cgroup.empty() ? "the agent was started without --cgroup"
+                                                  : agent.cgroups.cgroups.reason();
     return agent;
   }
 

@@ -24,6 +24,7 @@ struct AgentProcessOptions {
   std::string memory;
   int maxPods = 110;
   std::int64_t podPidsLimit = 0;  ///< 0: none
+  std::string evictionHard;       ///< thresholds of the node's pressure, over the defaults
   std::string cgroup;             ///< where the node's cgroups are; empty: it has none
   std::string runtime = "crun";
   std::string logLevel = "info";

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "common/cgroups.hpp"
 #include "common/clock.hpp"
 #include "common/process.hpp"
-#include "common/cgroups.hpp"
 
 namespace podlab::cli {
 

@@ -71,6 +71,9 @@ void addAgent(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--pod-pids-limit", options->podPidsLimit,
                       "Processes and threads that a pod may have (default: any number)");
+  command->add_option(
+      "--eviction-hard", options->evictionHard,
+      "Thresholds of the node's pressure: nodefs.available<10%,memory.available<100Mi");
   command->add_option("--cgroup", options->cgroup,
                       "Path of the node's cgroup, below what podlab may use (default: none)");
   command->add_option("--runtime", options->runtime, "OCI runtime")->capture_default_str();

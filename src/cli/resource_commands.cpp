@@ -3,8 +3,8 @@
 #include "cli/get_command.hpp"
 #include "cli/observe_commands.hpp"
 #include "cli/reach_command.hpp"
-#include "cli/top_command.hpp"
 #include "cli/stream_commands.hpp"
+#include "cli/top_command.hpp"
 #include "cli/write_commands.hpp"
 
 namespace podlab::cli {

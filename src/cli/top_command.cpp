@@ -73,7 +73,8 @@ Co<Result<rpc::UsageReport>> askNode(client::ReconnectingConnection& connection,
   co_return report;
 }
 
-Co<void> askInto(client::ReconnectingConnection& connection, MonoTime deadline, NodeAnswer& answer) {
+Co<void> askInto(client::ReconnectingConnection& connection, MonoTime deadline,
+                 NodeAnswer& answer) {
   answer.report = co_await askNode(connection, deadline, answer.node);
 }
 
@@ -147,12 +148,12 @@ Co<int> topNodes(Session& session, const TopOptions& options) {
       const auto found = allocatable.find(resource);
       return found == allocatable.end() ? api::Quantity() : api::Quantity::read(found->second);
     };
-    rows.push_back({{answers[i].node},
-                    {used.nanocores(), used.memorybytes()},
-                    {cpuText(used.nanocores()),
-                     percent(used.nanocores(), amount("cpu").milliValue() * kNanoPerMilli),
-                     memoryText(used.memorybytes()),
-                     percent(used.memorybytes(), amount("memory").value())}});
+    rows.push_back(
+        {{answers[i].node},
+         {used.nanocores(), used.memorybytes()},
+         {cpuText(used.nanocores()),
+          percent(used.nanocores(), amount("cpu").milliValue() * kNanoPerMilli),
+          memoryText(used.memorybytes()), percent(used.memorybytes(), amount("memory").value())}});
   }
   if (!rows.empty() || answers.empty())
     print(options, {"NAME", "CPU(cores)", "CPU(%)", "MEMORY(bytes)", "MEMORY(%)"}, std::move(rows));

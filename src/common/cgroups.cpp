@@ -129,21 +129,24 @@ Cgroups readCgroups(const std::string& mountinfo, const std::string& own,
     if (hybrid && hierarchy.unified) continue;
     const std::string base = highestUsable(hierarchy, ownPath(own, hierarchy), mayMove);
     const std::string at = base.empty() ? hierarchy.mountPoint : base;
-    const auto there = hierarchy.unified ? split(read(at + "/cgroup.controllers"), ' ') : hierarchy.options;
+    const auto there =
+        hierarchy.unified ? split(read(at + "/cgroup.controllers"), ' ') : hierarchy.options;
     CgroupHierarchy found{base, {}, hierarchy.unified};
     for (std::string name : there) {
       while (name.ends_with('\n')) name.pop_back();
-      if (std::find(std::begin(kCgroupControllers), std::end(kCgroupControllers), name) != std::end(kCgroupControllers))
+      if (std::find(std::begin(kCgroupControllers), std::end(kCgroupControllers), name) !=
+          std::end(kCgroupControllers))
         found.controllers.push_back(name);
     }
     if (found.controllers.empty()) continue;
     if (base.empty()) {
       for (const auto& name : found.controllers)
-        why[name] = hierarchy.mountPoint +
-                    (hierarchy.unified
-                         ? " is not delegated to this user: run as root, or below systemd-run --user "
-                           "--scope -p Delegate=yes"
-                         : " is not writable: run as root");
+        why[name] =
+            hierarchy.mountPoint +
+            (hierarchy.unified
+                 ? " is not delegated to this user: run as root, or below systemd-run --user "
+                   "--scope -p Delegate=yes"
+                 : " is not writable: run as root");
       continue;
     }
     // Version 2: a cgroup with processes cannot give controllers to those below it, unless it is

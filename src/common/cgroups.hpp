@@ -14,7 +14,7 @@ inline constexpr const char* kCgroupControllers[] = {"cpu", "cpuacct", "memory",
 
 /// A mounted cgroup hierarchy, and where in it this process may make cgroups.
 struct CgroupHierarchy {
-  std::string base;  ///< absolute folder; new cgroups go below it
+  std::string base;                      ///< absolute folder; new cgroups go below it
   std::vector<std::string> controllers;  ///< those of kCgroupControllers that it has there
   bool unified = false;                  ///< version 2
 };
@@ -51,10 +51,12 @@ class Cgroups {
 
 /// The same from the two files' texts; `mayMove` says whether this process may move processes into
 /// the cgroup of that folder, `read` gives a file's text ("" when there is none).
-Cgroups readCgroups(const std::string& mountinfo, const std::string& own, bool (*mayMove)(const std::string& folder),
+Cgroups readCgroups(const std::string& mountinfo, const std::string& own,
+                    bool (*mayMove)(const std::string& folder),
                     std::string (*read)(const std::string& file));
 
-/// Makes the folder and those above it up to `base`; in version 2 with `controllers` enabled for it.
+/// Makes the folder and those above it up to `base`; in version 2 with `controllers` enabled for
+/// it.
 Status makeCgroup(const CgroupHierarchy& hierarchy, const std::string& path);
 /// Writes a file of a cgroup; no error is without its path.
 Status writeCgroupFile(const std::string& file, std::string_view value);

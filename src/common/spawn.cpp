@@ -1,8 +1,8 @@
 #include "common/spawn.hpp"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,7 +52,7 @@ int runChild(void* argument) {
     }
     if (start.newSession && !done(::setsid() >= 0)) return;
     // Ignored and blocked signals pass through exec.
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = SIG_DFL;
     for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
     const int null = ::open("/dev/null", O_RDWR);
@@ -118,7 +118,8 @@ Result<Child> spawn(const SpawnSpec& spec) {
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   alignas(16) std::array<char, kChildStack> stack;
   Child child;
-  child.pid = ::clone(runChild, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+  child.pid =
+      ::clone(runChild, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
   const int error = child.pid < 0 ? errno : start.error;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (child.pid > 0 && error != 0) reapChild(child.pid);

@@ -261,6 +261,12 @@ class Lab {
     if (node.config.has_cpu()) add("--cpu", node.config.cpu().string());
     if (node.config.has_memory()) add("--memory", node.config.memory().string());
     if (node.config.has_maxpods()) add("--max-pods", std::to_string(node.config.maxpods()));
+    std::string thresholds;
+    const std::map<std::string, std::string> eviction(node.config.evictionhard().begin(),
+                                                      node.config.evictionhard().end());
+    for (const auto& [signal, amount] : eviction)
+      thresholds += (thresholds.empty() ? "" : ",") + signal + "<" + amount;
+    if (!thresholds.empty()) add("--eviction-hard", thresholds);
     if (node.config.has_podpidslimit())
       add("--pod-pids-limit", std::to_string(node.config.podpidslimit()));
     return arguments;

@@ -114,7 +114,8 @@ Status removeLabCgroups(Filesystem& files, const LabPaths& paths) {
       removed = removeCgroup(folder);
     }
     if (!removed) return removed;
-    ::rmdir(folder.substr(0, folder.rfind('/')).c_str());  // of all labs; in use by others, it stays
+    ::rmdir(
+        folder.substr(0, folder.rfind('/')).c_str());  // of all labs; in use by others, it stays
   }
   return files.removeFile(paths.cgroups());
 }

@@ -28,8 +28,14 @@ std::string readText(const char* file) {
 
 Status runTool(const std::string& tool, pid_t process, std::uint64_t own, const IdRange& range) {
   SpawnSpec spec;
-  spec.argv = {tool, std::to_string(process), "0", std::to_string(own), "1",
-               "1",  std::to_string(range.first), std::to_string(range.count)};
+  spec.argv = {tool,
+               std::to_string(process),
+               "0",
+               std::to_string(own),
+               "1",
+               "1",
+               std::to_string(range.first),
+               std::to_string(range.count)};
   auto child = spawn(spec);
   if (!child) return child.status();
   const int code = reapChild(child->pid);
@@ -74,7 +80,8 @@ std::optional<SubordinateIds> findSubordinateIds() {
 }
 
 Status mapIds(pid_t process, const SubordinateIds& ids) {
-  if (Status mapped = runTool(ids.userTool, process, ::geteuid(), ids.users); !mapped) return mapped;
+  if (Status mapped = runTool(ids.userTool, process, ::geteuid(), ids.users); !mapped)
+    return mapped;
   return runTool(ids.groupTool, process, ::getegid(), ids.groups);
 }
 

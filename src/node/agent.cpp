@@ -12,6 +12,8 @@ namespace {
 
 /// Nodes that come together change the peers together.
 constexpr Duration kPeerDebounce = std::chrono::milliseconds(5);
+/// kubelet's period of looking at its resources.
+constexpr Duration kPressurePeriod = std::chrono::seconds(10);
 constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
 
@@ -67,6 +69,7 @@ Co<void> Agent::serve() {
     tasks_.spawn("network", keepNetwork());
     tasks_.spawn("peers", keepPeers());
     tasks_.spawn("pods", keepPods());
+    if (options_.pressure) tasks_.spawn("pressure", keepPressure());
   } else {
     changed_.notifyAll();
   }
@@ -90,28 +93,28 @@ Co<Status> Agent::begin() {
 
   std::vector<std::string> hostIps;
   for (const auto& address : network->underlay) hostIps.push_back(address.toString());
-  pods_ = std::make_unique<PodManager>(
-      PodServices{.executor = deps.executor,
-                  .clock = deps.clock,
-                  .api = deps.api,
-                  .dataplane = deps.dataplane,
-                  .runtime = deps.runtime,
-                  .images = deps.images,
-                  .volumes = deps.volumes,
-                  .prober = prober_,
-                  .files = deps.files,
-                  .addresses = addresses_,
-                  .statuses = statuses_,
-                  .events = events_,
-                  .checkpoints = checkpoints_,
-                  .nodeName = options_.nodeName,
-                  .stateFolder = options_.stateFolder,
-                  .hostIps = std::move(hostIps),
-                  .runtimeName = version->substr(0, version->find(':')),
-                  .dns = options_.dns,
-                  .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
-                  .podPidsLimit = options_.podPidsLimit,
-                  .limitsMissing = options_.limitsMissing});
+  pods_ = std::make_unique<PodManager>(PodServices{
+      .executor = deps.executor,
+      .clock = deps.clock,
+      .api = deps.api,
+      .dataplane = deps.dataplane,
+      .runtime = deps.runtime,
+      .images = deps.images,
+      .volumes = deps.volumes,
+      .prober = prober_,
+      .files = deps.files,
+      .addresses = addresses_,
+      .statuses = statuses_,
+      .events = events_,
+      .checkpoints = checkpoints_,
+      .nodeName = options_.nodeName,
+      .stateFolder = options_.stateFolder,
+      .hostIps = std::move(hostIps),
+      .runtimeName = version->substr(0, version->find(':')),
+      .dns = options_.dns,
+      .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
+      .podPidsLimit = options_.podPidsLimit,
+      .limitsMissing = options_.limitsMissing});
   // While the server is away, the node goes on with the ranges that it had.
   if (auto record = checkpoints_.loadNode()) {
     std::vector<net::Cidr> ranges;
@@ -256,6 +259,15 @@ Co<void> Agent::keepPods() {
   podsAreReported_ = true;
   postReadiness();
   co_await pods_->reconcile(std::move(pods));
+}
+
+Co<void> Agent::keepPressure() {
+  PressureMemory memory;
+  for (;;) {
+    const auto seen = co_await dependencies_.blocking.run(options_.pressure);
+    registration_->setPressure(memory.update(seen, dependencies_.clock.now()));
+    co_await dependencies_.clock.sleepFor(kPressurePeriod);
+  }
 }
 
 void Agent::postReadiness() {

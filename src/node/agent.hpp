@@ -12,12 +12,12 @@
 #include "common/clock.hpp"
 #include "common/filesystem.hpp"
 #include "common/rng.hpp"
+#include "node/container_cgroup.hpp"
 #include "node/container_runtime.hpp"
 #include "node/dataplane.hpp"
 #include "node/hosts_file.hpp"
 #include "node/image_store.hpp"
 #include "node/node_registration.hpp"
-#include "node/container_cgroup.hpp"
 #include "node/pod_dialer.hpp"
 #include "node/pod_manager.hpp"
 #include "node/pod_volumes.hpp"
@@ -54,6 +54,8 @@ struct AgentOptions {
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
   NodeRegistration::Intervals intervals;
+  /// What the node is short of, at the moment; called off the thread of logic. None: nothing ever.
+  std::function<NodePressure()> pressure;
 };
 
 /// One node: registers it, takes its ranges from the server, keeps network and pods as the server's
@@ -84,6 +86,7 @@ class Agent {
   Co<Status> configureNetwork(std::vector<net::Cidr> ranges);
   Co<void> keepPeers();
   Co<void> keepPods();
+  Co<void> keepPressure();
   void postReadiness();
   Co<void> shutDown();
 

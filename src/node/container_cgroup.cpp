@@ -28,7 +28,8 @@ CgroupPlan planCgroup(const NodeCgroups& node, const ContainerSpec& spec) {
     const std::string own = pod + "/" + spec.id;
     plan.folders.push_back(pod);
     plan.folders.push_back(own);
-    const auto add = [&plan](const std::string& folder, const std::vector<CgroupSetting>& settings) {
+    const auto add = [&plan](const std::string& folder,
+                             const std::vector<CgroupSetting>& settings) {
       for (const auto& setting : settings)
         plan.writes.push_back({folder + "/" + setting.file, setting.value, setting.optional});
     };

@@ -56,7 +56,8 @@ struct ContainerStatus {
   std::optional<WallTime> finishedAt;
   std::optional<int> exitCode;  ///< 128 + signal when killed
   std::optional<int> signal;
-  bool oomKilled = false;  ///< its process was killed, or passes on that a child was, for lack of memory
+  bool oomKilled =
+      false;    ///< its process was killed, or passes on that a child was, for lack of memory
   int pid = 0;  ///< init process, in the agent's PID namespace; 0 when not running
 };
 

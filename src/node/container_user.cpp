@@ -1,7 +1,6 @@
 #include "node/container_user.hpp"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,6 +9,8 @@
 #include <array>
 #include <charconv>
 #include <sstream>
+
+#include <linux/openat2.h>
 
 #include "common/unique_fd.hpp"
 
@@ -70,7 +71,8 @@ Result<UserIds> lookUpUser(std::string_view text, const UserFiles& files) {
     if (number && name != user) break;
   }
   if (!found && !number)
-    return Status(Code::kNotFound, "unable to find user " + user + ": no matching entries in passwd file");
+    return Status(Code::kNotFound,
+                  "unable to find user " + user + ": no matching entries in passwd file");
   if (!found) ids.uid = *number;
   if (!group.empty()) {
     auto gid = numericId(group);
@@ -78,13 +80,15 @@ Result<UserIds> lookUpUser(std::string_view text, const UserFiles& files) {
       if (entry[0] == group) gid = numericId(entry[2]);
     }
     if (!gid)
-      return Status(Code::kNotFound, "unable to find group " + group + ": no matching entries in group file");
+      return Status(Code::kNotFound,
+                    "unable to find group " + group + ": no matching entries in group file");
     ids.gid = *gid;
     return ids;
   }
   for (const auto& entry : entries(files.group)) {
     const auto gid = numericId(entry[2]);
-    if (gid && !name.empty() && entry.size() > 3 && lists(entry[3], name)) ids.groups.push_back(*gid);
+    if (gid && !name.empty() && entry.size() > 3 && lists(entry[3], name))
+      ids.groups.push_back(*gid);
   }
   return ids;
 }
@@ -114,7 +118,8 @@ std::optional<std::string> readInRoot(const std::string& root, const std::string
 IdMap IdMap::parse(const std::string& text) {
   IdMap map;
   std::istringstream in(text);
-  for (Range range; in >> range.inside >> range.outside >> range.count;) map.ranges_.push_back(range);
+  for (Range range; in >> range.inside >> range.outside >> range.count;)
+    map.ranges_.push_back(range);
   return map;
 }
 

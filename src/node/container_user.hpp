@@ -23,9 +23,9 @@ struct UserFiles {
   std::string group;
 };
 
-/// Resolves "USER", "USER:GROUP", "UID" or "UID:GID", as images and Docker have it, by passwd(5) and
-/// group(5): without a group, the user's own (0 for a number that is in no file), and the groups
-/// that list the user. "" is root. kNotFound: a name that is in no file.
+/// Resolves "USER", "USER:GROUP", "UID" or "UID:GID", as images and Docker have it, by passwd(5)
+/// and group(5): without a group, the user's own (0 for a number that is in no file), and the
+/// groups that list the user. "" is root. kNotFound: a name that is in no file.
 Result<UserIds> lookUpUser(std::string_view text, const UserFiles& files);
 
 /// A regular file of a root file system, as a process in it would find it: a symbolic link does not

@@ -41,8 +41,8 @@ struct Pipe {
 /// A file in memory.
 Result<UniqueFd> makeMemoryFile(const std::string& content) {
   UniqueFd file(::memfd_create("podlab-process", MFD_CLOEXEC));
-  if (!file || ::write(file.get(), content.data(), content.size()) !=
-                   static_cast<ssize_t>(content.size()))
+  if (!file ||
+      ::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()))
     return errnoStatus(errno, "cannot write the program's configuration");
   return file;
 }
@@ -220,12 +220,9 @@ std::string terminalName() {
 
 }  // namespace
 
-Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executor,
-                                                   std::vector<std::string> command, int runtime,
-                                                   std::string id, ExecSpec spec,
-                                                   std::string folder,
-                                                   std::vector<std::string> cgroups,
-                                                   std::string config) {
+Co<Result<std::unique_ptr<ExecSession>>> startExec(
+    asio::any_io_executor executor, std::vector<std::string> command, int runtime, std::string id,
+    ExecSpec spec, std::string folder, std::vector<std::string> cgroups, std::string config) {
   if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
   auto pidPipe = makePipe();
   if (!pidPipe) co_return pidPipe.status();

@@ -7,6 +7,7 @@
 #include "common/filesystem.hpp"
 #include "common/time.hpp"
 #include "node/dataplane.hpp"
+#include "node/node_pressure.hpp"
 
 namespace podlab::node {
 
@@ -45,7 +46,8 @@ struct NodeReadiness {
 /// Brings the status to the facts and conditions; `heartbeat` renews the conditions' heartbeat
 /// times, too. Whether anything changed.
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
-                  const NodeReadiness& readiness, bool heartbeat, WallTime now);
+                  const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
+                  WallTime now);
 
 /// The other nodes that have a range, an underlay address and a VXLAN MAC, by name.
 std::vector<Peer> peersOf(const std::vector<std::shared_ptr<const corev1::Node>>& nodes,

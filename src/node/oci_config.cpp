@@ -241,10 +241,11 @@ Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& ho
   }
   Json linux = {{"namespaces", namespaces(spec, host)}};
   if (!security.privileged && !security.unmaskedProc) {
-    linux["maskedPaths"] = {"/proc/asound",        "/proc/acpi",       "/proc/interrupts",
-                            "/proc/kcore",         "/proc/keys",       "/proc/latency_stats",
-                            "/proc/timer_list",    "/proc/timer_stats", "/proc/sched_debug",
-                            "/proc/scsi",          "/sys/firmware",    "/sys/devices/virtual/powercap"};
+    linux["maskedPaths"] = {
+        "/proc/asound",     "/proc/acpi",        "/proc/interrupts",
+        "/proc/kcore",      "/proc/keys",        "/proc/latency_stats",
+        "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
+        "/proc/scsi",       "/sys/firmware",     "/sys/devices/virtual/powercap"};
     linux["readonlyPaths"] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                               "/proc/sysrq-trigger"};
   }

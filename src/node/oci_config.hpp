@@ -14,7 +14,7 @@ namespace podlab::node {
 /// What of this host a container's configuration depends on.
 struct HostFacts {
   NodeCgroups cgroups;
-  IdMap uids;                         ///< of this user namespace
+  IdMap uids;  ///< of this user namespace
   IdMap gids;
   bool maySetGroups = true;           ///< setgroups(2) is allowed in it
   std::uint64_t maxOpenFiles = 1024;  ///< this process's hard limit

@@ -150,8 +150,8 @@ class Core : public std::enable_shared_from_this<Core> {
     const std::string folder = folderOf(id);
     auto config = files_.readFile(folder + "/" + kConfigFile);
     if (!config) co_return config.status();
-    const auto cgroups = entersCgroups() ? processFiles(container->status.podUid, id)
-                                         : std::vector<std::string>();
+    const auto cgroups =
+        entersCgroups() ? processFiles(container->status.podUid, id) : std::vector<std::string>();
     co_return co_await startExec(executor_, std::move(command), program_.get(), std::move(id),
                                  std::move(spec), folder, cgroups, std::move(*config));
   }
@@ -325,10 +325,12 @@ class Core : public std::enable_shared_from_this<Core> {
     const std::string file = options_.seccompFolder + "/" + spec.security.seccompFile;
     auto text = files_.readFile(file);
     if (!text)
-      return Status(Code::kInvalid, "cannot load seccomp profile \"" + file + "\": " + text.status().message());
+      return Status(Code::kInvalid,
+                    "cannot load seccomp profile \"" + file + "\": " + text.status().message());
     const auto profile = nlohmann::json::parse(*text, nullptr, false);
     if (!profile.is_object() || !profile.contains("defaultAction"))
-      return Status(Code::kInvalid, "seccomp profile \"" + file + "\" is not a JSON object with a defaultAction");
+      return Status(Code::kInvalid,
+                    "seccomp profile \"" + file + "\" is not a JSON object with a defaultAction");
     return SeccompFilter{*text, ""};
   }
 

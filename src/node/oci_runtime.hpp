@@ -16,8 +16,8 @@ struct OciRuntimeOptions {
   std::string stateFolder;  ///< absolute; containers/, pidns/ and the runtime's own state in it
   std::string runtime = "crun";  ///< or runc, or another with the same command line
   NodeCgroups cgroups;
-  std::string seccompFolder;     ///< of Localhost profiles
-  CgroupLimits nodeLimits;       ///< the ceiling of all containers together
+  std::string seccompFolder;                    ///< of Localhost profiles
+  CgroupLimits nodeLimits;                      ///< the ceiling of all containers together
   Duration timeout = std::chrono::seconds(60);  ///< of one run of the runtime, but for exec
   std::string shimProgram = "/proc/self/exe";   ///< `SHIMPROGRAM shim ...` runs shimMain()
 };

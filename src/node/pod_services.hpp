@@ -48,7 +48,7 @@ struct PodServices {
   std::int64_t nodeMemory = 0;               ///< bytes of capacity
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
-  bool networkUp = false;  ///< sandboxes can be made
+  bool networkUp = false;                    ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
   std::function<void()> addressFreed{};
   /// Called when an instance of a container has ended, or its pod is gone.

@@ -25,7 +25,8 @@ const api::Quantity* find(const api::ResourceList& list, const char* name) {
 bool allLimited(const corev1::Pod& pod, const char* name) {
   const auto limited = [name](const corev1::Container& container) {
     const auto limit = container.resources().limits().find(name);
-    return limit != container.resources().limits().end() && !api::Quantity::read(limit->second).isZero();
+    return limit != container.resources().limits().end() &&
+           !api::Quantity::read(limit->second).isZero();
   };
   return std::ranges::all_of(pod.spec().containers(), limited) &&
          std::ranges::all_of(pod.spec().initcontainers(), limited);
@@ -57,7 +58,8 @@ CgroupLimits containerLimits(const corev1::Container& container) {
   const auto* request = find(requests, "cpu");
   const auto* limit = find(limits, "cpu");
   CgroupLimits made;
-  const auto* weight = request == nullptr || (request->isZero() && limit != nullptr) ? limit : request;
+  const auto* weight =
+      request == nullptr || (request->isZero() && limit != nullptr) ? limit : request;
   made.cpuShares = cpuShares(weight != nullptr ? weight->milliValue() : 0);
   if (limit != nullptr) made.cpuQuota = cpuQuota(limit->milliValue());
   if (const auto* memory = find(limits, "memory"); memory != nullptr && !memory->isZero())
@@ -119,7 +121,8 @@ std::vector<CgroupSetting> limitSettings(const CgroupHierarchy& hierarchy,
   }
   if (has(hierarchy, "cpu") && limits.cpuQuota) {
     if (v2) {
-      settings.push_back({"cpu.max", std::to_string(*limits.cpuQuota) + " " + std::to_string(kCpuPeriod)});
+      settings.push_back(
+          {"cpu.max", std::to_string(*limits.cpuQuota) + " " + std::to_string(kCpuPeriod)});
     } else {
       set("cpu.cfs_period_us", kCpuPeriod);
       set("cpu.cfs_quota_us", *limits.cpuQuota);

@@ -21,8 +21,8 @@ struct CgroupLimits {
 /// kubelet's period of CPU quotas, in microseconds.
 inline constexpr std::int64_t kCpuPeriod = 100'000;
 
-/// kubelet's conversions (pkg/kubelet/cm/helpers_linux.go): 1/1000 CPUs to shares and to quota, with
-/// the kernel's least values (2; 1000 us). No CPU time at all is no quota.
+/// kubelet's conversions (pkg/kubelet/cm/helpers_linux.go): 1/1000 CPUs to shares and to quota,
+/// with the kernel's least values (2; 1000 us). No CPU time at all is no quota.
 std::int64_t cpuShares(std::int64_t milliCpu);
 std::optional<std::int64_t> cpuQuota(std::int64_t milliCpu);
 /// Shares (version 1) as weight (version 2), 1 to 10000: KEP-2254's formula.

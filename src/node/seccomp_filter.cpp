@@ -70,10 +70,10 @@ Result<std::string> compileSeccomp(const std::string& profile) {
     for (const auto& name : rule.at("names")) {
       const int call = ::seccomp_syscall_resolve_name(name.get_ref<const std::string&>().c_str());
       if (call == __NR_SCMP_ERROR) continue;  // newer than this libseccomp
-      const int added = ::seccomp_rule_add_array(filter.get(), action, call,
-                                                 static_cast<unsigned>(conditions.size()),
-                                                 conditions.data());
-      if (added < 0 && added != -EEXIST) return failed(added, name.get_ref<const std::string&>().c_str());
+      const int added = ::seccomp_rule_add_array(
+          filter.get(), action, call, static_cast<unsigned>(conditions.size()), conditions.data());
+      if (added < 0 && added != -EEXIST)
+        return failed(added, name.get_ref<const std::string&>().c_str());
     }
   }
   UniqueFd file(::memfd_create("podlab-seccomp", MFD_CLOEXEC));
@@ -84,7 +84,8 @@ Result<std::string> compileSeccomp(const std::string& profile) {
   std::array<char, 8192> buffer;
   ssize_t n = 0;
   ::lseek(file.get(), 0, SEEK_SET);
-  while ((n = ::read(file.get(), buffer.data(), buffer.size())) > 0) program.append(buffer.data(), n);
+  while ((n = ::read(file.get(), buffer.data(), buffer.size())) > 0)
+    program.append(buffer.data(), n);
   return program;
 }
 

@@ -10,16 +10,20 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// What Docker documents as allowed to every container: https://docs.docker.com/engine/security/seccomp/.
-// Names that this machine's libseccomp does not know are ignored.
+// What Docker documents as allowed to every container:
+// https://docs.docker.com/engine/security/seccomp/. Names that this machine's libseccomp does not
+// know are ignored.
 
 constexpr const char* kFiles =
-    "_llseek access cachestat chdir chmod chown chown32 close close_range copy_file_range creat dup "
+    "_llseek access cachestat chdir chmod chown chown32 close close_range copy_file_range creat "
+    "dup "
     "dup2 dup3 faccessat faccessat2 fadvise64 fadvise64_64 fallocate fanotify_mark fchdir fchmod "
-    "fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr flock "
+    "fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr "
+    "flock "
     "fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 "
     "futimesat getcwd getdents getdents64 getxattr inotify_add_watch inotify_init inotify_init1 "
-    "inotify_rm_watch ioctl lchown lchown32 lgetxattr link linkat listxattr llistxattr lremovexattr "
+    "inotify_rm_watch ioctl lchown lchown32 lgetxattr link linkat listxattr llistxattr "
+    "lremovexattr "
     "lseek lsetxattr lstat lstat64 mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open "
     "openat openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead "
     "readlink readlinkat readv removexattr rename renameat renameat2 rmdir sendfile sendfile64 "
@@ -37,7 +41,8 @@ constexpr const char* kProcesses =
     "rt_sigqueueinfo rt_sigreturn rt_sigsuspend rt_sigtimedwait rt_sigtimedwait_time64 "
     "rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min sched_getaffinity "
     "sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval "
-    "sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam sched_setscheduler "
+    "sched_rr_get_interval_time64 sched_setaffinity sched_setattr sched_setparam "
+    "sched_setscheduler "
     "sched_yield seccomp set_robust_list set_thread_area set_tid_address setfsgid setfsgid32 "
     "setfsuid setfsuid32 setgid setgid32 setgroups setgroups32 setpgid setpriority setregid "
     "setregid32 setresgid setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid "
@@ -45,7 +50,8 @@ constexpr const char* kProcesses =
     "uretprobe vfork wait4 waitid waitpid";
 
 constexpr const char* kMemory =
-    "brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 mlockall "
+    "brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 "
+    "mlockall "
     "mmap mmap2 mprotect mremap msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect "
     "remap_file_pages";
 
@@ -57,14 +63,16 @@ constexpr const char* kCommunication =
     "mq_notify mq_open mq_timedreceive mq_timedreceive_time64 mq_timedsend mq_timedsend_time64 "
     "mq_unlink msgctl msgget msgrcv msgsnd _newselect poll ppoll ppoll_time64 pselect6 "
     "pselect6_time64 recv recvfrom recvmmsg recvmmsg_time64 recvmsg select semctl semget semop "
-    "semtimedop semtimedop_time64 send sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt shmget "
+    "semtimedop semtimedop_time64 send sendmmsg sendmsg sendto setsockopt shmat shmctl shmdt "
+    "shmget "
     "shutdown signalfd signalfd4 socketcall socketpair";
 
 constexpr const char* kTime =
     "adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime "
     "clock_gettime64 clock_nanosleep clock_nanosleep_time64 getitimer getrandom gettimeofday "
     "nanosleep setitimer time timer_create timer_delete timer_getoverrun timer_gettime "
-    "timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime timerfd_gettime64 "
+    "timer_gettime64 timer_settime timer_settime64 timerfd_create timerfd_gettime "
+    "timerfd_gettime64 "
     "timerfd_settime timerfd_settime64 times";
 
 /// Since Linux 4.8 ptrace(2) is no way around a filter.
@@ -135,7 +143,8 @@ std::string defaultSeccomp(const std::set<std::string>& capabilities) {
        {kFiles, kProcesses, kMemory, kCommunication, kTime, kTracing, kArchitecture}) {
     rules.push_back(allow(words(group)));
   }
-  for (const auto value : kPersonalities) rules.push_back(allowIf("personality", "SCMP_CMP_EQ", value));
+  for (const auto value : kPersonalities)
+    rules.push_back(allowIf("personality", "SCMP_CMP_EQ", value));
   rules.push_back(allowIf("socket", "SCMP_CMP_NE", kAfVsock));
   for (const auto& [capability, calls] : kByCapability) {
     if (capabilities.contains(capability)) rules.push_back(allow(words(calls)));

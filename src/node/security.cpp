@@ -10,27 +10,62 @@ namespace podlab::node {
 namespace {
 
 /// capability.h's names, in the order of their numbers.
-constexpr std::array kCapabilities = {
-    "CAP_CHOWN",           "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",
-    "CAP_FSETID",          "CAP_KILL",         "CAP_SETGID",          "CAP_SETUID",
-    "CAP_SETPCAP",         "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",       "CAP_NET_RAW",      "CAP_IPC_LOCK",        "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",      "CAP_SYS_RAWIO",    "CAP_SYS_CHROOT",      "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",       "CAP_SYS_ADMIN",    "CAP_SYS_BOOT",        "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",    "CAP_SYS_TIME",     "CAP_SYS_TTY_CONFIG",  "CAP_MKNOD",
-    "CAP_LEASE",           "CAP_AUDIT_WRITE",  "CAP_AUDIT_CONTROL",   "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",    "CAP_MAC_ADMIN",    "CAP_SYSLOG",          "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",   "CAP_AUDIT_READ",   "CAP_PERFMON",         "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE"};
+constexpr std::array kCapabilities = {"CAP_CHOWN",
+                                      "CAP_DAC_OVERRIDE",
+                                      "CAP_DAC_READ_SEARCH",
+                                      "CAP_FOWNER",
+                                      "CAP_FSETID",
+                                      "CAP_KILL",
+                                      "CAP_SETGID",
+                                      "CAP_SETUID",
+                                      "CAP_SETPCAP",
+                                      "CAP_LINUX_IMMUTABLE",
+                                      "CAP_NET_BIND_SERVICE",
+                                      "CAP_NET_BROADCAST",
+                                      "CAP_NET_ADMIN",
+                                      "CAP_NET_RAW",
+                                      "CAP_IPC_LOCK",
+                                      "CAP_IPC_OWNER",
+                                      "CAP_SYS_MODULE",
+                                      "CAP_SYS_RAWIO",
+                                      "CAP_SYS_CHROOT",
+                                      "CAP_SYS_PTRACE",
+                                      "CAP_SYS_PACCT",
+                                      "CAP_SYS_ADMIN",
+                                      "CAP_SYS_BOOT",
+                                      "CAP_SYS_NICE",
+                                      "CAP_SYS_RESOURCE",
+                                      "CAP_SYS_TIME",
+                                      "CAP_SYS_TTY_CONFIG",
+                                      "CAP_MKNOD",
+                                      "CAP_LEASE",
+                                      "CAP_AUDIT_WRITE",
+                                      "CAP_AUDIT_CONTROL",
+                                      "CAP_SETFCAP",
+                                      "CAP_MAC_OVERRIDE",
+                                      "CAP_MAC_ADMIN",
+                                      "CAP_SYSLOG",
+                                      "CAP_WAKE_ALARM",
+                                      "CAP_BLOCK_SUSPEND",
+                                      "CAP_AUDIT_READ",
+                                      "CAP_PERFMON",
+                                      "CAP_BPF",
+                                      "CAP_CHECKPOINT_RESTORE"};
 
-/// kubelet's safe sysctls (pkg/kubelet/sysctl/safe_sysctls.go); all are of a namespace of the pod's.
-constexpr std::array kSafeSysctls = {
-    "kernel.shm_rmid_forced",         "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",        "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",   "net.ipv4.tcp_keepalive_probes",
-    "net.ipv4.tcp_rmem",              "net.ipv4.tcp_wmem"};
+/// kubelet's safe sysctls (pkg/kubelet/sysctl/safe_sysctls.go); all are of a namespace of the
+/// pod's.
+constexpr std::array kSafeSysctls = {"kernel.shm_rmid_forced",
+                                     "net.ipv4.ip_local_port_range",
+                                     "net.ipv4.tcp_syncookies",
+                                     "net.ipv4.ping_group_range",
+                                     "net.ipv4.ip_unprivileged_port_start",
+                                     "net.ipv4.ip_local_reserved_ports",
+                                     "net.ipv4.tcp_keepalive_time",
+                                     "net.ipv4.tcp_fin_timeout",
+                                     "net.ipv4.tcp_keepalive_intvl",
+                                     "net.ipv4.tcp_keepalive_probes",
+                                     "net.ipv4.tcp_rmem",
+                                     "net.ipv4.tcp_wmem"};
 
 /// "net/ipv4/x" is the same as "net.ipv4.x".
 std::string dotted(std::string name) {
@@ -86,14 +121,15 @@ Status checkNonRoot(const corev1::Pod& pod, const corev1::Container& container,
 
 }  // namespace
 
-Result<ContainerSecurity> resolveSecurity(const corev1::Pod& pod, const corev1::Container& container,
+Result<ContainerSecurity> resolveSecurity(const corev1::Pod& pod,
+                                          const corev1::Container& container,
                                           const std::string& imageUser, const UserFiles& files) {
   const auto& pods = pod.spec().securitycontext();
   const auto& own = container.securitycontext();
   ContainerSecurity made;
-  const auto runAsUser = 
+  const auto runAsUser =
       effective(own.has_runasuser(), own.runasuser(), pods.has_runasuser(), pods.runasuser());
-  const auto runAsGroup = 
+  const auto runAsGroup =
       effective(own.has_runasgroup(), own.runasgroup(), pods.has_runasgroup(), pods.runasgroup());
   if (effective(own.has_runasnonroot(), own.runasnonroot(), pods.has_runasnonroot(),
                 pods.runasnonroot())
@@ -109,7 +145,8 @@ Result<ContainerSecurity> resolveSecurity(const corev1::Pod& pod, const corev1::
   for (const auto gid : pods.supplementalgroups()) addGroup(made.user.groups, gid);
   if (pods.has_fsgroup()) addGroup(made.user.groups, pods.fsgroup());
 
-  for (const auto& name : own.capabilities().add()) made.addCapabilities.insert(capabilityName(name));
+  for (const auto& name : own.capabilities().add())
+    made.addCapabilities.insert(capabilityName(name));
   for (const auto& name : own.capabilities().drop())
     made.dropCapabilities.insert(capabilityName(name));
   Status known = checkCapabilities(made.addCapabilities, "add");
@@ -146,8 +183,8 @@ std::string forbiddenSysctl(const corev1::Pod& pod) {
 
 std::set<std::string> defaultCapabilities(bool withMknod) {
   std::set<std::string> names = {
-      "CAP_CHOWN",   "CAP_DAC_OVERRIDE", "CAP_FSETID",           "CAP_FOWNER",     "CAP_NET_RAW",
-      "CAP_SETGID",  "CAP_SETUID",       "CAP_SETFCAP",          "CAP_SETPCAP",    "CAP_KILL",
+      "CAP_CHOWN",      "CAP_DAC_OVERRIDE",     "CAP_FSETID",     "CAP_FOWNER",  "CAP_NET_RAW",
+      "CAP_SETGID",     "CAP_SETUID",           "CAP_SETFCAP",    "CAP_SETPCAP", "CAP_KILL",
       "CAP_SYS_CHROOT", "CAP_NET_BIND_SERVICE", "CAP_AUDIT_WRITE"};
   if (withMknod) names.insert("CAP_MKNOD");
   return names;

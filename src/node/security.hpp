@@ -27,7 +27,8 @@ struct ContainerSecurity {
 
 /// `imageUser` is the image's USER, `files` are its root file system's. A violation of runAsNonRoot
 /// or a user that cannot be resolved is kInvalid, in kubelet's words.
-Result<ContainerSecurity> resolveSecurity(const corev1::Pod& pod, const corev1::Container& container,
+Result<ContainerSecurity> resolveSecurity(const corev1::Pod& pod,
+                                          const corev1::Container& container,
                                           const std::string& imageUser, const UserFiles& files);
 
 /// Why kubelet refuses the pod's sysctls: the first that is not on its list of safe ones, or that

@@ -99,8 +99,7 @@ class Container {
     }
     const bool exitedItself = info.si_code == CLD_EXITED;
     const ExitRecord record{exitedItself ? info.si_status : 128 + info.si_status,
-                            exitedItself ? 0 : info.si_status, finished,
-                            wasKilledForMemory(info)};
+                            exitedItself ? 0 : info.si_status, finished, wasKilledForMemory(info)};
     (void)files_->writeFileAtomic(request_.folder + "/" + kExitFile, formatExit(record), 0600,
                                   false);
   }
@@ -177,8 +176,7 @@ class Container {
     }
     if (code == 0) return {};
     std::string message = runtimeMessage();
-    if (oomKills() > 0)
-      message += ": container init was OOM-killed (memory limit too low?)";
+    if (oomKills() > 0) message += ": container init was OOM-killed (memory limit too low?)";
     return Status(Code::kInternal, message);
   }
 
@@ -190,8 +188,8 @@ class Container {
 
   /// Whether the init process was killed so, or ends with the code that says that a child was.
   bool wasKilledForMemory(const siginfo_t& info) const {
-    const bool killed = info.si_code == CLD_EXITED ? info.si_status == 128 + SIGKILL
-                                                   : info.si_status == SIGKILL;
+    const bool killed =
+        info.si_code == CLD_EXITED ? info.si_status == 128 + SIGKILL : info.si_status == SIGKILL;
     return killed && oomKills() > 0;
   }
 

@@ -32,17 +32,20 @@ UsageSample readUsage(const Cgroups& cgroups, const std::string& path) {
   UsageSample sample;
   if (const auto* memory = cgroups.of("memory")) {
     const std::string folder = memory->base + "/" + path;
-    const auto all = readCgroupNumber(folder + (memory->unified ? "/memory.current" : "/memory.usage_in_bytes"));
+    const auto all =
+        readCgroupNumber(folder + (memory->unified ? "/memory.current" : "/memory.usage_in_bytes"));
     const auto idle = readCgroupNumber(folder + "/memory.stat",
                                        memory->unified ? "inactive_file" : "total_inactive_file");
     sample.memory = std::max<std::int64_t>(
-        static_cast<std::int64_t>(all.value_or(0)) - static_cast<std::int64_t>(idle.value_or(0)), 0);
+        static_cast<std::int64_t>(all.value_or(0)) - static_cast<std::int64_t>(idle.value_or(0)),
+        0);
   }
   if (const auto* time = cgroups.of("cpuacct")) {
     sample.cpuNanos = readCgroupNumber(time->base + "/" + path + "/cpuacct.usage").value_or(0);
   } else if (const auto* cpu = cgroups.of("cpu"); cpu != nullptr && cpu->unified) {
     sample.cpuNanos =
-        kNanosPerMicro * readCgroupNumber(cpu->base + "/" + path + "/cpu.stat", "usage_usec").value_or(0);
+        kNanosPerMicro *
+        readCgroupNumber(cpu->base + "/" + path + "/cpu.stat", "usage_usec").value_or(0);
   }
   return sample;
 }
@@ -65,7 +68,8 @@ rpc::UsageReport usageReport(const std::map<UsageKey, UsageSample>& before,
   rpc::UsageReport report;
   for (const auto& [key, sample] : now) {
     const auto earlier = before.find(key);
-    if (earlier == before.end() || sample.cpuNanos < earlier->second.cpuNanos || nanos <= 0) continue;
+    if (earlier == before.end() || sample.cpuNanos < earlier->second.cpuNanos || nanos <= 0)
+      continue;
     const __int128 used = sample.cpuNanos - earlier->second.cpuNanos;
     rpc::Usage& usage = key.second.empty() ? *report.mutable_node() : *report.add_containers();
     usage.set_poduid(key.first);

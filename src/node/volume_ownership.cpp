@@ -27,7 +27,8 @@ Status change(const char* path, const struct stat& info, std::uint32_t gid, mode
   if (S_ISLNK(info.st_mode)) return {};
   mode_t mode = (info.st_mode & 07777) | mask;
   if (S_ISDIR(info.st_mode)) mode |= kFolder;
-  if (::chmod(path, mode) < 0) return errnoStatus(errno, "cannot change the mode of " + std::string(path));
+  if (::chmod(path, mode) < 0)
+    return errnoStatus(errno, "cannot change the mode of " + std::string(path));
   return {};
 }
 

@@ -78,8 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
                          CheckResult::kWarn, "faults of delay and loss will not be available"},
                     Lack{kTryIpv6, [](HostFacts& f) { f.trials[kTryIpv6] = "off"; },
                          CheckResult::kWarn, "ipFamily: ipv4"},
-                    Lack{"cgroups",
-                         [](HostFacts& f) { f.cgroups = Cgroups({}, "none here"); },
+                    Lack{"cgroups", [](HostFacts& f) { f.cgroups = Cgroups({}, "none here"); },
                          CheckResult::kWarn, "none here"},
                     Lack{"crun",
                          [](HostFacts& f) {

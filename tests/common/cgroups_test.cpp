@@ -27,7 +27,8 @@ Cgroups find(Host& one, const std::string& mountinfo, const std::string& own) {
   return readCgroups(mountinfo, own, mayMove, read);
 }
 
-constexpr const char* kUnified = "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+constexpr const char* kUnified =
+    "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
 TEST(Cgroups, Version2AsRoot) {
   Host one{{"/sys/fs/cgroup", "/sys/fs/cgroup/user.slice"},
@@ -35,7 +36,8 @@ TEST(Cgroups, Version2AsRoot) {
   const auto found = find(one, kUnified, "0::/user.slice/session-1.scope\n");
   ASSERT_EQ(found.hierarchies().size(), 1U);
   EXPECT_EQ(found.hierarchies()[0].base, "/sys/fs/cgroup");
-  EXPECT_EQ(found.hierarchies()[0].controllers, (std::vector<std::string>{"cpu", "memory", "pids"}));
+  EXPECT_EQ(found.hierarchies()[0].controllers,
+            (std::vector<std::string>{"cpu", "memory", "pids"}));
   EXPECT_TRUE(found.isUnified());
   EXPECT_EQ(found.reason(), "");
   EXPECT_EQ(found.folders("podlab/x"), std::vector<std::string>{"/sys/fs/cgroup/podlab/x"});
@@ -67,7 +69,8 @@ TEST(Cgroups, Version2WithProcessesCannotBeDivided) {
            {{"/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n"},
             {"/sys/fs/cgroup/cgroup.type", "domain\n"},
             {"/sys/fs/cgroup/cgroup.procs", "1\n"}}};
-  EXPECT_NE(find(one, kUnified, "0::/\n").reason().find("has processes of its own"), std::string::npos);
+  EXPECT_NE(find(one, kUnified, "0::/\n").reason().find("has processes of its own"),
+            std::string::npos);
 }
 
 constexpr const char* kHybrid =
@@ -93,12 +96,14 @@ TEST(Cgroups, HybridUsesVersion1) {
 
 TEST(Cgroups, WhatIsMissingIsNamed) {
   Host one{{"/sys/fs/cgroup/cpu,cpuacct"}, {}};
-  EXPECT_EQ(find(one, kHybrid, "").reason(),
-            "memory: /sys/fs/cgroup/memory is not writable: run as root; pids: /sys/fs/cgroup/pids is "
-            "not writable: run as root");
-  EXPECT_EQ(find(one, "", "").reason(),
-            "cpu: no cgroup hierarchy here has the controller; memory: no cgroup hierarchy here has "
-            "the controller; pids: no cgroup hierarchy here has the controller");
+  EXPECT_EQ(
+      find(one, kHybrid, "").reason(),
+      "memory: /sys/fs/cgroup/memory is not writable: run as root; pids: /sys/fs/cgroup/pids is "
+      "not writable: run as root");
+  EXPECT_EQ(
+      find(one, "", "").reason(),
+      "cpu: no cgroup hierarchy here has the controller; memory: no cgroup hierarchy here has "
+      "the controller; pids: no cgroup hierarchy here has the controller");
 }
 
 }  // namespace

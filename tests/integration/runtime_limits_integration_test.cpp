@@ -109,8 +109,10 @@ TEST(RuntimeLimits, WhatExecRunsIsInTheContainersCgroup) {
     auto result = fixture.exec("pod_app_0", {{"/bin/cat", "/proc/self/cgroup"}});
     ASSERT_TRUE(result.ok()) << result.status().toString();
     const bool unified = fixture.cgroups().cgroups.isUnified();
-    EXPECT_NE(result->out.find(unified ? "0::/\n" : "memory:/" + fixture.cgroups().container("pod", "pod_app_0")),
-              std::string::npos)
+    EXPECT_NE(
+        result->out.find(unified ? "0::/\n"
+                                 : "memory:/" + fixture.cgroups().container("pod", "pod_app_0")),
+        std::string::npos)
         << result->out;
   });
 }

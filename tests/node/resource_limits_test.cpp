@@ -27,18 +27,30 @@ corev1::Pod pod(const std::vector<corev1::Container>& containers) {
 
 // The tables of kubelet's helpers_linux_test.go.
 TEST(ResourceLimits, MilliCpuToShares) {
-  for (const auto& [milli, shares] : std::map<std::int64_t, std::int64_t>{
-           {0, 2}, {1, 2}, {2, 2}, {3, 3}, {100, 102}, {200, 204}, {500, 512}, {1000, 1024},
-           {1500, 1536}, {256'000, 262'144}, {1'000'000, 262'144}}) {
+  for (const auto& [milli, shares] : std::map<std::int64_t, std::int64_t>{{0, 2},
+                                                                          {1, 2},
+                                                                          {2, 2},
+                                                                          {3, 3},
+                                                                          {100, 102},
+                                                                          {200, 204},
+                                                                          {500, 512},
+                                                                          {1000, 1024},
+                                                                          {1500, 1536},
+                                                                          {256'000, 262'144},
+                                                                          {1'000'000, 262'144}}) {
     EXPECT_EQ(cpuShares(milli), shares) << milli;
   }
 }
 
 TEST(ResourceLimits, MilliCpuToQuota) {
   EXPECT_EQ(cpuQuota(0), std::nullopt);
-  for (const auto& [milli, quota] : std::map<std::int64_t, std::int64_t>{
-           {5, 1000}, {9, 1000}, {10, 1000}, {200, 20'000}, {500, 50'000}, {1000, 100'000},
-           {1500, 150'000}}) {
+  for (const auto& [milli, quota] : std::map<std::int64_t, std::int64_t>{{5, 1000},
+                                                                         {9, 1000},
+                                                                         {10, 1000},
+                                                                         {200, 20'000},
+                                                                         {500, 50'000},
+                                                                         {1000, 100'000},
+                                                                         {1500, 150'000}}) {
     EXPECT_EQ(cpuQuota(milli), quota) << milli;
   }
 }
@@ -112,7 +124,8 @@ TEST(ResourceLimits, ThePlanOfVersion2DividesThePod) {
   spec.podUid = "uid";
   spec.id = "uid_c_0";
   const auto plan = planCgroup(node, spec);
-  EXPECT_EQ(plan.folders, (std::vector<std::string>{"/cg/podlab/l/n/uid", "/cg/podlab/l/n/uid/uid_c_0"}));
+  EXPECT_EQ(plan.folders,
+            (std::vector<std::string>{"/cg/podlab/l/n/uid", "/cg/podlab/l/n/uid/uid_c_0"}));
   ASSERT_FALSE(plan.writes.empty());
   EXPECT_EQ(plan.writes[0].file, "/cg/podlab/l/n/uid/cgroup.subtree_control");
   EXPECT_EQ(plan.writes[0].value, "+cpu +memory +pids");
@@ -122,8 +135,9 @@ TEST(ResourceLimits, ThePlanOfVersion2DividesThePod) {
 
 TEST(ResourceLimits, UsageIsARateBetweenSamples) {
   const UsageKey node{"", ""}, web{"uid", "uid_web_3"}, fresh{"uid", "uid_new_0"};
-  const auto report = usageReport({{node, {1000, 5}}, {web, {500, 5}}},
-                                  {{node, {2001000, 70}}, {web, {1000500, 60}}, {fresh, {7, 7}}}, 10'000'000);
+  const auto report =
+      usageReport({{node, {1000, 5}}, {web, {500, 5}}},
+                  {{node, {2001000, 70}}, {web, {1000500, 60}}, {fresh, {7, 7}}}, 10'000'000);
   EXPECT_EQ(report.node().nanocores(), 200'000'000);
   EXPECT_EQ(report.node().memorybytes(), 70);
   ASSERT_EQ(report.containers_size(), 1);

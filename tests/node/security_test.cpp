@@ -11,7 +11,8 @@ namespace podlab::node {
 namespace {
 
 const UserFiles kFiles{
-    "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n7:x:70:71::/:/bin/sh\nbroken\n",
+    "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1001::/home/app:/bin/sh\n7:x:70:71::/:/bin/"
+    "sh\nbroken\n",
     "root:x:0:\napp:x:1001:\nvideo:x:44:other,app\naudio:x:29:application\n"};
 
 std::string userText(const std::string& user) {
@@ -32,7 +33,8 @@ TEST(Security, UsersAreLookedUpInTheImage) {
   EXPECT_EQ(userText("7"), "70:71");
   EXPECT_EQ(userText("nobody"), "unable to find user nobody: no matching entries in passwd file");
   EXPECT_EQ(userText("app:none"), "unable to find group none: no matching entries in group file");
-  EXPECT_EQ(userText("4294967295"), "unable to find user 4294967295: no matching entries in passwd file");
+  EXPECT_EQ(userText("4294967295"),
+            "unable to find user 4294967295: no matching entries in passwd file");
 }
 
 struct Case {
@@ -61,9 +63,11 @@ TEST(Security, NonRootIsCheckedInKubeletsWords) {
   one.pods().set_runasnonroot(true);
   EXPECT_EQ(one.fault(), "container has runAsNonRoot and image will run as root" + where);
   EXPECT_EQ(one.fault("0:5"), "container has runAsNonRoot and image will run as root" + where);
-  EXPECT_EQ(one.fault("app"),
-            "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is "
-            "non-root" + where);
+  EXPECT_EQ(
+      one.fault("app"),
+      "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is "
+      "non-root" +
+          where);
   EXPECT_EQ(one.fault("1000"), "");
   one.pods().set_runasuser(0);
   EXPECT_EQ(one.fault("1000"), "container's runAsUser breaks non-root policy" + where);
@@ -136,8 +140,9 @@ TEST(Security, TheFilterFollowsTheCapabilities) {
   const auto plain = allowed(defaultCapabilities(false));
   for (const char* name : {"read", "execve", "chroot", "ptrace", "mmap", "epoll_pwait2"})
     EXPECT_TRUE(plain.contains(name)) << name;
-  for (const char* name : {"mount", "bpf", "clone3", "clone", "unshare", "keyctl", "add_key", "reboot",
-                           "io_uring_setup", "userfaultfd", "kexec_load", "init_module", "socket"})
+  for (const char* name :
+       {"mount", "bpf", "clone3", "clone", "unshare", "keyctl", "add_key", "reboot",
+        "io_uring_setup", "userfaultfd", "kexec_load", "init_module", "socket"})
     EXPECT_FALSE(plain.contains(name)) << name;
   auto admin = allowed({"CAP_SYS_ADMIN"});
   EXPECT_TRUE(admin.contains("mount") && admin.contains("clone3") && !admin.contains("chroot"));

@@ -73,7 +73,8 @@ void validateSecurity(const SecurityContext& context, const FieldPath& path, Fie
     validateSeccomp(context.seccompprofile(), path.child("seccompProfile"), errors);
   if (!context.has_allowprivilegeescalation() || context.allowprivilegeescalation()) return;
   if (context.privileged()) {
-    errors.invalid(path, "", "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
+    errors.invalid(path, "",
+                   "cannot set `allowPrivilegeEscalation` to false and `privileged` to true");
   }
   for (const std::string& name : context.capabilities().add()) {
     if (name == "CAP_SYS_ADMIN" || name == "SYS_ADMIN") {
@@ -106,9 +107,10 @@ void validatePodSecurity(const corev1::PodSecurityContext& context, const FieldP
             if (sysctl.name().empty()) {
               errors.required(at.child("name"));
             } else if (!isSysctlName(sysctl.name())) {
-              errors.invalid(at.child("name"), sysctl.name(),
-                             "must have at most 253 characters and match regex "
-                             "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$");
+              errors.invalid(
+                  at.child("name"), sysctl.name(),
+                  "must have at most 253 characters and match regex "
+                  "^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$");
             } else if (!names.insert(sysctl.name()).second) {
               errors.duplicate(at.child("name"), sysctl.name());
             }
