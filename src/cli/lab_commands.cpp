@@ -229,7 +229,14 @@ int down(Context& context, const DownOptions& options) {
                                              ", does not end"));
     }
   }
-  if (Status status = lab::removeLabCgroups(*files, *paths); !status.ok()) return fail(status);
+  // The kernel may still be at the end of the lab's processes.
+  Status removed;
+  const auto tried = [&] {
+    removed = lab::removeLabCgroups(*files, *paths);
+    return !removed.is(Code::kConflict);
+  };
+  if (const int code = waitUntil(tried, std::chrono::seconds(5)); code == kInterrupted) return code;
+  if (!removed.ok()) return fail(removed);
   if (options.purge) {
     if (Status status = purge(*files, *paths); !status.ok()) return fail(status);
     say(context, "The lab \"" + context.lab + "\" is gone, with its state.");

@@ -7,21 +7,16 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
-#include <thread>
 
 #include "common/cgroups.hpp"
 
 namespace podlab::lab {
 namespace {
-
-constexpr int kCgroupTries = 200;
-constexpr auto kCgroupRetry = std::chrono::milliseconds(10);
 
 /// The kernel's lock table has the holder's pid as seen from here, which the lab itself, PID 1 of a
 /// namespace, does not know.
@@ -107,12 +102,7 @@ Status removeLabCgroups(Filesystem& files, const LabPaths& paths) {
   for (std::string folder; std::getline(lines, folder);) {
     if (!folder.ends_with(own)) continue;
     Status removed = removeCgroup(folder);
-    // The kernel may still be at the end of the lab's processes.
-    for (int tries = 0; removed.is(Code::kConflict) && tries < kCgroupTries; ++tries) {
-      killCgroup(folder);
-      std::this_thread::sleep_for(kCgroupRetry);
-      removed = removeCgroup(folder);
-    }
+    if (removed.is(Code::kConflict)) killCgroup(folder);
     if (!removed) return removed;
     ::rmdir(
         folder.substr(0, folder.rfind('/')).c_str());  // of all labs; in use by others, it stays

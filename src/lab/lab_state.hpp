@@ -56,6 +56,7 @@ Result<UniqueFd> lockLab(const LabPaths& paths);
 /// The lab's cgroup, as a path in each hierarchy: no other lab of this host has the same.
 std::string labCgroup(const LabPaths& paths);
 /// Removes the cgroups that the lab's file names, and the file; for when the lab does not run.
+/// kConflict while processes are in them still, which are killed: to be tried again.
 Status removeLabCgroups(Filesystem& files, const LabPaths& paths);
 
 }  // namespace podlab::lab
