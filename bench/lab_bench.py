@@ -1,6 +1,6 @@
 """Figures of whole labs, each beside its goal and, where there is one, a yardstick measured in the same run.
 
-  PODLAB_BUILD=build/release nice -n -15 python3 bench/lab_bench.py [up|ready|pods|podman|tcp|reach|mininet|memory ...]
+  PODLAB_BUILD=build/release nice -n -15 python3 bench/lab_bench.py [up|ready|pods|podman|tcp|reach|mininet|memory|exec|logs ...]
 
 Needs root and the release build. What belongs together is measured in turns, so that other load on the machine
 meets both alike; figures are medians. docs/benchmarks.md says what is compared and why.
@@ -15,6 +15,7 @@ import tempfile
 import time
 
 from lab_support import BUILD, POD_SENTINEL, Lab, Namespace, load, median, report, run, say
+from stream_figures import exec_round_trip, logs
 
 HERE = pathlib.Path(__file__).resolve().parent
 NODES = 3
@@ -306,7 +307,7 @@ def memory(rounds):
 
 
 BENCHMARKS = {"up": up, "ready": ready, "pods": pods, "podman": podman, "tcp": tcp, "reach": reach,
-              "mininet": mininet, "memory": memory}
+              "mininet": mininet, "memory": memory, "exec": exec_round_trip, "logs": logs}
 
 
 def main():

@@ -19,6 +19,11 @@ endfunction()
 podlab_find_library(sqlite3 sqlite3 sqlite3.h)
 podlab_find_library(yaml yaml yaml.h)
 podlab_find_library(seccomp seccomp seccomp.h)
+# Of libarchive only the tar reader with gzip and zstd is used: its other libraries are not needed.
+podlab_find_library(zstd zstd zstd.h)
+podlab_find_library(zlib z zlib.h)
+podlab_find_library(archive archive archive.h)
+set_property(TARGET archive PROPERTY INTERFACE_LINK_LIBRARIES zstd zlib)
 find_path(ASIO_INCLUDE asio.hpp REQUIRED)
 
 # Asio 1.22 does not recognise clang's coroutines by itself.

@@ -17,8 +17,16 @@ struct Table {
 const Table& table() {
   static const Table kTable = [] {
     Table made;
-    made.rows = {podKind(),    nodeKind(),  namespaceKind(), configMapKind(),
-                 secretKind(), eventKind(), leaseKind()};
+    made.rows = {podKind(),
+                 nodeKind(),
+                 namespaceKind(),
+                 configMapKind(),
+                 secretKind(),
+                 persistentVolumeClaimKind(),
+                 persistentVolumeKind(),
+                 storageClassKind(),
+                 eventKind(),
+                 leaseKind()};
     made.stored = made.rows.size();
     made.rows.push_back(bindingKind());
     return made;

@@ -29,7 +29,8 @@ struct ApiService::State {
 
 class ApiService::BoundApi final : public api::Api {
  public:
-  BoundApi(Registry& registry, User user) : registry_(registry), user_(std::move(user)) {}
+  BoundApi(Registry& registry, WatchCache& cache, User user)
+      : registry_(registry), cache_(cache), user_(std::move(user)) {}
 
   Co<Result<api::ObjectPtr>> get(api::ResourceId id) override {
     if (Status denied = check({"get", id, "", nullptr, nullptr}); !denied) co_return denied;
@@ -37,14 +38,16 @@ class ApiService::BoundApi final : public api::Api {
   }
 
   Co<Result<api::ListResult>> list(api::ResourceId id, api::ListOptions options) override {
-    const Status denied = check({"list", id, options.fieldSelector, nullptr, nullptr});
+    const Status denied =
+        check({"list", id, options.fieldSelector, nullptr, nullptr, options.labelSelector});
     if (!denied) co_return denied;
     co_return co_await registry_.list(std::move(id), std::move(options));
   }
 
   Co<Result<std::unique_ptr<api::Watch>>> watch(api::ResourceId id,
                                                 api::WatchOptions options) override {
-    const Status denied = check({"watch", id, options.fieldSelector, nullptr, nullptr});
+    const Status denied =
+        check({"watch", id, options.fieldSelector, nullptr, nullptr, options.labelSelector});
     if (!denied) co_return denied;
     co_return registry_.watch(id, options);
   }
@@ -84,10 +87,25 @@ class ApiService::BoundApi final : public api::Api {
                                  const std::string& name) {
       return registry_.find(kind, ns, name);
     };
-    return authorize(user_, attributes, lookup);
+    const AnyPod anyPod = [this](const std::string& node, const auto& isSuch) {
+      Filter bound;
+      bound.nodeName = node;
+      bound.matches = [&node](const google::protobuf::Message& pod) {
+        return static_cast<const corev1::Pod&>(pod).spec().nodename() == node;
+      };
+      bool found = false;
+      cache_.of(api::kindFor<corev1::Pod>())
+          .forEach(bound, [&](const std::string&, const api::ObjectPtr& pod) {
+            found = isSuch(api::as<corev1::Pod>(pod));
+            return !found;
+          });
+      return found;
+    };
+    return authorize(user_, attributes, lookup, anyPod);
   }
 
   Registry& registry_;
+  WatchCache& cache_;
   const User user_;
 };
 
@@ -118,7 +136,7 @@ Co<void> ApiService::stop() {
 }
 
 std::unique_ptr<api::Api> ApiService::as(User user) {
-  return std::make_unique<BoundApi>(state_->registry, std::move(user));
+  return std::make_unique<BoundApi>(state_->registry, state_->cache, std::move(user));
 }
 
 }  // namespace podlab::apiserver

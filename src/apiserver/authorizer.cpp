@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/persistent_volumes.hpp"
+#include "api/pod_references.hpp"
 #include "api/selectors.hpp"
 #include "api/status_conversion.hpp"
 
@@ -17,8 +19,9 @@ bool isOneOf(std::string_view value, std::initializer_list<std::string_view> val
 /// The decision for one node's request, apart from its wording.
 class NodeRules {
  public:
-  NodeRules(std::string node, const Attributes& attributes, const Lookup& lookup)
-      : node_(std::move(node)), attributes_(attributes), lookup_(lookup) {}
+  NodeRules(std::string node, const Attributes& attributes, const Lookup& lookup,
+            const AnyPod& anyPod)
+      : node_(std::move(node)), attributes_(attributes), lookup_(lookup), anyPod_(anyPod) {}
 
   bool allow() const {
     const api::Kind* kind = attributes_.id.kind;
@@ -26,7 +29,8 @@ class NodeRules {
     if (kind == &api::kindFor<coordinationv1::Lease>()) return allowLease();
     if (kind == &api::kindFor<corev1::Pod>()) return allowPod();
     if (kind == &api::kindFor<corev1::Event>()) return allowEvent();
-    return false;
+    if (kind == &api::kindFor<corev1::PersistentVolume>()) return allowVolume();
+    return allowReferenced();
   }
 
  private:
@@ -75,6 +79,54 @@ class NodeRules {
     return sourceIsThis(found) && (written || verbIs({"patch"}));
   }
 
+  /// The one object that the request reads; "" when it reads others, or writes.
+  std::string readsOnly() const {
+    if (!attributes_.id.subresource.empty()) return "";
+    if (verbIs({"get"})) return attributes_.id.name;
+    if (!verbIs({"list", "watch"})) return "";
+    const auto selector =
+        api::FieldSelector::parse(*attributes_.id.kind, attributes_.fieldSelector);
+    const std::string* name = selector ? selector->requiredValue("metadata.name") : nullptr;
+    return name == nullptr ? "" : *name;
+  }
+
+  bool allowReferenced() const {
+    const api::PodReference wanted{attributes_.id.kind, readsOnly()};
+    if (wanted.name.empty() || attributes_.id.ns.empty()) return false;
+    return anyPod_(node_, [&](const corev1::Pod& pod) {
+      if (pod.metadata().namespace_() != attributes_.id.ns) return false;
+      const auto references = api::referencesOf(pod);
+      return std::ranges::find(references, wanted) != references.end();
+    });
+  }
+
+  bool allowVolume() const {
+    if (verbIs({"list", "watch"}) &&
+        attributes_.labelSelector == std::string(api::kReclaimLabel) + "=" + node_)
+      return true;
+    const api::Kind& claims = api::kindFor<corev1::PersistentVolumeClaim>();
+    const std::string volume = readsOnly();
+    const bool isUsed = !volume.empty() && anyPod_(node_, [&](const corev1::Pod& pod) {
+      return std::ranges::any_of(api::claimsOf(pod), [&](const std::string& name) {
+        const auto claim = lookup_(claims, pod.metadata().namespace_(), name);
+        return claim && api::as<corev1::PersistentVolumeClaim>(claim).spec().volumename() == volume;
+      });
+    });
+    if (isUsed) return true;
+    const auto found = lookup_(*attributes_.id.kind, "", attributes_.id.name);
+    if (!found || !attributes_.id.subresource.empty()) return false;
+    const auto& labels = api::meta(*found).labels();
+    const auto label = labels.find(api::kReclaimLabel);
+    if (label == labels.end() || label->second != node_) return false;
+    return verbIs({"get"}) ||
+           (verbIs({"update"}) && attributes_.object &&
+            specOf(attributes_.object).SerializeAsString() == specOf(found).SerializeAsString());
+  }
+
+  static const corev1::PersistentVolumeSpec& specOf(const api::ObjectPtr& volume) {
+    return api::as<corev1::PersistentVolume>(volume).spec();
+  }
+
   bool sourceIsThis(const api::ObjectPtr& object) const {
     const auto* event = dynamic_cast<const corev1::Event*>(object.get());
     return event && (event->source().host() == node_ || event->reportinginstance() == node_);
@@ -83,6 +135,7 @@ class NodeRules {
   const std::string node_;
   const Attributes& attributes_;
   const Lookup& lookup_;
+  const AnyPod& anyPod_;
 };
 
 Status denial(const User& user, const Attributes& attributes) {
@@ -101,10 +154,11 @@ Status denial(const User& user, const Attributes& attributes) {
 
 }  // namespace
 
-Status authorize(const User& user, const Attributes& attributes, const Lookup& lookup) {
+Status authorize(const User& user, const Attributes& attributes, const Lookup& lookup,
+                 const AnyPod& anyPod) {
   if (user.isIn(kMasters)) return {};
   const std::string node = user.nodeName();
-  if (!node.empty() && NodeRules(node, attributes, lookup).allow()) return {};
+  if (!node.empty() && NodeRules(node, attributes, lookup, anyPod).allow()) return {};
   return denial(user, attributes);
 }
 

@@ -14,12 +14,17 @@ namespace {
 
 Status authorizeStream(const User& user, std::string_view verb, api::ResourceId id) {
   const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
-  return authorize(user, {verb, std::move(id), "", nullptr, nullptr}, nothing);
+  return authorize(user, {verb, std::move(id), "", nullptr, nullptr}, nothing,
+                   [](const auto&...) { return false; });
 }
 
-api::ResourceId podId(const std::string& ns, const std::string& name,
-                      const std::string& subresource) {
-  return {&api::kindFor<corev1::Pod>(), ns, name, subresource};
+/// The pod that a request names.
+template <typename Request>
+Result<api::ResourceId> podOf(const std::string& message, std::string subresource) {
+  Request request;
+  if (Status bad = rpc::decode(message, request); !bad) return bad;
+  return api::ResourceId{&api::kindFor<corev1::Pod>(), request.namespace_(), request.pod(),
+                         std::move(subresource)};
 }
 
 /// Moves messages until one side ends; why.
@@ -57,27 +62,22 @@ void StreamRelay::disconnected(const std::string& node, const rpc::Connection& c
 }
 
 bool StreamRelay::serves(std::string_view method) {
-  return method == "logs" || method == "exec" || method == "reach" || method == "usage";
+  return method == "logs" || method == "exec" || method == "attach" || method == "portforward" ||
+         method == "reach" || method == "usage";
 }
 
 Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
   auto first = co_await client.receive();
   if (!first) co_return first.status();
   const std::string& method = client.method();
-  if (method == "logs") {
-    rpc::LogRequest request;
-    if (Status bad = rpc::decode(*first, request); !bad) co_return bad;
-    auto pod = podId(request.namespace_(), request.pod(), "log");
-    co_return co_await relay(std::move(user), client, std::move(*first), std::move(pod));
-  }
-  if (method == "exec") {
-    rpc::ExecRequest request;
-    if (Status bad = rpc::decode(*first, request); !bad) co_return bad;
-    auto pod = podId(request.namespace_(), request.pod(), "exec");
-    co_return co_await relay(std::move(user), client, std::move(*first), std::move(pod));
-  }
   if (method == "usage") co_return co_await usage(std::move(user), client, std::move(*first));
-  co_return co_await reach(std::move(user), client, std::move(*first));
+  if (method == "reach") co_return co_await reach(std::move(user), client, std::move(*first));
+  auto pod = method == "logs"     ? podOf<rpc::LogRequest>(*first, "log")
+             : method == "exec"   ? podOf<rpc::ExecRequest>(*first, "exec")
+             : method == "attach" ? podOf<rpc::AttachRequest>(*first, "attach")
+                                  : podOf<rpc::PortForwardRequest>(*first, "portforward");
+  if (!pod) co_return pod.status();
+  co_return co_await relay(std::move(user), client, std::move(*first), std::move(*pod));
 }
 
 Co<Status> StreamRelay::usage(User user, rpc::Stream& client, std::string first) {

@@ -15,8 +15,8 @@
 namespace podlab::apiserver {
 
 /// Takes clients' streams to the agents, over the connections that the agents themselves opened:
-/// the methods "logs", "exec", "reach" and "usage" of proto/agent_rpc.proto. Both directions wait
-/// for their slower end.
+/// the methods "logs", "exec", "attach", "portforward", "reach" and "usage" of
+/// proto/agent_rpc.proto. Both directions wait for their slower end.
 class StreamRelay {
  public:
   /// `api` may read all pods.

@@ -121,7 +121,8 @@ Co<Status> StreamRelay::reach(User user, rpc::Stream& client, std::string first)
   const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
   Attributes attributes{"create", {}, "", nullptr, nullptr};
   attributes.id = {&api::kindFor<corev1::Pod>(), request.namespace_(), "", "reach"};
-  if (Status denied = authorize(user, attributes, nothing); !denied) co_return denied;
+  const AnyPod none = [](const auto&...) { return false; };
+  if (Status denied = authorize(user, attributes, nothing, none); !denied) co_return denied;
   auto endpoints = co_await listEndpoints(request);
   if (!endpoints) co_return endpoints.status();
   const Status sent = co_await client.send(rpc::encode(*endpoints));

@@ -16,12 +16,12 @@
 #include "common/real_clock.hpp"
 #include "node/agent.hpp"
 #include "node/checkpoint.hpp"
-#include "node/host_image.hpp"
 #include "node/kernel_dataplane.hpp"
 #include "node/kernel_pod_dialer.hpp"
 #include "node/local_volumes.hpp"
 #include "node/node_status.hpp"
 #include "node/oci_runtime.hpp"
+#include "node/stored_images.hpp"
 #include "node/streams.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
@@ -98,6 +98,7 @@ class AgentProcess {
     if (!options_.bootId.empty()) agent.system.set_bootid(options_.bootId);
     agent.system.set_kubeletversion("podlab-" + versionText());
     agent.stateFolder = options_.stateDir;
+    agent.volumesFolder = options_.volumesDir;
     for (const auto& text : options_.podCidrs) {
       auto range = net::Cidr::parse(text);
       if (!range) return range.status().withContext("--pod-cidrs");
@@ -115,6 +116,9 @@ class AgentProcess {
     if (options_.podPidsLimit > 0) agent.podPidsLimit = options_.podPidsLimit;
     agent.limitsMissing = options_.cgroup.empty() ? "the agent was started without --cgroup"
                                                   : agent.cgroups.cgroups.reason();
+    auto program = executablePath();
+    if (!program) return program.status();
+    agent.standInProgram = *program;
     return agent;
   }
 
@@ -143,15 +147,21 @@ class AgentProcess {
 
     node::OciRuntimeOptions runtimeOptions;
     runtimeOptions.stateFolder = options_.runDir + "/containers";
+    runtimeOptions.diskFolder = options_.stateDir + "/rootfs";
     runtimeOptions.runtime = options_.runtime;
     runtimeOptions.seccompFolder = options_.stateDir + "/seccomp";
     runtimeOptions.cgroups = agentSettings->cgroups;
     runtimeOptions.nodeLimits = node::nodeLimits(options_.cpu, options_.memory);
+    auto logSize = api::Quantity::parse(options_.logMaxSize);
+    if (!logSize) co_return logSize.status().withContext("--container-log-max-size");
+    runtimeOptions.logLimits = {static_cast<std::uint64_t>(logSize->value()),
+                                static_cast<std::uint64_t>(options_.logMaxFiles)};
     auto runtime =
         node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
     if (Status status = co_await runtime->open(); !status.ok()) co_return status;
-    node::HostImageStore images;
-    auto volumes = node::makeLocalVolumes(*files_, *pool_, options_.stateDir, options_.runDir);
+    node::StoredImages images(*files_, {options_.imageStore, options_.missingImages == "stand-in"});
+    auto volumes =
+        node::makeLocalVolumes(*files_, *pool_, *clock_, options_.stateDir, options_.runDir);
     auto podDialer = node::makeKernelPodDialer(executor_, *pool_);
 
     auto tcp = transport::makeTcpDialer(executor_, *clock_);

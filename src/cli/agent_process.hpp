@@ -12,7 +12,8 @@ struct AgentProcessOptions {
   std::string server;  ///< host:port
   std::string stateDir;
   std::string runDir;
-  std::string pkiDir;  ///< ca.crt, node.crt, node.key
+  std::string volumesDir;  ///< of PersistentVolumes
+  std::string pkiDir;      ///< ca.crt, node.crt, node.key
   std::vector<std::string> nodeIps;
   std::vector<std::string> podCidrs;
   std::string backend = "vxlan";
@@ -23,9 +24,13 @@ struct AgentProcessOptions {
   std::string cpu;
   std::string memory;
   int maxPods = 110;
-  std::int64_t podPidsLimit = 0;  ///< 0: none
-  std::string evictionHard;       ///< thresholds of the node's pressure, over the defaults
-  std::string cgroup;             ///< where the node's cgroups are; empty: it has none
+  std::int64_t podPidsLimit = 0;    ///< 0: none
+  std::string evictionHard;         ///< thresholds of the node's pressure, over the defaults
+  std::string cgroup;               ///< where the node's cgroups are; empty: it has none
+  std::string logMaxSize = "10Mi";  ///< of one file of a container's log
+  int logMaxFiles = 5;
+  std::string imageStore;
+  std::string missingImages = "error";
   std::string runtime = "crun";
   std::string logLevel = "info";
 };

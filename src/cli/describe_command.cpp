@@ -1,5 +1,6 @@
 #include "cli/describe_command.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <optional>
 
@@ -61,6 +62,20 @@ Co<Result<std::string>> describeOne(Session& session, const api::Kind& kind, api
     co_return describeConfigMap(api::as<corev1::ConfigMap>(object), events, now);
   if (&kind == &api::kindFor<corev1::Secret>())
     co_return describeSecret(api::as<corev1::Secret>(object));
+  if (&kind == &api::kindFor<corev1::PersistentVolumeClaim>()) {
+    auto pods = co_await listOf<corev1::Pod>(session, api::meta(*object).namespace_(), "");
+    if (!pods) co_return pods.status();
+    std::vector<std::string> users;
+    for (const auto& pod : *pods) {
+      const auto claims = api::claimsOf(*pod);
+      if (std::ranges::find(claims, name) != claims.end()) users.push_back(pod->metadata().name());
+    }
+    co_return describeClaim(api::as<corev1::PersistentVolumeClaim>(object), users, events, now);
+  }
+  if (&kind == &api::kindFor<corev1::PersistentVolume>())
+    co_return describeVolume(api::as<corev1::PersistentVolume>(object), events, now);
+  if (&kind == &api::kindFor<storagev1::StorageClass>())
+    co_return describeClass(api::as<storagev1::StorageClass>(object), events, now);
   co_return describeObject(kind, *object, events, now);
 }
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "api/kinds.hpp"
+#include "api/persistent_volumes.hpp"
 #include "cli/describe_layout.hpp"
 
 namespace podlab::cli {
@@ -18,6 +19,13 @@ std::string describeNamespace(const corev1::Namespace& ns);
 std::string describeConfigMap(const corev1::ConfigMap& map, const Events& events, WallTime now);
 /// Sizes in place of the values.
 std::string describeSecret(const corev1::Secret& secret);
+/// `pods` are those that use the claim.
+std::string describeClaim(const corev1::PersistentVolumeClaim& claim,
+                          const std::vector<std::string>& pods, const Events& events, WallTime now);
+std::string describeVolume(const corev1::PersistentVolume& volume, const Events& events,
+                           WallTime now);
+std::string describeClass(const storagev1::StorageClass& object, const Events& events,
+                          WallTime now);
 /// An object of any other kind: its metadata and every field that is set.
 std::string describeObject(const api::Kind& kind, const google::protobuf::Message& object,
                            const Events& events, WallTime now);

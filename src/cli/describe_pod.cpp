@@ -213,6 +213,29 @@ void addContainers(Description& out, const metav1::ObjectMeta& meta, const char*
   }
 }
 
+/// The files of a downward API volume: what each holds, and its path.
+void addItems(Description& out,
+              const google::protobuf::RepeatedPtrField<corev1::DownwardAPIVolumeFile>& items) {
+  for (const auto& item : items) {
+    const std::string& what =
+        item.has_fieldref() ? item.fieldref().fieldpath() : item.resourcefieldref().resource();
+    out.line(3, {what + " -> " + item.path()});
+  }
+}
+
+void addPart(Description& out, const corev1::VolumeProjection& part) {
+  const auto optional = [](bool value) { return std::string(value ? "true" : "false"); };
+  if (part.has_secret()) {
+    out.field(2, "SecretName", part.secret().localobjectreference().name());
+    out.field(2, "Optional", optional(part.secret().optional()));
+  } else if (part.has_downwardapi()) {
+    out.field(2, "DownwardAPI", "true");
+  } else if (part.has_configmap()) {
+    out.field(2, "ConfigMapName", part.configmap().localobjectreference().name());
+    out.field(2, "Optional", optional(part.configmap().optional()));
+  }
+}
+
 void addVolume(Description& out, const corev1::Volume& volume) {
   out.line(1, {volume.name() + ":"});
   const auto& source = volume.volumesource();
@@ -235,6 +258,19 @@ void addVolume(Description& out, const corev1::Volume& volume) {
     out.field(2, "Type", "Secret (a volume populated by a Secret)");
     out.field(2, "SecretName", source.secret().secretname());
     out.field(2, "Optional", optional(source.secret().optional()));
+  } else if (source.has_downwardapi()) {
+    out.field(2, "Type", "DownwardAPI (a volume populated by information about the pod)");
+    out.line(2, {"Items:"});
+    addItems(out, source.downwardapi().items());
+  } else if (source.has_projected()) {
+    out.field(2, "Type", "Projected (a volume that contains injected data from multiple sources)");
+    for (const auto& part : source.projected().sources()) addPart(out, part);
+  } else if (source.has_persistentvolumeclaim()) {
+    out.field(2, "Type",
+              "PersistentVolumeClaim (a reference to a PersistentVolumeClaim in the same "
+              "namespace)");
+    out.field(2, "ClaimName", source.persistentvolumeclaim().claimname());
+    out.field(2, "ReadOnly", optional(source.persistentvolumeclaim().readonly()));
   } else {
     // The one field that is set tells the type.
     std::vector<const google::protobuf::FieldDescriptor*> set;

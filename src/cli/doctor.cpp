@@ -41,6 +41,9 @@ const TrialRule kRules[] = {
      "remedy: as root, modprobe veth, or a kernel with CONFIG_VETH"},
     {kTryVxlan, "works", CheckResult::kMissing,
      "remedy: as root, modprobe vxlan, or set networking.backend: host-gw in the cluster file"},
+    {kTryOverlay, "works", CheckResult::kWarn,
+     "each container gets a copy of its image, which costs time and disk; remedy: kernel 5.11 or "
+     "later with CONFIG_OVERLAY_FS (as root, modprobe overlay)"},
     {kTryNftables, "works", CheckResult::kWarn,
      "network policies will not be available; remedy: as root, modprobe nf_tables"},
     {kTryIpv6, "works", CheckResult::kWarn,
@@ -87,6 +90,13 @@ Check checkIdMaps(const HostFacts& facts) {
   return {"subordinate ids", CheckResult::kWarn, detail};
 }
 
+Check checkImageTools(const HostFacts& facts) {
+  if (facts.missingTools.empty()) return {"image tools", CheckResult::kOk, "skopeo and umoci"};
+  return {"image tools", CheckResult::kWarn,
+          "podlab image cannot load, pull, import or build without them; remedy: apt-get install " +
+              facts.missingTools};
+}
+
 Check checkDisk(const HostFacts& facts) {
   if (!facts.stateError.empty())
     return {"state folder", CheckResult::kMissing,
@@ -99,6 +109,11 @@ Check checkDisk(const HostFacts& facts) {
             free + "; remedy: free at least 64 MiB, or set PODLAB_STATE_DIR"};
   if (facts.freeBytes < 1024 * kMiB)
     return {"state folder", CheckResult::kWarn, free + "; logs and emptyDir volumes need room"};
+  if (!facts.stateFileSystem.empty())
+    return {"state folder", CheckResult::kWarn,
+            free + "; on " + facts.stateFileSystem +
+                " no overlay can be written, so each container gets a copy of its image; remedy: "
+                "PODLAB_STATE_DIR on ext4, xfs or btrfs"};
   return {"state folder", CheckResult::kOk, free};
 }
 
@@ -123,6 +138,7 @@ std::vector<Check> judgeHost(const HostFacts& facts) {
   } else {
     checks.push_back({"crun", CheckResult::kOk, facts.runtimeVersion});
   }
+  checks.push_back(checkImageTools(facts));
   checks.push_back(checkIdMaps(facts));
   const std::string files = std::to_string(facts.openFiles);
   if (facts.openFiles < kFewOpenFiles) {

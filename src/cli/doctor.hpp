@@ -25,7 +25,9 @@ struct HostFacts {
   bool subordinateIds = false;
   std::uint64_t openFiles = 0;  ///< the hard limit
   std::string stateFolder;
-  std::string stateError;  ///< "" when it can be written
+  std::string missingTools;     ///< of what `podlab image` runs: "skopeo umoci"
+  std::string stateFileSystem;  ///< "" when it takes overlays, else what it is: "overlayfs"
+  std::string stateError;       ///< "" when it can be written
   std::uint64_t freeBytes = 0;
 };
 
@@ -33,6 +35,7 @@ struct HostFacts {
 inline constexpr const char* kTryUser = "user namespaces";
 inline constexpr const char* kTryNetwork = "network namespaces";
 inline constexpr const char* kTryProc = "nested /proc";
+inline constexpr const char* kTryOverlay = "overlay";
 inline constexpr const char* kTryBridge = "bridge";
 inline constexpr const char* kTryVeth = "veth";
 inline constexpr const char* kTryVxlan = "vxlan";

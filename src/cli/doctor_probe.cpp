@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
+#include <linux/magic.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
@@ -7,9 +8,12 @@
 #include <linux/rtnetlink.h>
 #include <pwd.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +29,7 @@
 #include "lab/mounts.hpp"
 #include "net/link.hpp"
 #include "net/namespaces.hpp"
+#include "node/overlay.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -89,6 +94,17 @@ Status tryNestedProc(int levels) {
     [[maybe_unused]] const auto n = ::write(fd, status.message().data(), status.message().size());
   });
   return error.empty() ? Status() : Status(Code::kHostUnsupported, error);
+}
+
+/// An overlay as containers have it, in a tmpfs that goes with its mount namespace.
+Status tryOverlay() {
+  auto mounts = node::PrivateMounts::enter();
+  if (!mounts) return mounts.status();
+  if (::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, nullptr) < 0) return failed("tmpfs");
+  for (const char* folder :
+       {"/tmp/lower", "/tmp/own", "/tmp/own/upper", "/tmp/own/work", "/tmp/at"})
+    ::mkdir(folder, 0755);
+  return node::mountOverlay({{"/tmp/lower"}, "", "/tmp/own"}, "/tmp/at");
 }
 
 /// Asks nf_tables for its generation (nfnetlink).
@@ -172,6 +188,7 @@ void tryAll(int fd, bool root) {
     report(fd, kTryNetwork, {});
     tryNetwork(fd);
   }
+  report(fd, kTryOverlay, tryOverlay());
   report(fd, kTryProc, tryNestedProc(2));
 }
 
@@ -214,6 +231,11 @@ void examineStateFolder(HostFacts& facts) {
   struct statvfs info{};
   if (::statvfs(folder.c_str(), &info) == 0)
     facts.freeBytes = static_cast<std::uint64_t>(info.f_bavail) * info.f_frsize;
+  struct statfs type{};
+  if (::statfs(folder.c_str(), &type) < 0) return;
+  if (type.f_type == OVERLAYFS_SUPER_MAGIC) facts.stateFileSystem = "overlayfs";
+  if (type.f_type == NFS_SUPER_MAGIC) facts.stateFileSystem = "NFS";
+  if (type.f_type == FUSE_SUPER_MAGIC) facts.stateFileSystem = "FUSE";
 }
 
 }  // namespace
@@ -224,6 +246,10 @@ Co<HostFacts> examineHost(ProcessRunner& processes, std::string stateFolder) {
   facts.user = userName();
   facts.trials = runTrials(facts.root);
   facts.cgroups = Cgroups::find();
+  for (const char* tool : {"skopeo", "umoci"}) {
+    if (!findProgram(tool))
+      facts.missingTools += (facts.missingTools.empty() ? "" : " ") + std::string(tool);
+  }
   facts.idMapTools = findProgram("newuidmap").has_value() && findProgram("newgidmap").has_value();
   facts.subordinateIds = hasRange("/etc/subuid", facts.user) && hasRange("/etc/subgid", facts.user);
   rlimit limit{};

@@ -75,10 +75,12 @@ Status launchLab(const Context& context, const lab::LabPaths& paths) {
       !status.ok())
     return status;
 
+  auto images = lab::imageStoreRoot();
+  if (!images) return images.status();
   lab::IsolatedSpec spec;
-  spec.argv = {*executable,   "lab",           "--state-dir",
-               paths.root,    "--api-fd",      std::to_string(socket->get()),
-               "--log-level", context.logLevel};
+  spec.argv = {*executable,     "lab",           "--state-dir", paths.root,
+               "--image-store", *images,         "--api-fd",    std::to_string(socket->get()),
+               "--log-level",   context.logLevel};
   spec.namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET;
   if (::geteuid() != 0) {
     spec.namespaces |= CLONE_NEWUSER;

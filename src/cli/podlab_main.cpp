@@ -8,7 +8,9 @@
 #include "cli/completion_command.hpp"
 #include "cli/doctor_command.hpp"
 #include "cli/executable.hpp"
+#include "cli/image_command.hpp"
 #include "node/shim.hpp"
+#include "node/stand_in.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -40,6 +42,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", "podlab " + versionText());
   addLabCommands(app, context);
   addNodeCommands(app, context);
+  addImageCommand(app, context);
   addResourceCommands(app, context);
   addConfigCommands(app, context);
   addVersionCommand(app, context);
@@ -62,5 +65,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   // Every container has one of these: it starts before anything else is set up.
   if (argc > 1 && std::string_view(argv[1]) == "shim") return podlab::node::shimMain(argc, argv);
+  if (argc > 1 && std::string_view(argv[1]) == "stand-in")
+    return podlab::node::standInMain(argc, argv);
   return podlab::cli::run(argc, argv);
 }

@@ -51,6 +51,8 @@ void addAgent(CLI::App& app, Context& context) {
       ->required();
   command->add_option("--run-dir", options->runDir, "Folder of what ends with the node")
       ->required();
+  command->add_option("--volumes-dir", options->volumesDir,
+                      "Folder of PersistentVolumes, shared by the agents of a host");
   command->add_option("--pki-dir", options->pkiDir, "Folder with ca.crt, node.crt and node.key")
       ->required();
   command->add_option("--node-ip", *nodeIps, "The node's own addresses, one a family")->required();
@@ -76,6 +78,19 @@ void addAgent(CLI::App& app, Context& context) {
       "Thresholds of the node's pressure: nodefs.available<10%,memory.available<100Mi");
   command->add_option("--cgroup", options->cgroup,
                       "Path of the node's cgroup, below what podlab may use (default: none)");
+  command
+      ->add_option("--container-log-max-size", options->logMaxSize,
+                   "Size of a file of a container's log")
+      ->capture_default_str();
+  command->add_option("--container-log-max-files", options->logMaxFiles, "Files of each log")
+      ->capture_default_str();
+  command->add_option("--image-store", options->imageStore,
+                      "Folder of this host's images (podlab image)");
+  command
+      ->add_option("--missing-images", options->missingImages,
+                   "What becomes of a container whose image is not there: error or stand-in")
+      ->check(CLI::IsMember({"error", "stand-in"}))
+      ->capture_default_str();
   command->add_option("--runtime", options->runtime, "OCI runtime")->capture_default_str();
   command->callback([&context, options, podCidrs, nodeIps] {
     options->podCidrs = splitList(*podCidrs);
@@ -87,11 +102,13 @@ void addAgent(CLI::App& app, Context& context) {
 
 void addLab(CLI::App& app, Context& context) {
   auto stateDir = std::make_shared<std::string>();
+  auto imageStore = std::make_shared<std::string>();
   auto apiFd = std::make_shared<int>(-1);
   auto* command = app.add_subcommand("lab", "The first process of a lab")->group("");
   command->add_option("--state-dir", *stateDir)->required();
+  command->add_option("--image-store", *imageStore)->required();
   command->add_option("--api-fd", *apiFd)->required();
-  command->callback([&context, stateDir, apiFd] {
+  command->callback([&context, stateDir, imageStore, apiFd] {
     initLogging(logLevelOf(context.logLevel), LogFormat::kText, "lab");
     auto executable = executablePath();
     if (!executable) {
@@ -101,6 +118,7 @@ void addLab(CLI::App& app, Context& context) {
     lab::LabOptions options;
     options.paths = {*stateDir};
     options.apiSocket = UniqueFd(*apiFd);
+    options.imageStore = *imageStore;
     options.executable = *executable;
     options.logLevel = context.logLevel;
     context.exitCode = lab::runLab(std::move(options));

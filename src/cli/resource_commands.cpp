@@ -1,7 +1,9 @@
 #include "cli/commands.hpp"
 #include "cli/describe_command.hpp"
 #include "cli/get_command.hpp"
+#include "cli/logs_command.hpp"
 #include "cli/observe_commands.hpp"
+#include "cli/port_forward_command.hpp"
 #include "cli/reach_command.hpp"
 #include "cli/stream_commands.hpp"
 #include "cli/top_command.hpp"
@@ -13,7 +15,9 @@ void addResourceCommands(CLI::App& app, Context& context) {
   addGetCommand(app, context);
   addDescribeCommand(app, context);
   addWriteCommands(app, context);
+  addLogsCommand(app, context);
   addStreamCommands(app, context);
+  addPortForwardCommand(app, context);
   addObserveCommands(app, context);
   addReachCommand(app, context);
   addTopCommand(app, context);

@@ -5,7 +5,7 @@
 
 namespace podlab::cli {
 
-/// logs and exec.
+/// exec and attach.
 void addStreamCommands(CLI::App& app, Context& context);
 
 }  // namespace podlab::cli

@@ -121,7 +121,11 @@ Co<Status> Informer::State::relist() {
     if (stopped) co_return Status();
     replaceAll(objects);
     version = page->resourceVersion;
-    synced = true;
+    if (!std::exchange(synced, true)) {
+      for (const auto& handler : handlers) {
+        if (handler.synced) handler.synced();
+      }
+    }
     syncChanged.notifyAll();
     co_return Status();
   }

@@ -23,6 +23,7 @@ class Informer {
     std::function<void(const api::ObjectPtr& object)> added;
     std::function<void(const api::ObjectPtr& before, const api::ObjectPtr& now)> updated;
     std::function<void(const api::ObjectPtr& last)> deleted;
+    std::function<void()> synced = {};  ///< after the first list and its `added`
   };
 
   /// `collection.ns` empty: all namespaces. The selectors narrow the cache.

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 
 #include <linux/openat2.h>
@@ -50,7 +51,16 @@ Status removeAt(int parent, const char* name, const std::string& path) {
   open_how how{};
   how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
-  UniqueFd folder(static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how)));
+  const auto openFolder = [&] {
+    return static_cast<int>(::syscall(SYS_openat2, parent, name, &how, sizeof how));
+  };
+  UniqueFd folder(openFolder());
+  // What its owner closed to itself, as overlayfs does with its work folder, its owner may open.
+  if (!folder && errno == EACCES && ::fchmodat(parent, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
+    folder.reset(openFolder());
+  struct stat info{};
+  if (folder && ::fstat(folder.get(), &info) == 0 && (info.st_mode & 0700) != 0700)
+    ::fchmod(folder.get(), 0700);
   if (!folder) {
     if (errno == EXDEV)
       return Status(Code::kConflict, "cannot remove " + path + ": a file system is mounted there");
@@ -142,6 +152,18 @@ class RealFilesystem final : public Filesystem {
     return ::lstat(path.c_str(), &info) == 0;
   }
 
+  Status createSymlink(const std::string& target, const std::string& path) override {
+    if (::symlink(target.c_str(), path.c_str()) == 0) return {};
+    return errnoStatus(errno, "cannot create " + path);
+  }
+
+  Result<std::string> readLink(const std::string& path) override {
+    std::array<char, PATH_MAX> target;
+    const ssize_t size = ::readlink(path.c_str(), target.data(), target.size());
+    if (size < 0) return errnoStatus(errno, "cannot read the link " + path);
+    return std::string(target.data(), static_cast<std::size_t>(size));
+  }
+
   Result<std::vector<std::string>> listDirectory(const std::string& path) override {
     UniqueFd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder) return errnoStatus(errno, "cannot list " + path);
@@ -155,6 +177,7 @@ class RealFilesystem final : public Filesystem {
     // (auto_da_alloc, ext4(5)).
     UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, mode));
     if (!file) return errnoStatus(errno, "cannot write " + path);
+    if (::fchmod(file.get(), mode) < 0) return errnoStatus(errno, "cannot write " + path);
     const auto size = static_cast<off_t>(content.size());
     while (!content.empty()) {
       const ssize_t n = ::write(file.get(), content.data(), content.size());

@@ -17,7 +17,8 @@ class Filesystem {
   virtual Result<std::string> readFile(const std::string& path) = 0;
   /// Replaces `path` whole: temporary file beside it, fsync (when `durable`), rename, fsync of the
   /// folder. A reader or a crash sees the old or the new content, never a mixture. When not
-  /// `durable`, the former file stays beside it as PATH.tmp, to be written the next time.
+  /// `durable`, the former file stays beside it as PATH.tmp, to be written the next time. `mode` is
+  /// exact, whatever the umask.
   virtual Status writeFileAtomic(const std::string& path, std::string_view content,
                                  std::uint32_t mode = 0644, bool durable = true) = 0;
   virtual Status createDirectories(const std::string& path, std::uint32_t mode = 0755) = 0;
@@ -26,7 +27,11 @@ class Filesystem {
   virtual Status removeTree(const std::string& path) = 0;
   virtual Status removeFile(const std::string& path) = 0;
   virtual Status rename(const std::string& from, const std::string& to) = 0;
+  /// The path itself, also when it is a dangling symbolic link.
   virtual bool exists(const std::string& path) = 0;
+  /// `target` is stored as it is.
+  virtual Status createSymlink(const std::string& target, const std::string& path) = 0;
+  virtual Result<std::string> readLink(const std::string& path) = 0;
   /// Names in the folder, sorted, without "." and "..".
   virtual Result<std::vector<std::string>> listDirectory(const std::string& path) = 0;
 };

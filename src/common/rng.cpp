@@ -6,6 +6,8 @@
 #include <cstring>
 #include <system_error>
 
+#include "common/hash.hpp"
+
 namespace podlab {
 namespace {
 
@@ -14,13 +16,6 @@ std::uint64_t splitmix64(std::uint64_t& state) {
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
   z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
   return z ^ (z >> 31);
-}
-
-/// FNV-1a: stable over platforms, unlike std::hash.
-std::uint64_t hashName(std::string_view name) {
-  std::uint64_t hash = 0xcbf29ce484222325ULL;
-  for (unsigned char c : name) hash = (hash ^ c) * 0x100000001b3ULL;
-  return hash;
 }
 
 class SystemRng final : public Rng {
@@ -98,7 +93,7 @@ SeededRng::SeededRng(std::uint64_t seed) {
 }
 
 SeededRng::SeededRng(std::uint64_t seed, std::string_view component)
-    : SeededRng(seed ^ hashName(component)) {}
+    : SeededRng(seed ^ fnv1a(component)) {}
 
 std::uint64_t SeededRng::next() {
   const std::uint64_t result = std::rotl(state_[1] * 5, 7) * 9;

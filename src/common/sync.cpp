@@ -5,6 +5,7 @@
 
 #include <asio.hpp>
 
+#include "common/cancellation.hpp"
 #include "common/log.hpp"
 
 namespace podlab {
@@ -119,6 +120,18 @@ struct TaskGroup::State {
   }
 };
 
+bool isCancellation(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const asio::system_error& e) {
+    return e.code() == asio::error::operation_aborted;
+  } catch (const asio::multiple_exceptions& e) {
+    return isCancellation(e.first_exception());
+  } catch (...) {
+    return false;
+  }
+}
+
 TaskGroup::TaskGroup(asio::any_io_executor executor)
     : state_(std::make_shared<State>(std::move(executor))) {}
 
@@ -133,12 +146,9 @@ void TaskGroup::spawn(std::string name, Co<void> task) {
   auto done = [state, signal, name = std::move(name)](const std::exception_ptr& error) {
     state->running.erase(signal);
     state->changed.notifyAll();
-    if (!error) return;
+    if (!error || isCancellation(error)) return;
     try {
       std::rethrow_exception(error);
-    } catch (const asio::system_error& e) {
-      if (e.code() == asio::error::operation_aborted) return;
-      logError("task_failed", {{"task", name}, {"error", e.what()}});
     } catch (const std::exception& e) {
       logError("task_failed", {{"task", name}, {"error", e.what()}});
     }

@@ -29,6 +29,21 @@ class PodsByNode {
   std::map<std::string, std::set<std::string>> keys_;
 };
 
+/// Which pods of a cache use which claim.
+class PodsByClaim {
+ public:
+  /// Before the handlers of those who read it.
+  explicit PodsByClaim(client::Informer& pods);
+  PodsByClaim(const PodsByClaim&) = delete;
+  PodsByClaim& operator=(const PodsByClaim&) = delete;
+
+  /// Keys, in order, of the pods that use the claim of this key.
+  const std::set<std::string>& of(const std::string& claim) const;
+
+ private:
+  std::map<std::string, std::set<std::string>> keys_;
+};
+
 /// What all controllers share; outlives them.
 struct Context {
   api::Api& api;
@@ -39,8 +54,12 @@ struct Context {
   client::Informer& pods;
   client::Informer& leases;
   client::Informer& namespaces;
+  client::Informer& claims;
+  client::Informer& volumes;
+  client::Informer& classes;
   client::EventRecorder& events;
   const PodsByNode& podsByNode;
+  const PodsByClaim& podsByClaim;
 
   Co<void> waitForSync() const;
 };

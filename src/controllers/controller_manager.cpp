@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "api/kinds.hpp"
+#include "controllers/claim_binder.hpp"
 #include "controllers/context.hpp"
 #include "controllers/namespace_deletion.hpp"
 #include "controllers/node_ipam.hpp"
@@ -30,24 +31,36 @@ struct ControllerManager::State {
         pods(api, clock, rng, executor, collection<corev1::Pod>()),
         leases(api, clock, rng, executor, collection<coordinationv1::Lease>(kLeaseNamespace)),
         namespaces(api, clock, rng, executor, collection<corev1::Namespace>()),
+        claims(api, clock, rng, executor, collection<corev1::PersistentVolumeClaim>()),
+        volumes(api, clock, rng, executor, collection<corev1::PersistentVolume>()),
+        classes(api, clock, rng, executor, collection<storagev1::StorageClass>()),
         podsByNode(pods),
+        podsByClaim(pods),
         controllerEvents(api, clock, executor, "node-controller"),
+        volumeEvents(api, clock, executor, "persistentvolume-controller"),
         schedulerEvents(api, clock, executor, "default-scheduler"),
-        context{api,  clock,  rng,        executor,         nodes,
-                pods, leases, namespaces, controllerEvents, podsByNode},
+        context{api,        clock,      rng,    executor, nodes,   pods,
+                leases,     namespaces, claims, volumes,  classes, controllerEvents,
+                podsByNode, podsByClaim},
         ipam(context, options.ranges),
         lifecycle(context, options.nodeGrace),
         eviction(context),
         podGc(context, options.finishedPodThreshold),
         namespaceDeletion(context),
-        scheduling(api, clock, executor, pods, nodes, schedulerEvents) {}
+        claimBinder(context, volumeEvents),
+        scheduling(context, schedulerEvents) {}
 
   client::Informer nodes;
   client::Informer pods;
   client::Informer leases;
   client::Informer namespaces;
+  client::Informer claims;
+  client::Informer volumes;
+  client::Informer classes;
   PodsByNode podsByNode;
+  PodsByClaim podsByClaim;
   client::EventRecorder controllerEvents;
+  client::EventRecorder volumeEvents;
   client::EventRecorder schedulerEvents;
   Context context;
   NodeIpamController ipam;
@@ -55,6 +68,7 @@ struct ControllerManager::State {
   TaintEvictionController eviction;
   PodGarbageCollector podGc;
   NamespaceController namespaceDeletion;
+  ClaimBinder claimBinder;
   SchedulingController scheduling;
 };
 
@@ -66,7 +80,8 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
 ControllerManager::~ControllerManager() = default;
 
 void ControllerManager::start() {
-  for (auto* informer : {&state_->namespaces, &state_->leases, &state_->nodes, &state_->pods}) {
+  for (auto* informer : {&state_->namespaces, &state_->leases, &state_->nodes, &state_->classes,
+                         &state_->volumes, &state_->claims, &state_->pods}) {
     informer->start();
   }
   state_->ipam.start();
@@ -74,6 +89,7 @@ void ControllerManager::start() {
   state_->eviction.start();
   state_->podGc.start();
   state_->namespaceDeletion.start();
+  state_->claimBinder.start();
   state_->scheduling.start();
 }
 
@@ -83,15 +99,18 @@ Co<void> ControllerManager::waitForSync() {
 
 Co<void> ControllerManager::stop() {
   co_await state_->scheduling.stop();
+  co_await state_->claimBinder.stop();
   co_await state_->namespaceDeletion.stop();
   co_await state_->podGc.stop();
   co_await state_->eviction.stop();
   co_await state_->lifecycle.stop();
   co_await state_->ipam.stop();
-  for (auto* informer : {&state_->pods, &state_->nodes, &state_->leases, &state_->namespaces}) {
+  for (auto* informer : {&state_->pods, &state_->claims, &state_->volumes, &state_->classes,
+                         &state_->nodes, &state_->leases, &state_->namespaces}) {
     co_await informer->stop();
   }
   co_await state_->controllerEvents.stop();
+  co_await state_->volumeEvents.stop();
   co_await state_->schedulerEvents.stop();
 }
 

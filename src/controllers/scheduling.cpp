@@ -1,6 +1,7 @@
 #include "controllers/scheduling.hpp"
 
 #include "api/conditions.hpp"
+#include "api/persistent_volumes.hpp"
 #include "client/modify.hpp"
 #include "common/log.hpp"
 
@@ -8,27 +9,20 @@ namespace podlab::controllers {
 
 using Decision = scheduler::Scheduler::Decision;
 
-SchedulingController::SchedulingController(api::Api& api, Clock& clock,
-                                           asio::any_io_executor executor, client::Informer& pods,
-                                           client::Informer& nodes, client::EventRecorder& events)
-    : api_(api),
-      clock_(clock),
-      pods_(pods),
-      nodes_(nodes),
+SchedulingController::SchedulingController(Context& context, client::EventRecorder& events)
+    : context_(context),
+      api_(context.api),
+      clock_(context.clock),
       events_(events),
-      tasks_(std::move(executor)) {
+      tasks_(context.executor) {
   client::Informer::Handlers podHandlers;
-  podHandlers.added = [this](const api::ObjectPtr& pod) {
-    scheduler_.setPod(api::share<corev1::Pod>(pod), clock_.now());
-    changed_.notifyAll();
-  };
-  podHandlers.updated = [added = podHandlers.added](const api::ObjectPtr&,
-                                                    const api::ObjectPtr& pod) { added(pod); };
+  podHandlers.added = [this](const api::ObjectPtr& pod) { observe(pod); };
+  podHandlers.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& pod) { observe(pod); };
   podHandlers.deleted = [this](const api::ObjectPtr& pod) {
     scheduler_.removePod(api::keyOf(*pod), clock_.now());
     changed_.notifyAll();
   };
-  pods_.addHandlers(std::move(podHandlers));
+  context_.pods.addHandlers(std::move(podHandlers));
 
   client::Informer::Handlers nodeHandlers;
   nodeHandlers.added = [this](const api::ObjectPtr& node) {
@@ -40,7 +34,61 @@ SchedulingController::SchedulingController(api::Api& api, Clock& clock,
   nodeHandlers.deleted = [this](const api::ObjectPtr& node) {
     scheduler_.removeNode(api::meta(*node).name());
   };
-  nodes_.addHandlers(std::move(nodeHandlers));
+  context_.nodes.addHandlers(std::move(nodeHandlers));
+
+  client::Informer::Handlers claims;
+  claims.added = [this](const api::ObjectPtr& claim) { claimChanged(api::keyOf(*claim)); };
+  claims.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& claim) {
+    claimChanged(api::keyOf(*claim));
+  };
+  claims.deleted = claims.added;
+  context_.claims.addHandlers(std::move(claims));
+
+  client::Informer::Handlers volumes;
+  volumes.added = [this](const api::ObjectPtr& volume) {
+    const auto& claim = api::as<corev1::PersistentVolume>(volume).spec().claimref();
+    claimChanged(claim.namespace_() + "/" + claim.name());
+  };
+  context_.volumes.addHandlers(std::move(volumes));
+}
+
+void SchedulingController::observe(const api::ObjectPtr& object) {
+  auto pod = api::share<corev1::Pod>(object);
+  auto needs = needsOf(*pod);
+  scheduler_.setPod(std::move(pod), clock_.now(), std::move(needs));
+  changed_.notifyAll();
+}
+
+void SchedulingController::claimChanged(const std::string& claim) {
+  for (const auto& key : context_.podsByClaim.of(claim)) {
+    if (const auto pod = context_.pods.get(key)) observe(pod);
+  }
+}
+
+scheduler::VolumeNeeds SchedulingController::needsOf(const corev1::Pod& pod) const {
+  scheduler::VolumeNeeds needs;
+  // A pod that is bound has found its place.
+  if (!pod.spec().nodename().empty()) return needs;
+  for (const auto& name : api::claimsOf(pod)) {
+    const auto object = context_.claims.get(pod.metadata().namespace_() + "/" + name);
+    if (!object) {
+      needs.blocked = "persistentvolumeclaim \"" + name + "\" not found";
+      return needs;
+    }
+    const auto& claim = api::as<corev1::PersistentVolumeClaim>(object);
+    if (claim.metadata().has_deletiontimestamp()) {
+      needs.blocked = "persistentvolumeclaim \"" + name + "\" is being deleted";
+      return needs;
+    }
+    const auto volume = context_.volumes.get(claim.spec().volumename());
+    if (claim.status().phase() != "Bound" || !volume) {
+      needs.blocked = "pod has unbound immediate PersistentVolumeClaims";
+      return needs;
+    }
+    const auto& spec = api::as<corev1::PersistentVolume>(volume).spec();
+    if (spec.has_nodeaffinity()) needs.affinities.push_back(spec.nodeaffinity().required());
+  }
+  return needs;
 }
 
 void SchedulingController::start() {
@@ -53,8 +101,7 @@ Co<void> SchedulingController::stop() {
 
 Co<void> SchedulingController::run() {
   // Without all pods the nodes would look emptier than they are.
-  co_await nodes_.waitForSync();
-  co_await pods_.waitForSync();
+  co_await context_.waitForSync();
   for (;;) {
     while (auto decision = scheduler_.decideNext(clock_.now())) {
       if (decision->choice.node.empty()) {

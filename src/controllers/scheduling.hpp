@@ -8,6 +8,7 @@
 #include "client/informer.hpp"
 #include "common/clock.hpp"
 #include "common/sync.hpp"
+#include "controllers/context.hpp"
 #include "scheduler/scheduler.hpp"
 
 namespace podlab::controllers {
@@ -17,23 +18,24 @@ namespace podlab::controllers {
 /// none.
 class SchedulingController {
  public:
-  /// The informers, of all pods and all nodes, are not started yet; all references outlive stop().
-  SchedulingController(api::Api& api, Clock& clock, asio::any_io_executor executor,
-                       client::Informer& pods, client::Informer& nodes,
-                       client::EventRecorder& events);
+  /// The context's informers are not started yet; all references outlive stop().
+  SchedulingController(Context& context, client::EventRecorder& events);
 
   void start();
   Co<void> stop();
 
  private:
+  void observe(const api::ObjectPtr& pod);
+  /// The pods that use the claim are looked at anew.
+  void claimChanged(const std::string& claim);
+  scheduler::VolumeNeeds needsOf(const corev1::Pod& pod) const;
   Co<void> run();
   Co<void> bind(scheduler::Scheduler::Decision decision);
   Co<void> reportUnschedulable(scheduler::Scheduler::Decision decision);
 
+  Context& context_;
   api::Api& api_;
   Clock& clock_;
-  client::Informer& pods_;
-  client::Informer& nodes_;
   client::EventRecorder& events_;
   scheduler::Scheduler scheduler_;
   WaitQueue changed_;

@@ -109,6 +109,12 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
     causes.push_back(invalid(path + ".podPidsLimit", std::to_string(node.podpidslimit()),
                              "must be greater than 0"));
   }
+  if (node.has_containerlogmaxsize())
+    checkQuantity("containerLogMaxSize", node.containerlogmaxsize().string());
+  if (node.has_containerlogmaxfiles() && node.containerlogmaxfiles() < 2) {
+    causes.push_back(invalid(path + ".containerLogMaxFiles",
+                             std::to_string(node.containerlogmaxfiles()), "must be at least 2"));
+  }
   if (node.has_maxpods() && (node.maxpods() < 1 || node.maxpods() > 1000)) {
     // A bridge bears at most 1,023 ports.
     causes.push_back(
@@ -230,7 +236,7 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
   const auto& network = cluster.networking();
   checkChoice("networking.ipFamily", network.ipfamily(), {"ipv4", "ipv6", "dual"}, causes);
   checkChoice("networking.backend", network.backend(), {"vxlan", "host-gw"}, causes);
-  checkChoice("images.missing", cluster.images().missing(), {"error"}, causes);
+  checkChoice("images.missing", cluster.images().missing(), {"error", "stand-in"}, causes);
   if (network.vxlanid() < 1 || network.vxlanid() > 0xffffff) {
     causes.push_back(invalid("networking.vxlanID", std::to_string(network.vxlanid()),
                              "must be between 1 and 16777215"));

@@ -241,6 +241,7 @@ class Lab {
         "--server",          host + ":" + std::to_string(kServerPort),
         "--state-dir",       folder,
         "--run-dir",         folder + "/run",
+        "--volumes-dir",     options_.paths.volumes(),
         "--pki-dir",         folder + "/pki",
         "--node-ip",         join(addresses),
         "--backend",         network.backend(),
@@ -255,11 +256,17 @@ class Lab {
     };
     const std::map<std::string, std::string> labels(node.config.labels().begin(),
                                                     node.config.labels().end());
+    add("--image-store", options_.imageStore);
+    add("--missing-images", cluster_.images().missing());
     for (const auto& [key, value] : labels) add("--label", key + "=" + value);
     for (const auto& taint : node.config.taints())
       add("--taint", taint.key() + "=" + taint.value() + ":" + taint.effect());
     if (node.config.has_cpu()) add("--cpu", node.config.cpu().string());
     if (node.config.has_memory()) add("--memory", node.config.memory().string());
+    if (node.config.has_containerlogmaxsize())
+      add("--container-log-max-size", node.config.containerlogmaxsize().string());
+    if (node.config.has_containerlogmaxfiles())
+      add("--container-log-max-files", std::to_string(node.config.containerlogmaxfiles()));
     if (node.config.has_maxpods()) add("--max-pods", std::to_string(node.config.maxpods()));
     std::string thresholds;
     const std::map<std::string, std::string> eviction(node.config.evictionhard().begin(),

@@ -48,6 +48,11 @@ Result<std::string> labsRoot() {
                 "no place for the lab's state: set HOME, XDG_STATE_HOME or PODLAB_STATE_DIR");
 }
 
+Result<std::string> imageStoreRoot() {
+  auto root = labsRoot();
+  return root ? *root + "/.images" : root;
+}
+
 Result<LabPaths> labPaths(std::string_view name) {
   auto root = labsRoot();
   if (!root) return root.status();

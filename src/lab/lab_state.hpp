@@ -20,6 +20,7 @@ namespace podlab::lab {
 /// - pki/: ca, server and admin certificates and keys
 /// - server/: the store
 /// - nodes/NAME/: one node: its certificate, pods, logs, checkpoints
+/// - volumes/: the folders of PersistentVolumes, shared by all nodes
 /// - log/: one log a process
 struct LabPaths {
   std::string root;
@@ -32,6 +33,7 @@ struct LabPaths {
   std::string pki(std::string_view file) const { return root + "/pki/" + std::string(file); }
   std::string server() const { return root + "/server"; }
   std::string node(std::string_view name) const { return root + "/nodes/" + std::string(name); }
+  std::string volumes() const { return root + "/volumes"; }
   std::string log(std::string_view process) const {
     return root + "/log/" + std::string(process) + ".log";
   }
@@ -40,6 +42,8 @@ struct LabPaths {
 /// The folder of all labs: $PODLAB_STATE_DIR, else /var/lib/podlab as root, else
 /// $XDG_STATE_HOME/podlab (~/.local/state/podlab).
 Result<std::string> labsRoot();
+/// The folder of this user's images, beside the labs; no lab has such a name.
+Result<std::string> imageStoreRoot();
 Result<LabPaths> labPaths(std::string_view name);
 /// Names of the labs that have a state folder, sorted.
 Result<std::vector<std::string>> listLabs();

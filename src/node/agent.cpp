@@ -47,6 +47,7 @@ Agent::Agent(AgentDependencies dependencies, AgentOptions options)
       events_(dependencies_.api, dependencies_.clock, dependencies_.executor, "podlab-agent",
               options_.nodeName),
       prober_(dependencies_.clock, dependencies_.runtime, dependencies_.dialer),
+      objects_(dependencies_.api, dependencies_.clock, dependencies_.rng, dependencies_.executor),
       tasks_(dependencies_.executor) {}
 
 Agent::~Agent() = default;
@@ -90,6 +91,10 @@ Co<Status> Agent::begin() {
   facts.network = *network;
   facts.system = options_.system;
   facts.system.set_containerruntimeversion(*version);
+  facts.volumesFolder = options_.volumesFolder;
+  corev1::Node self = makeNode(facts);
+  updateStatus(*self.mutable_status(), facts, NodeReadiness(), NodePressure(), /*heartbeat=*/false,
+               deps.clock.wallNow());
 
   std::vector<std::string> hostIps;
   for (const auto& address : network->underlay) hostIps.push_back(address.toString());
@@ -107,6 +112,8 @@ Co<Status> Agent::begin() {
       .statuses = statuses_,
       .events = events_,
       .checkpoints = checkpoints_,
+      .objects = objects_,
+      .node = std::move(self),
       .nodeName = options_.nodeName,
       .stateFolder = options_.stateFolder,
       .hostIps = std::move(hostIps),
@@ -114,7 +121,8 @@ Co<Status> Agent::begin() {
       .dns = options_.dns,
       .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
       .podPidsLimit = options_.podPidsLimit,
-      .limitsMissing = options_.limitsMissing});
+      .limitsMissing = options_.limitsMissing,
+      .standInProgram = options_.standInProgram});
   // While the server is away, the node goes on with the ranges that it had.
   if (auto record = checkpoints_.loadNode()) {
     std::vector<net::Cidr> ranges;
@@ -128,11 +136,17 @@ Co<Status> Agent::begin() {
   }
   Status recovered = co_await pods_->recover();
   if (!recovered.ok()) co_return recovered;
-  registration_ = std::make_unique<NodeRegistration>(deps.api, deps.clock, deps.executor,
-                                                     std::move(facts), options_.intervals);
+  registration_ = std::make_unique<NodeRegistration>(
+      deps.api, deps.clock, deps.executor, deps.images, std::move(facts), options_.intervals);
   postReadiness();
   registration_->start();
   watchNodes();
+  if (!options_.volumesFolder.empty()) {
+    reclaimer_ =
+        std::make_unique<VolumeReclaimer>(deps.api, deps.clock, deps.rng, deps.executor,
+                                          deps.volumes, options_.nodeName, options_.volumesFolder);
+    reclaimer_->start();
+  }
   co_return Status();
 }
 
@@ -288,6 +302,8 @@ Co<void> Agent::shutDown() {
   if (nodes_ != nullptr) co_await nodes_->stop();
   if (registration_ != nullptr) co_await registration_->stop();
   if (pods_ != nullptr) co_await pods_->stop();
+  if (reclaimer_ != nullptr) co_await reclaimer_->stop();
+  co_await objects_.stop();
   co_await statuses_.stop();
   co_await events_.stop();
 }

@@ -21,6 +21,8 @@
 #include "node/pod_dialer.hpp"
 #include "node/pod_manager.hpp"
 #include "node/pod_volumes.hpp"
+#include "node/referenced_objects.hpp"
+#include "node/volume_reclaimer.hpp"
 
 namespace podlab::node {
 
@@ -49,10 +51,12 @@ struct AgentOptions {
   std::string stateFolder;  ///< must exist
   std::vector<net::Cidr> clusterRanges;
   std::string backend = "vxlan";
+  std::string volumesFolder;  ///< of PersistentVolumes, shared by the nodes of a host; empty: none
   ClusterDns dns;
   NodeCgroups cgroups;
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
+  std::string standInProgram;                ///< podlab's own file, for stand-ins
   NodeRegistration::Intervals intervals;
   /// What the node is short of, at the moment; called off the thread of logic. None: nothing ever.
   std::function<NodePressure()> pressure;
@@ -97,6 +101,8 @@ class Agent {
   StatusWriter statuses_;
   client::EventRecorder events_;
   Prober prober_;
+  ReferencedObjects objects_;
+  std::unique_ptr<VolumeReclaimer> reclaimer_;
   std::unique_ptr<NodeRegistration> registration_;
   std::unique_ptr<client::Informer> nodes_;
   std::unique_ptr<client::Informer> podInformer_;

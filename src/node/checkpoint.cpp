@@ -1,9 +1,9 @@
 #include "node/checkpoint.hpp"
 
-#include <cstdint>
 #include <cstdio>
 #include <string_view>
 
+#include "common/hash.hpp"
 #include "common/log.hpp"
 
 namespace podlab::node {
@@ -12,10 +12,8 @@ namespace {
 constexpr std::string_view kMagic = "podlab1\n";
 
 std::string hashLine(std::string_view content) {
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a, 64 bits
-  for (unsigned char c : content) hash = (hash ^ c) * 0x100000001b3;
   char line[18];
-  std::snprintf(line, sizeof line, "%016llx\n", static_cast<unsigned long long>(hash));
+  std::snprintf(line, sizeof line, "%016llx\n", static_cast<unsigned long long>(fnv1a(content)));
   return line;
 }
 

@@ -7,7 +7,7 @@
 
 namespace podlab::node {
 
-/// Where a node keeps its cgroups (docs/adr/0011-cgroups.md): NODE/POD-UID/CONTAINER-ID.
+/// Where a node keeps its cgroups (docs/adr/0013-cgroups.md): NODE/POD-UID/CONTAINER-ID.
 struct NodeCgroups {
   Cgroups cgroups;   ///< none: containers run without
   std::string path;  ///< the node's, e.g. "podlab/default-1a2b3c4d/node1"

@@ -22,6 +22,7 @@ struct Mount {
   std::string source;       ///< host path
   std::string destination;  ///< in the container
   bool readOnly = false;
+  bool recursiveReadOnly = false;  ///< read-only with all that is mounted below
 };
 
 /// One container to run. `id` is unique for the life of the node ("UID_NAME_ATTEMPT").
@@ -43,6 +44,7 @@ struct ContainerSpec {
   CgroupLimits podLimits;
   std::optional<int> oomScoreAdjustment;
   ContainerSecurity security;
+  int stopSignal = 15;  ///< kept with the container; whoever stops it sends this
 };
 
 enum class ContainerState { kCreated, kRunning, kExited };
@@ -57,8 +59,9 @@ struct ContainerStatus {
   std::optional<int> exitCode;  ///< 128 + signal when killed
   std::optional<int> signal;
   bool oomKilled =
-      false;    ///< its process was killed, or passes on that a child was, for lack of memory
-  int pid = 0;  ///< init process, in the agent's PID namespace; 0 when not running
+      false;  ///< its process was killed, or passes on that a child was, for lack of memory
+  int stopSignal = 15;  ///< as its ContainerSpec said
+  int pid = 0;          ///< init process, in the agent's PID namespace; 0 when not running
 };
 
 /// Output and exit of an exec; bytes of stdin go in by `ExecSession`.
@@ -83,6 +86,17 @@ struct ExecSpec {
   bool tty = false;
 };
 
+/// A running container's stdin or terminal; several may be open at a time.
+class ContainerInput {
+ public:
+  virtual ~ContainerInput() = default;
+  /// Waits while the container takes nothing.
+  virtual Co<Status> write(std::string data) = 0;
+  virtual Status resize(int rows, int columns) = 0;
+  /// Ends the container's stdin for good, once those who have it open are gone.
+  virtual void end() = 0;
+};
+
 /// Runs containers: an OCI runtime or a simulated one. Containers, their logs and exit codes
 /// outlive the agent.
 class ContainerRuntime {
@@ -102,6 +116,9 @@ class ContainerRuntime {
   /// Calls `listener` whenever a container's state may have changed (with its id). One listener.
   virtual void onChange(std::function<void(std::string id)> listener) = 0;
   virtual Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) = 0;
+  /// The input of a container with `stdin` or `tty`; kNotFound when it does not run, or its stdin
+  /// has ended.
+  virtual Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) = 0;
   /// The path of a pod's shared PID namespace (shareProcessNamespace), held by a process of ours
   /// that reaps orphans; made when there is none.
   virtual Co<Result<std::string>> createPidNamespace(std::string podUid) = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
+#include <utility>
 
 namespace podlab::node {
 namespace {
@@ -10,28 +11,86 @@ namespace {
 constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-std::string join(const std::vector<std::string>& parts) {
-  std::string joined;
-  for (const auto& part : parts) {
-    if (!joined.empty()) joined += ',';
-    joined += part;
+/// Collects the variables that a pod defines.
+class VariableBuilder {
+ public:
+  VariableBuilder(const corev1::Pod& pod, const corev1::Container& container,
+                  const PodEnvironment& environment, const ObjectLookup& objects)
+      : pod_(pod), container_(container), environment_(environment), objects_(objects) {}
+
+  Status run() {
+    for (const auto& source : container_.envfrom()) {
+      Status added = source.has_configmapref()
+                         ? addAll<corev1::ConfigMap>(source.configmapref(), source.prefix())
+                         : addAll<corev1::Secret>(source.secretref(), source.prefix());
+      if (!added.ok()) return added;
+    }
+    for (const auto& variable : container_.env()) {
+      auto value = valueOf(variable);
+      if (!value.ok()) return value.status();
+      if (*value) variables_[variable.name()] = **std::move(value);
+    }
+    return {};
   }
-  return joined;
-}
 
-/// The key of "PREFIX['KEY']".
-std::optional<std::string> subscript(std::string_view path, std::string_view prefix) {
-  if (!path.starts_with(prefix)) return std::nullopt;
-  path.remove_prefix(prefix.size());
-  if (path.size() < 4 || !path.starts_with("['") || !path.ends_with("']")) return std::nullopt;
-  return std::string(path.substr(2, path.size() - 4));
-}
+  Variables takeVariables() { return std::move(variables_); }
 
-template <typename Map>
-std::string valueOrEmpty(const Map& map, const std::string& key) {
-  auto it = map.find(key);
-  return it == map.end() ? std::string() : it->second;
-}
+ private:
+  using Value = std::optional<std::string>;  ///< nullopt: optional, and not there
+
+  /// nullptr: not there, and optional.
+  template <typename T>
+  Result<std::shared_ptr<const T>> find(const std::string& name, bool optional) const {
+    auto object = objects_(api::kindFor<T>(), name);
+    if (object.ok()) return api::share<T>(*object);
+    if (optional && object.status().is(Code::kNotFound)) return std::shared_ptr<const T>();
+    return object.status();
+  }
+
+  template <typename T, typename Reference>
+  Status addAll(const Reference& reference, const std::string& prefix) {
+    const std::string& name = reference.localobjectreference().name();
+    auto object = find<T>(name, reference.optional());
+    if (!object.ok()) return object.status();
+    if (*object == nullptr) return {};
+    // Whatever is a key of a ConfigMap or Secret is also the name of a variable.
+    for (const auto& [key, value] : (*object)->data()) variables_[prefix + key] = value;
+    return {};
+  }
+
+  template <typename T, typename Reference>
+  Result<Value> keyOf(const Reference& reference, const char* kind) const {
+    const std::string& name = reference.localobjectreference().name();
+    auto object = find<T>(name, reference.optional());
+    if (!object.ok()) return object.status();
+    if (*object == nullptr) return Value();
+    const auto found = (*object)->data().find(reference.key());
+    if (found != (*object)->data().end()) return Value(found->second);
+    if (reference.optional()) return Value();
+    return Status(Code::kNotFound, "couldn't find key " + reference.key() + " in " + kind + " " +
+                                       pod_.metadata().namespace_() + "/" + name);
+  }
+
+  Result<Value> valueOf(const corev1::EnvVar& variable) const {
+    if (!variable.has_valuefrom()) return Value(expand(variable.value(), variables_));
+    const auto& from = variable.valuefrom();
+    if (from.has_configmapkeyref())
+      return keyOf<corev1::ConfigMap>(from.configmapkeyref(), "ConfigMap");
+    if (from.has_secretkeyref()) return keyOf<corev1::Secret>(from.secretkeyref(), "Secret");
+    auto value =
+        from.has_resourcefieldref()
+            ? resourceFieldValue(pod_, from.resourcefieldref(), container_.name(), environment_)
+            : fieldRefValue(pod_, from.fieldref().fieldpath(), environment_);
+    if (!value.ok()) return value.status().withContext("env \"" + variable.name() + "\"");
+    return Value(*std::move(value));
+  }
+
+  const corev1::Pod& pod_;
+  const corev1::Container& container_;
+  const PodEnvironment& environment_;
+  const ObjectLookup& objects_;
+  Variables variables_;
+};
 
 }  // namespace
 
@@ -60,31 +119,9 @@ std::string expand(std::string_view text, const Variables& variables) {
   return out;
 }
 
-Result<std::string> fieldRefValue(const corev1::Pod& pod, std::string_view path,
-                                  const PodEnvironment& environment) {
-  const auto& metadata = pod.metadata();
-  if (path == "metadata.name") return metadata.name();
-  if (path == "metadata.namespace") return metadata.namespace_();
-  if (path == "metadata.uid") return metadata.uid();
-  if (auto key = subscript(path, "metadata.labels")) return valueOrEmpty(metadata.labels(), *key);
-  if (auto key = subscript(path, "metadata.annotations"))
-    return valueOrEmpty(metadata.annotations(), *key);
-  if (path == "spec.nodeName") return pod.spec().nodename();
-  if (path == "spec.serviceAccountName") return pod.spec().serviceaccountname();
-  if (path == "status.podIP")
-    return environment.podIps.empty() ? std::string() : environment.podIps.front();
-  if (path == "status.podIPs") return join(environment.podIps);
-  if (path == "status.hostIP" || path == "status.hostIPs") return environment.hostIp;
-  return Status(Code::kInvalid, "fieldRef.fieldPath \"" + std::string(path) +
-                                    "\" is not supported; use metadata.name, metadata.namespace, "
-                                    "metadata.uid, metadata.labels['KEY'], "
-                                    "metadata.annotations['KEY'], spec.nodeName, "
-                                    "spec.serviceAccountName, status.podIP, status.podIPs "
-                                    "or status.hostIP");
-}
-
 Result<Program> buildProgram(const corev1::Pod& pod, const corev1::Container& container,
-                             const Image& image, const PodEnvironment& environment) {
+                             const Image& image, const PodEnvironment& environment,
+                             const ObjectLookup& objects) {
   Variables all;
   for (const auto& entry : image.env) {
     auto equals = entry.find('=');
@@ -94,22 +131,10 @@ Result<Program> buildProgram(const corev1::Pod& pod, const corev1::Container& co
   all["HOSTNAME"] = environment.hostname;
 
   // $(NAME) sees the variables of the pod alone, not the image's.
-  Variables defined;
-  for (const auto& variable : container.env()) {
-    std::string value;
-    if (!variable.has_valuefrom()) {
-      value = expand(variable.value(), defined);
-    } else if (variable.valuefrom().has_fieldref()) {
-      auto field = fieldRefValue(pod, variable.valuefrom().fieldref().fieldpath(), environment);
-      if (!field.ok()) return field.status().withContext("env \"" + variable.name() + "\"");
-      value = *std::move(field);
-    } else {
-      return Status(Code::kInvalid,
-                    "env \"" + variable.name() + "\": valueFrom supports fieldRef only");
-    }
-    all[variable.name()] = value;
-    defined[variable.name()] = std::move(value);
-  }
+  VariableBuilder builder(pod, container, environment, objects);
+  if (Status built = builder.run(); !built.ok()) return built;
+  const Variables defined = builder.takeVariables();
+  for (const auto& [name, value] : defined) all[name] = value;
 
   Program program;
   const auto expanded = [&defined](const std::string& text) { return expand(text, defined); };
@@ -133,6 +158,7 @@ Result<Program> buildProgram(const corev1::Pod& pod, const corev1::Container& co
   program.workingDir = !container.workingdir().empty() ? container.workingdir()
                        : !image.workingDir.empty()     ? image.workingDir
                                                        : "/";
+  program.variables = defined;
   return program;
 }
 

@@ -1,7 +1,6 @@
 #include "node/exec_session.hpp"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -18,6 +17,7 @@
 #include "common/sync.hpp"
 #include "node/console_socket.hpp"
 #include "node/oci_config.hpp"
+#include "node/program_input.hpp"
 #include "node/shim_state.hpp"
 
 namespace podlab::node {
@@ -69,10 +69,6 @@ class Running : public std::enable_shared_from_this<Running> {
     streams_[index].descriptor.non_blocking(true);
     await(index);
   }
-  void takeInput(UniqueFd fd) {
-    in_.assign(fd.release());
-    in_.non_blocking(true);
-  }
   void setProgram(std::optional<ProcessIdentity> program) { program_ = std::move(program); }
 
   Co<int> exited() {
@@ -93,35 +89,12 @@ class Running : public std::enable_shared_from_this<Running> {
     }
   }
 
-  Co<Status> write(std::string data) {
-    std::string_view left = data;
-    while (!left.empty()) {
-      if (!in_.is_open()) co_return Status(Code::kCanceled, "stdin is closed");
-      const ssize_t n = ::write(in_.native_handle(), left.data(), left.size());
-      if (n >= 0) {
-        left.remove_prefix(n);
-      } else if (errno == EAGAIN) {
-        asio::error_code ignored;
-        co_await in_.async_wait(Descriptor::wait_write,
-                                asio::redirect_error(asio::use_awaitable, ignored));
-      } else if (errno != EINTR) {
-        co_return errnoStatus(errno, "cannot write to the program's stdin");
-      }
-    }
-    co_return Status();
-  }
-
-  void closeInput() {
-    asio::error_code ignored;
-    in_.close(ignored);
-  }
-  /// The terminal, for its size; -1 when none is open.
-  int terminal() { return in_.is_open() ? in_.native_handle() : -1; }
+  ProgramInput& input() { return in_; }
 
   /// Nobody listens any more.
   void abandon() {
     asio::error_code ignored;
-    in_.close(ignored);
+    in_.close();
     for (auto& stream : streams_) stream.descriptor.close(ignored);
     if (exitCode_) return;
     if (program_) (void)signalProcess(*program_, SIGKILL);
@@ -172,7 +145,7 @@ class Running : public std::enable_shared_from_this<Running> {
   }
 
   Descriptor exit_;
-  Descriptor in_;
+  ProgramInput in_;
   std::array<Stream, 2> streams_;
   pid_t pid_ = 0;
   std::optional<ProcessIdentity> program_;
@@ -188,23 +161,18 @@ class OciExecSession final : public ExecSession {
 
   Co<Result<Output>> read() override { co_return co_await running_->read(); }
   Co<Status> writeStdin(std::string data) override {
-    co_return co_await running_->write(std::move(data));
+    co_return co_await running_->input().write(std::move(data));
   }
   void closeStdin() override {
-    if (!tty_) {
-      running_->closeInput();
-    } else if (const int terminal = running_->terminal(); terminal >= 0) {
-      // The end of a terminal's input is a character; a full buffer means that nobody reads it.
-      [[maybe_unused]] const ssize_t n = ::write(terminal, "\x04", 1);
+    if (tty_) {
+      running_->input().sendEndOfFile();
+    } else {
+      running_->input().close();
     }
   }
   Status resize(int rows, int columns) override {
     if (!tty_) return Status(Code::kBadRequest, "resize: the program has no terminal");
-    const winsize size{static_cast<unsigned short>(rows), static_cast<unsigned short>(columns), 0,
-                       0};
-    if (::ioctl(running_->terminal(), TIOCSWINSZ, &size) < 0)
-      return errnoStatus(errno, "cannot resize the terminal");
-    return {};
+    return running_->input().resize(rows, columns);
   }
 
  private:
@@ -292,11 +260,11 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(
   if (spec.tty) {
     auto master = console->receive();
     if (!master) co_return master.status();
-    running->takeInput(UniqueFd(::fcntl(master->get(), F_DUPFD_CLOEXEC, 0)));
+    running->input().open(UniqueFd(::fcntl(master->get(), F_DUPFD_CLOEXEC, 0)));
     running->takeOutput(0, std::move(*master));
   } else {
     running->takeOutput(0, std::move(out->read));
-    if (spec.stdin) running->takeInput(std::move(in->write));
+    if (spec.stdin) running->input().open(std::move(in->write));
   }
   running->takeOutput(1, std::move(err->read));
   co_return std::unique_ptr<ExecSession>(std::move(session));

@@ -1,12 +1,12 @@
 #include "node/local_volumes.hpp"
 
-#include <linux/magic.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 
 #include <cerrno>
 
+#include "node/atomic_writer.hpp"
+#include "node/volume_files.hpp"
 #include "node/volume_ownership.hpp"
 
 namespace podlab::node {
@@ -15,27 +15,38 @@ namespace {
 /// Docker's default size of a container's /dev/shm.
 constexpr const char* kSharedMemoryOptions = "mode=1777,size=64m";
 
-bool isTmpfs(const std::string& path) {
-  struct statfs info{};
-  struct stat own{}, parent{};
-  return ::statfs(path.c_str(), &info) == 0 && info.f_type == TMPFS_MAGIC &&
-         ::stat(path.c_str(), &own) == 0 && ::stat((path + "/..").c_str(), &parent) == 0 &&
-         own.st_dev != parent.st_dev;
-}
-
 class LocalVolumes final : public PodVolumes {
  public:
-  LocalVolumes(Filesystem& files, BlockingPool& pool, std::string stateFolder,
+  LocalVolumes(Filesystem& files, BlockingPool& pool, Clock& clock, std::string stateFolder,
                std::string runFolder)
       : files_(files),
         pool_(pool),
+        clock_(clock),
         stateFolder_(std::move(stateFolder)),
         runFolder_(std::move(runFolder)) {}
 
-  Co<Result<Folders>> setUp(const corev1::Pod& pod, EtcFiles etc) override {
+  Co<Result<Folders>> setUp(std::string podUid, std::vector<VolumeSpec> volumes,
+                            EtcFiles etc) override {
     // The job owns what it reads: the caller may be cancelled while it runs.
-    auto job = [this, spec = pod.spec(), uid = pod.metadata().uid(), etc = std::move(etc)] {
-      return makeAll(spec, uid, etc);
+    auto job = [this, now = clock_.wallNow(), uid = std::move(podUid), specs = std::move(volumes),
+                etcFiles = std::move(etc)] { return makeAll(uid, specs, etcFiles, now); };
+    co_return co_await pool_.run(std::move(job));
+  }
+
+  Co<Result<std::string>> openSubPath(SubPath part) override {
+    auto job = [this, part = std::move(part)] { return bindSubPath(part); };
+    co_return co_await pool_.run(std::move(job));
+  }
+
+  Co<Result<std::vector<std::int64_t>>> usage(std::vector<std::string> folders) override {
+    auto job = [folders = std::move(folders)]() -> Result<std::vector<std::int64_t>> {
+      std::vector<std::int64_t> sizes;
+      for (const auto& folder : folders) {
+        auto size = diskUsage(folder);
+        if (!size.ok()) return size.status();
+        sizes.push_back(*size);
+      }
+      return sizes;
     };
     co_return co_await pool_.run(std::move(job));
   }
@@ -45,38 +56,72 @@ class LocalVolumes final : public PodVolumes {
     co_return co_await pool_.run(std::move(job));
   }
 
+  Co<Status> removeFolder(std::string path) override {
+    auto job = [this, path = std::move(path)] { return files_.removeTree(path); };
+    co_return co_await pool_.run(std::move(job));
+  }
+
  private:
   std::string runPod(const std::string& uid) const { return runFolder_ + "/pods/" + uid; }
   std::string diskVolumes(const std::string& uid) const {
     return stateFolder_ + "/pods/" + uid + "/volumes";
   }
 
-  Result<Folders> makeAll(const corev1::PodSpec& spec, const std::string& uid,
-                          const EtcFiles& etc) {
+  Result<Folders> makeAll(const std::string& uid, const std::vector<VolumeSpec>& volumes,
+                          const EtcFiles& etc, WallTime now) {
     Folders folders;
     folders.sharedMemory = runPod(uid) + "/shm";
     if (Status status = makeTmpfs(folders.sharedMemory, kSharedMemoryOptions); !status.ok())
       return status;
     folders.etc = runPod(uid) + "/etc";
     if (Status status = writeEtc(folders.etc, etc); !status.ok()) return status;
-    for (const auto& volume : spec.volumes()) {
-      if (!volume.volumesource().has_emptydir()) continue;
-      const bool inMemory = volume.volumesource().emptydir().medium() == "Memory";
-      const std::string path =
-          (inMemory ? runPod(uid) + "/volumes" : diskVolumes(uid)) + "/" + volume.name();
-      Status status = inMemory ? makeTmpfs(path, "mode=0777") : files_.createDirectories(path);
-      // kubelet's emptyDir is open to every user of the pod, whatever the umask.
-      if (status.ok() && ::chmod(path.c_str(), 0777) < 0)
-        status = errnoStatus(errno, "chmod " + path);
-      const auto& security = spec.securitycontext();
-      if (status.ok() && security.has_fsgroup()) {
-        status = giveToGroup(path, static_cast<std::uint32_t>(security.fsgroup()), false,
-                             security.fsgroupchangepolicy() == "OnRootMismatch");
+    for (const auto& volume : volumes) {
+      auto path = makeVolume(uid, volume, now);
+      if (!path.ok()) {
+        return path.status().withContext("MountVolume.SetUp failed for volume \"" + volume.name +
+                                         "\" ");
       }
-      if (!status.ok()) return status.withContext("volume \"" + volume.name() + "\"");
-      folders.byName[volume.name()] = path;
+      if (volume.group && volume.type != VolumeSpec::Type::kHostPath) {
+        Status given = giveToGroup(*path, *volume.group, false, volume.groupOnRootMismatch);
+        if (!given.ok())
+          return given.withContext("MountVolume.SetUp failed for volume \"" + volume.name + "\" ");
+      }
+      folders.byName[volume.name] = *std::move(path);
     }
     return folders;
+  }
+
+  Result<std::string> makeVolume(const std::string& uid, const VolumeSpec& volume, WallTime now) {
+    using Type = VolumeSpec::Type;
+    if (volume.type == Type::kHostPath) {
+      if (Status status = prepareHostPath(volume.path, volume.pathType, volume.mode); !status.ok())
+        return status;
+      return volume.path;
+    }
+    const bool inMemory = volume.type == Type::kMemory || volume.type == Type::kSecret;
+    const std::string path =
+        (inMemory ? runPod(uid) + "/volumes" : diskVolumes(uid)) + "/" + volume.name;
+    Status status = files_.createDirectories(path);
+    if (status.ok() && volume.type == Type::kMemory) {
+      std::string options = "mode=0777";
+      if (volume.sizeLimit) options += ",size=" + std::to_string(*volume.sizeLimit);
+      status = makeTmpfs(path, options);
+    }
+    // The node's folder for what does not outlive it is in memory already, as a rule.
+    if (status.ok() && volume.type == Type::kSecret && !isInTmpfs(path))
+      status = makeTmpfs(path, "mode=0777");
+    // kubelet's volumes are open to every user of the pod, whatever the umask.
+    if (status.ok() && ::chmod(path.c_str(), volume.mode) < 0)
+      status = errnoStatus(errno, "chmod " + path);
+    if (!status.ok()) return status;
+    if (volume.type != Type::kFiles && volume.type != Type::kSecret) return path;
+    if (volume.files) {
+      status = writePayload(files_, path, *volume.files, now);
+    } else if (!holdsPayload(files_, path)) {
+      status = {Code::kUnavailable, "the server has not yet told what the volume holds"};
+    }
+    if (!status.ok()) return status;
+    return path;
   }
 
   Status writeEtc(const std::string& folder, const EtcFiles& etc) {
@@ -90,35 +135,52 @@ class LocalVolumes final : public PodVolumes {
     return status;
   }
 
-  Status makeTmpfs(const std::string& path, const char* options) {
+  Status makeTmpfs(const std::string& path, const std::string& options) {
     if (Status status = files_.createDirectories(path); !status.ok()) return status;
-    if (isTmpfs(path)) return {};
-    if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
+    if (isTmpfsMount(path)) return {};
+    if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) < 0)
       return errnoStatus(errno, "mount a tmpfs on " + path);
     return {};
   }
 
+  Result<std::string> bindSubPath(const SubPath& part) {
+    const std::string target =
+        runPod(part.podUid) + "/subpaths/" + part.container + "/" + std::to_string(part.index);
+    // An earlier instance's, or that of an agent that died.
+    unmount(target);
+    if (Status status = files_.removeTree(target); !status.ok()) return status;
+    if (Status status = bindBeneath(part.folder, part.path, target); !status.ok()) return status;
+    return target;
+  }
+
   Status removeAll(const std::string& uid) {
     const std::string run = runPod(uid);
-    ::umount2((run + "/shm").c_str(), MNT_DETACH);
-    if (auto names = files_.listDirectory(run + "/volumes")) {
-      for (const auto& name : *names) ::umount2((run + "/volumes/" + name).c_str(), MNT_DETACH);
-    }
+    unmount(run + "/shm");
+    unmountIn(run + "/volumes");
+    const std::string subPaths = run + "/subpaths";
+    for (const auto& container : files_.listDirectory(subPaths).valueOr({}))
+      unmountIn(subPaths + "/" + container);
     if (Status status = files_.removeTree(run); !status.ok()) return status;
     return files_.removeTree(diskVolumes(uid));
   }
 
+  void unmountIn(const std::string& folder) {
+    for (const auto& name : files_.listDirectory(folder).valueOr({})) unmount(folder + "/" + name);
+  }
+
   Filesystem& files_;
   BlockingPool& pool_;
+  Clock& clock_;
   const std::string stateFolder_;
   const std::string runFolder_;
 };
 
 }  // namespace
 
-std::unique_ptr<PodVolumes> makeLocalVolumes(Filesystem& files, BlockingPool& pool,
+std::unique_ptr<PodVolumes> makeLocalVolumes(Filesystem& files, BlockingPool& pool, Clock& clock,
                                              std::string stateFolder, std::string runFolder) {
-  return std::make_unique<LocalVolumes>(files, pool, std::move(stateFolder), std::move(runFolder));
+  return std::make_unique<LocalVolumes>(files, pool, clock, std::move(stateFolder),
+                                        std::move(runFolder));
 }
 
 }  // namespace podlab::node

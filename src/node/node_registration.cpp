@@ -22,9 +22,10 @@ api::ResourceId nodeId(const std::string& name, std::string subresource = "") {
 }  // namespace
 
 NodeRegistration::NodeRegistration(api::Api& api, Clock& clock, asio::any_io_executor executor,
-                                   NodeFacts facts, Intervals intervals)
+                                   ImageStore& images, NodeFacts facts, Intervals intervals)
     : api_(api),
       clock_(clock),
+      images_(images),
       facts_(std::move(facts)),
       intervals_(intervals),
       tasks_(std::move(executor)) {}
@@ -108,6 +109,7 @@ Co<Status> NodeRegistration::registerNode() {
 
 Co<Status> NodeRegistration::postStatus() {
   bool heartbeat = clock_.now() >= heartbeatDue_;
+  facts_.images = imagesForStatus(images_.list());
   client::Change change = [this, heartbeat](google::protobuf::Message& node) {
     return updateStatus(*static_cast<corev1::Node&>(node).mutable_status(), facts_, readiness_,
                         pressure_, heartbeat, clock_.wallNow());

@@ -20,8 +20,9 @@ class NodeRegistration {
     Duration status = std::chrono::minutes(5);
   };
 
-  NodeRegistration(api::Api& api, Clock& clock, asio::any_io_executor executor, NodeFacts facts,
-                   Intervals intervals);
+  /// Lists `images` with each status that it posts.
+  NodeRegistration(api::Api& api, Clock& clock, asio::any_io_executor executor, ImageStore& images,
+                   NodeFacts facts, Intervals intervals);
 
   void start();
   Co<void> stop();
@@ -41,6 +42,7 @@ class NodeRegistration {
 
   api::Api& api_;
   Clock& clock_;
+  ImageStore& images_;
   NodeFacts facts_;
   Intervals intervals_;
   NodeReadiness readiness_{false, "the network is not up yet"};

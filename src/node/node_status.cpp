@@ -5,13 +5,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <iomanip>
 #include <sstream>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 #include "api/conditions.hpp"
+#include "api/persistent_volumes.hpp"
 #include "api/taints.hpp"
 #include "api/times.hpp"
+#include "common/hash.hpp"
 #include "common/log.hpp"
 
 namespace podlab::node {
@@ -40,17 +44,32 @@ std::string goArchitecture(std::string_view machine) {
   return std::string(machine);
 }
 
+/// 16 hexadecimal digits.
+std::string hashOf(std::string_view text) {
+  std::ostringstream out;
+  out << std::hex << std::setw(16) << std::setfill('0') << fnv1a(text);
+  return out.str();
+}
+
 std::map<std::string, std::string> labelsOf(const NodeFacts& facts) {
   auto labels = facts.labels;
   labels["kubernetes.io/hostname"] = facts.name;
   labels["kubernetes.io/os"] = facts.system.operatingsystem();
   labels["kubernetes.io/arch"] = facts.system.architecture();
+  if (!facts.volumesFolder.empty())
+    labels[api::kVolumesLabel] =
+        hashOf((facts.system.machineid().empty() ? facts.name : facts.system.machineid()) +
+               facts.volumesFolder);
   return labels;
 }
 
 std::map<std::string, std::string> annotationsOf(const NodeFacts& facts) {
-  return {{kVxlanMacAnnotation, facts.network.vxlanMac.toString()},
-          {kPodMtuAnnotation, std::to_string(facts.network.mtu)}};
+  std::map<std::string, std::string> annotations{
+      {kVxlanMacAnnotation, facts.network.vxlanMac.toString()},
+      {kPodMtuAnnotation, std::to_string(facts.network.mtu)}};
+  if (!facts.volumesFolder.empty())
+    annotations[api::kVolumesFolderAnnotation] = facts.volumesFolder;
+  return annotations;
 }
 
 template <typename Map>
@@ -116,6 +135,20 @@ bool updateMetadata(corev1::Node& node, const NodeFacts& facts) {
   return setAll(*node.mutable_metadata()->mutable_annotations(), annotationsOf(facts)) || labels;
 }
 
+std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> images) {
+  constexpr std::size_t kMaxImages = 50;
+  std::ranges::sort(images, [](const ListedImage& one, const ListedImage& other) {
+    return std::tie(other.size, one.names) < std::tie(one.size, other.names);
+  });
+  if (images.size() > kMaxImages) images.resize(kMaxImages);
+  std::vector<corev1::ContainerImage> listed(images.size());
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    listed[i].mutable_names()->Assign(images[i].names.begin(), images[i].names.end());
+    listed[i].set_sizebytes(static_cast<std::int64_t>(images[i].size));
+  }
+  return listed;
+}
+
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
                   const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
                   WallTime now) {
@@ -131,6 +164,7 @@ bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
     addAddress(status, "InternalIP", address.toString());
   addAddress(status, "Hostname", facts.name);
   *status.mutable_nodeinfo() = facts.system;
+  status.mutable_images()->Assign(facts.images.begin(), facts.images.end());
 
   corev1::NodeStatus fresh = status;
   const api::ConditionState conditions[] = {

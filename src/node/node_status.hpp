@@ -7,6 +7,7 @@
 #include "common/filesystem.hpp"
 #include "common/time.hpp"
 #include "node/dataplane.hpp"
+#include "node/image_store.hpp"
 #include "node/node_pressure.hpp"
 
 namespace podlab::node {
@@ -21,7 +22,9 @@ struct NodeFacts {
   std::vector<corev1::Taint> taints;            ///< at registration
   std::map<std::string, std::string> capacity;  ///< resource to quantity: "cpu": "4"
   NodeNetworkInfo network;
+  std::vector<corev1::ContainerImage> images;  ///< as last listed
   corev1::NodeSystemInfo system;
+  std::string volumesFolder;  ///< where PersistentVolumes are made; empty: nowhere
 };
 
 /// Kernel, distribution and ids of this machine.
@@ -42,6 +45,10 @@ struct NodeReadiness {
   bool ready = false;
   std::string message;  ///< why not
 };
+
+/// The largest images, in the form of a Node's status; at most 50, as kubelet
+/// (nodeStatusMaxImages).
+std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> images);
 
 /// Brings the status to the facts and conditions; `heartbeat` renews the conditions' heartbeat
 /// times, too. Whether anything changed.

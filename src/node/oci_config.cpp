@@ -16,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "node/host_image.hpp"
+#include "node/stop_signal.hpp"
 
 namespace podlab::node {
 namespace {
@@ -24,6 +25,8 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kPodAnnotation = "podlab.io/pod-uid";
 constexpr const char* kNameAnnotation = "podlab.io/container";
+// The image specification's name for it (conversion.md).
+constexpr const char* kStopSignalAnnotation = "org.opencontainers.image.stopSignal";
 
 Json capabilities(const ContainerSpec& spec, const HostFacts& host) {
   const Json names = capabilitiesOf(spec, host);
@@ -159,8 +162,11 @@ Json mounts(const ContainerSpec& spec, const HostFacts& host) {
   }
   for (const auto& own : spec.mounts) {
     if (lacksTarget(spec, own)) continue;
-    list.push_back(mount(own.destination, "bind", own.source,
-                         {"rbind", "rprivate", own.readOnly ? "rro" : "rw"}));
+    // crun makes only folders read-only with all that is mounted in them.
+    struct stat info{};
+    const bool file = ::stat(own.source.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
+    const char* access = !own.readOnly ? "rw" : own.recursiveReadOnly && !file ? "rro" : "ro";
+    list.push_back(mount(own.destination, "bind", own.source, {"rbind", "rprivate", access}));
   }
   return list;
 }
@@ -262,7 +268,10 @@ Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& ho
       {"root",
        {{"path", spec.image.rootfs}, {"readonly", spec.image.isHost || security.readOnlyRoot}}},
       {"mounts", mounts(spec, host)},
-      {"annotations", {{kPodAnnotation, spec.podUid}, {kNameAnnotation, spec.name}}},
+      {"annotations",
+       {{kPodAnnotation, spec.podUid},
+        {kNameAnnotation, spec.name},
+        {kStopSignalAnnotation, std::to_string(spec.stopSignal)}}},
       {"linux", std::move(linux)},
   };
   if (!seccomp.program.empty()) config["annotations"]["run.oci.seccomp_bpf_data"] = seccomp.program;
@@ -283,7 +292,8 @@ std::optional<ConfigOwner> readConfigOwner(const std::string& config) {
   const auto annotations = parsed.find("annotations");
   if (annotations == parsed.end()) return std::nullopt;
   return ConfigOwner{annotations->value(kPodAnnotation, ""),
-                     annotations->value(kNameAnnotation, "")};
+                     annotations->value(kNameAnnotation, ""),
+                     stopSignalOf(annotations->value(kStopSignalAnnotation, ""))};
 }
 
 Status runtimeFailure(std::string_view message, const std::string& program) {

@@ -43,10 +43,11 @@ std::set<std::string> capabilitiesOf(const ContainerSpec& spec, const HostFacts&
 /// config.json, but for arguments and terminal. Empty when the configuration is malformed.
 std::string execProcess(const std::string& config, const ExecSpec& exec);
 
-/// The pod and the name of the container that a config.json is of.
+/// What podlab keeps of a container in its config.json.
 struct ConfigOwner {
   std::string podUid;
   std::string name;
+  int stopSignal = 15;
 };
 std::optional<ConfigOwner> readConfigOwner(const std::string& config);
 

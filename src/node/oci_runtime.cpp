@@ -19,6 +19,7 @@
 #include "common/readable.hpp"
 #include "common/sealed_program.hpp"
 #include "common/sync.hpp"
+#include "node/container_input.hpp"
 #include "node/exec_session.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_config.hpp"
@@ -71,6 +72,7 @@ class Core : public std::enable_shared_from_this<Core> {
       Status made = files_.createDirectories(options_.stateFolder + name, 0700);
       if (!made) co_return made;
     }
+    if (Status made = makeFolderOfUnrelated(files_, options_.diskFolder); !made) co_return made;
     host_ = hostFacts(options_.cgroups);
     if (host_.cgroups.any()) {
       Status cgroup = makeNodeCgroup(host_.cgroups, options_.nodeLimits);
@@ -94,7 +96,7 @@ class Core : public std::enable_shared_from_this<Core> {
       if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
     }
     removeUnknownCgroups();
-    co_return Status();
+    co_return removeStrayDiskFolders();
   }
 
   Co<Status> start(ContainerSpec spec) {
@@ -156,6 +158,13 @@ class Core : public std::enable_shared_from_this<Core> {
                                  std::move(spec), folder, cgroups, std::move(*config));
   }
 
+  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) {
+    const Container* container = find(id);
+    if (container == nullptr || container->status.state != ContainerState::kRunning)
+      return Status(Code::kNotFound, "container " + id + " does not run");
+    return openContainerInput(executor_, container->record.shim);
+  }
+
   Co<Result<std::string>> createPidNamespace(std::string podUid) {
     const std::string file = pidNamespaceFile(podUid);
     const auto earlier = readHolder(file);
@@ -210,6 +219,18 @@ class Core : public std::enable_shared_from_this<Core> {
   }
   std::string pidNamespaceFile(const std::string& podUid) const {
     return options_.stateFolder + "/pidns/" + podUid;
+  }
+  std::string diskFolderOf(const std::string& id) const { return options_.diskFolder + "/" + id; }
+  /// What containers wrote that are gone, as after a restart of the node.
+  Status removeStrayDiskFolders() {
+    auto ids = files_.listDirectory(options_.diskFolder);
+    if (!ids) return ids.status();
+    for (const auto& id : *ids) {
+      if (containers_.contains(id)) continue;
+      Status removed = files_.removeTree(diskFolderOf(id));
+      if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
+    }
+    return {};
   }
   static std::string pidNamespacePath(const ProcessIdentity& holder) {
     return "/proc/" + std::to_string(holder.pid) + "/ns/pid";
@@ -356,12 +377,16 @@ class Core : public std::enable_shared_from_this<Core> {
     ShimRequest request;
     request.folder = folderOf(spec.id);
     request.logPath = spec.logPath;
+    request.logLimits = options_.logLimits;
     request.tty = spec.tty;
     request.stdin = spec.stdin;
     request.sharedPids = !spec.pidNamespace.empty();
     request.startTimeoutMs = static_cast<int>(options_.timeout / std::chrono::milliseconds(1));
     if (host_.cgroups.any()) request.cgroup = planCgroup(host_.cgroups, spec);
     if (!entersCgroups()) request.cgroup.processFiles.clear();
+    if (!spec.image.layers.empty()) {
+      request.rootfs = {spec.image.layers, spec.image.lockFile, diskFolderOf(spec.id)};
+    }
     request.command = runtimeCommand();
     for (const std::string& part :
          {std::string("run"), std::string("--detach"), std::string("--bundle"), request.folder,
@@ -397,6 +422,9 @@ class Core : public std::enable_shared_from_this<Core> {
     if (made && own.image.isHost) {
       own.image.rootfs = folder + "/rootfs";
       made = makeHostRootfs(files_, own.image.rootfs);
+    } else if (made && !own.image.layers.empty()) {
+      own.image.rootfs = folder + "/" + kRootfsFolder;
+      made = makeOverlayFolders(spec.id);
     }
     if (made) {
       auto seccomp = seccompOf(own);
@@ -406,6 +434,7 @@ class Core : public std::enable_shared_from_this<Core> {
     }
     if (!made) {
       (void)files_.removeTree(folder);
+      (void)files_.removeTree(diskFolderOf(spec.id));
       co_return made;
     }
     auto reply = co_await shim_.request(startRequest(spec));
@@ -414,7 +443,7 @@ class Core : public std::enable_shared_from_this<Core> {
     const auto record = text ? parseRunning(*text) : std::nullopt;
     Status failed = reply ? Status(Code::kInternal, "the shim left no record") : reply.status();
     if (record) {
-      const auto runs = add(spec.id, {spec.podUid, spec.name}, *record);
+      const auto runs = add(spec.id, {spec.podUid, spec.name, spec.stopSignal}, *record);
       if (runs && !*runs) {
         // Not before the caller knows that it ran.
         asio::post(executor_, [weak = weak_from_this(), id = spec.id] {
@@ -427,6 +456,14 @@ class Core : public std::enable_shared_from_this<Core> {
     (void)co_await removeFolder(spec.id);
     (void)co_await removeContainerCgroup(spec.podUid, spec.id);
     co_return runtimeFailure(failed.message(), spec.argv[0]);
+  }
+
+  Status makeOverlayFolders(const std::string& id) {
+    Status made = files_.createDirectories(folderOf(id) + "/" + kRootfsFolder);
+    for (const char* folder : {"/upper", "/work"}) {
+      if (made) made = files_.createDirectories(diskFolderOf(id) + folder);
+    }
+    return made;
   }
 
   /// True when the folder is of a container that ran. A record that is there and cannot be read is
@@ -456,6 +493,7 @@ class Core : public std::enable_shared_from_this<Core> {
     container.status.id = id;
     container.status.podUid = owner.podUid;
     container.status.name = owner.name;
+    container.status.stopSignal = owner.stopSignal;
     container.status.state = ContainerState::kRunning;
     container.status.startedAt = record.startedAt;
     container.status.pid = record.init.pid;
@@ -530,7 +568,9 @@ class Core : public std::enable_shared_from_this<Core> {
       if (output->exitCode != 0 && files_.exists(state))
         co_return Status(Code::kInternal, "cannot delete container " + id + ": " + output->err);
     }
-    co_return files_.removeTree(folderOf(id));
+    Status removed = files_.removeTree(diskFolderOf(id));
+    if (removed) removed = files_.removeTree(folderOf(id));
+    co_return removed;
   }
 
   asio::any_io_executor executor_;
@@ -566,6 +606,9 @@ class OciRuntimeImpl final : public OciRuntime {
   }
   Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) override {
     co_return co_await core_->exec(std::move(id), std::move(spec));
+  }
+  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) override {
+    return core_->openInput(id);
   }
   Co<Result<std::string>> createPidNamespace(std::string podUid) override {
     co_return co_await core_->createPidNamespace(std::move(podUid));

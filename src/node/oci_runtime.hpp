@@ -8,17 +8,20 @@
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
 #include "node/container_cgroup.hpp"
+#include "node/container_log_writer.hpp"
 #include "node/container_runtime.hpp"
 
 namespace podlab::node {
 
 struct OciRuntimeOptions {
   std::string stateFolder;  ///< absolute; containers/, pidns/ and the runtime's own state in it
+  std::string diskFolder;   ///< absolute; what containers of layers write, a folder each
   std::string runtime = "crun";  ///< or runc, or another with the same command line
   NodeCgroups cgroups;
   std::string seccompFolder;                    ///< of Localhost profiles
   CgroupLimits nodeLimits;                      ///< the ceiling of all containers together
   Duration timeout = std::chrono::seconds(60);  ///< of one run of the runtime, but for exec
+  LogLimits logLimits;                          ///< of each container
   std::string shimProgram = "/proc/self/exe";   ///< `SHIMPROGRAM shim ...` runs shimMain()
 };
 

@@ -28,7 +28,8 @@ struct PodWorker::Container {
 
   bool outdated = false;  ///< runs with what is no longer wanted: to be stopped and started anew
   std::optional<MonoTime> killAt;
-  bool terminated = false;  ///< SIGTERM was sent
+  int stopSignal = 15;      ///< of the current instance
+  bool terminated = false;  ///< it was sent
   bool killed = false;      ///< SIGKILL was sent
   MonoTime killNotBefore;   ///< after a SIGKILL that failed
 

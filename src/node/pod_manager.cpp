@@ -153,4 +153,11 @@ Co<void> PodManager::waitUntilEnded(std::string containerId) const {
   }
 }
 
+Co<void> PodManager::waitUntilDown(std::string uid) const {
+  for (const auto* worker = findByUid(uid); worker != nullptr && worker->hasNetwork();
+       worker = findByUid(uid)) {
+    co_await instanceEnded_.wait();
+  }
+}
+
 }  // namespace podlab::node

@@ -43,6 +43,8 @@ class PodManager {
   const PodWorker* findByUid(const std::string& uid) const;
   /// Until this instance of a container runs no more.
   Co<void> waitUntilEnded(std::string containerId) const;
+  /// Until the pod's network is gone.
+  Co<void> waitUntilDown(std::string uid) const;
 
  private:
   /// Pods that could not be set up try again now.

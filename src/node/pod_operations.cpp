@@ -7,7 +7,10 @@
 #include "api/kinds.hpp"
 #include "api/times.hpp"
 #include "common/log.hpp"
+#include "node/container_log_files.hpp"
 #include "node/pod_container.hpp"
+#include "node/stand_in.hpp"
+#include "node/stop_signal.hpp"
 #include "node/until_done.hpp"
 
 namespace podlab::node {
@@ -30,10 +33,12 @@ constexpr int kStartErrorExitCode = 128;
 void PodWorker::beginSetUp() {
   if (sandbox_ == Step::kTodo) {
     sandbox_ = Step::kBusy;
-    bool storageToo = storage_ == Step::kTodo;
-    if (storageToo) storage_ = Step::kBusy;
-    spawn("sandbox", setUpSandbox(storageToo));
-  } else if (storage_ == Step::kTodo) {
+    spawn("sandbox", setUpSandbox());
+  }
+  // The files name the addresses; the rest goes side by side. What an earlier agent made is there
+  // also when the server is not.
+  if (storage_ == Step::kTodo && addressed_ && !storageBlocked_ &&
+      (sandboxFound_ || referencesKnown())) {
     storage_ = Step::kBusy;
     spawn("storage", setUpStorage());
   }
@@ -46,7 +51,7 @@ void PodWorker::failSetUp(std::string_view what, const Status& status) {
   setUpNotBefore_ = services_.clock.now() + kSetUpRetry;
 }
 
-Co<void> PodWorker::setUpSandbox(bool storageToo) {
+Co<void> PodWorker::setUpSandbox() {
   SandboxSpec spec;
   spec.podUid = uid_;
   spec.hostname = podHostname(*pod_, services_.nodeName);
@@ -57,7 +62,6 @@ Co<void> PodWorker::setUpSandbox(bool storageToo) {
     auto addresses = co_await services_.addresses.allocate(uid_);
     if (!addresses.ok()) {
       sandbox_ = Step::kTodo;
-      if (storageToo) storage_ = Step::kTodo;
       failSetUp("cannot give the pod an address", addresses.status());
       wake();
       co_return;
@@ -68,8 +72,8 @@ Co<void> PodWorker::setUpSandbox(bool storageToo) {
   }
   // From here on, a restarted agent must know of the pod.
   checkpoint();
-  // The files name the addresses; the rest goes side by side.
-  if (storageToo) spawn("storage", setUpStorage());
+  addressed_ = true;
+  wake();
 
   auto namespaces = co_await services_.dataplane.createSandbox(std::move(spec));
   Status status = namespaces.status();
@@ -84,18 +88,6 @@ Co<void> PodWorker::setUpSandbox(bool storageToo) {
   } else {
     sandbox_ = Step::kTodo;
     failSetUp("cannot create the sandbox", status);
-  }
-  wake();
-}
-
-Co<void> PodWorker::setUpStorage() {
-  auto folders = co_await services_.volumes.setUp(*pod_, etcFiles());
-  Status status = folders.status();
-  if (status.ok()) volumes_ = *std::move(folders);
-  storage_ = status.ok() ? Step::kDone : Step::kTodo;
-  if (!status.ok()) {
-    event(EventClass::kWarning, "FailedMount", "cannot set up the volumes: " + status.message());
-    setUpNotBefore_ = services_.clock.now() + kSetUpRetry;
   }
   wake();
 }
@@ -126,22 +118,37 @@ Co<void> PodWorker::resolveImage(Container& container) {
     container.image = *std::move(image);
     container.pullBackoff.reset();
   } else {
-    bool never = container.spec.imagepullpolicy() == "Never";
-    MonoTime now = services_.clock.now();
-    container.pullBackoff.restarted();
-    container.pullNotBefore = now + container.pullBackoff.current();
-    container.pullErrorUntil = std::min(now + kPullErrorShown, container.pullNotBefore);
-    container.pullError = image.status().message();
-    container.view.phase = Phase::kWaiting;
-    container.view.waitingReason = never ? "ErrImageNeverPull" : "ErrImagePull";
-    container.view.waitingMessage =
-        never ? "Container image \"" + reference + "\" is not present with pull policy of Never"
-              : container.pullError;
-    event(container, EventClass::kWarning, never ? "ErrImageNeverPull" : "Failed",
-          never ? container.view.waitingMessage
-                : "Failed to pull image \"" + reference + "\": " + container.pullError);
+    failImage(container, image.status());
   }
   wake();
+}
+
+/// With kubelet's reasons and words (pkg/kubelet/images/image_manager.go).
+void PodWorker::failImage(Container& container, const Status& status) {
+  const std::string quoted = "\"" + container.spec.image() + "\"";
+  MonoTime now = services_.clock.now();
+  container.pullBackoff.restarted();
+  container.pullNotBefore = now + container.pullBackoff.current();
+  container.pullErrorUntil = std::min(now + kPullErrorShown, container.pullNotBefore);
+  container.pullError = status.message();
+  std::string reason = "ErrImagePull";
+  std::string message = status.message();
+  if (status.is(Code::kInvalid)) {
+    reason = "InvalidImageName";
+    message = "Failed to apply default image tag " + quoted + ": " + status.message();
+    event(container, EventClass::kWarning, "InspectFailed", message);
+  } else if (container.spec.imagepullpolicy() == "Never") {
+    reason = "ErrImageNeverPull";
+    message = "Container image " + quoted + " is not present with pull policy of Never";
+    event(container, EventClass::kWarning, reason, message);
+  } else {
+    event(container, EventClass::kWarning, "Failed",
+          "Failed to pull image " + quoted + ": " + message);
+  }
+  event(container, EventClass::kWarning, "Failed", "Error: " + reason);
+  container.view.phase = Phase::kWaiting;
+  container.view.waitingReason = std::move(reason);
+  container.view.waitingMessage = std::move(message);
 }
 
 void PodWorker::failConfig(Container& container, std::string_view reason, const Status& status) {
@@ -151,26 +158,6 @@ void PodWorker::failConfig(Container& container, std::string_view reason, const 
   container.view.waitingReason = std::string(reason);
   container.view.waitingMessage = status.message();
   event(container, EventClass::kWarning, "Failed", "Error: " + status.message());
-}
-
-std::vector<Mount> PodWorker::mounts(const corev1::Container& spec) const {
-  std::vector<Mount> mounts;
-  for (const auto& mount : spec.volumemounts()) {
-    auto folder = volumes_.byName.find(mount.name());
-    if (folder != volumes_.byName.end())
-      mounts.push_back({folder->second, mount.mountpath(), mount.readonly()});
-  }
-  auto add = [&mounts](std::string source, std::string destination) {
-    bool taken = std::ranges::any_of(
-        mounts, [&](const Mount& mount) { return mount.destination == destination; });
-    if (!taken) mounts.push_back({std::move(source), std::move(destination), false});
-  };
-  for (const char* file : {"hosts", "hostname", "resolv.conf"})
-    add(volumes_.etc + "/" + file, std::string("/etc/") + file);
-  if (!volumes_.sharedMemory.empty()) add(volumes_.sharedMemory, "/dev/shm");
-  // A folder goes before what is mounted inside it.
-  std::ranges::sort(mounts, {}, &Mount::destination);
-  return mounts;
 }
 
 /// The users and groups that the container knows.
@@ -188,19 +175,44 @@ UserFiles PodWorker::userFiles(const Image& image) const {
 PodEnvironment PodWorker::environment() const {
   PodEnvironment environment;
   environment.hostname = podHostname(*pod_, services_.nodeName);
-  environment.hostIp = services_.hostIps.empty() ? "" : services_.hostIps.front();
+  environment.hostIps = services_.hostIps;
   environment.podIps = podIps_;
+  environment.allocatable = api::toResourceList(services_.node.status().allocatable());
   return environment;
 }
 
 Co<void> PodWorker::startContainer(Container& container) {
   Image image = *std::exchange(container.image, std::nullopt);
-  auto program = buildProgram(*pod_, container.spec, image, environment());
-  auto security = resolveSecurity(*pod_, container.spec, image.user, userFiles(image));
-  if (!program.ok() || !security.ok()) {
+  corev1::Container own = container.spec;
+  if (image.standIn) becomeStandIn(*pod_, container.init, own);
+  auto program = buildProgram(*pod_, own, image, environment(), objectLookup());
+  if (!program.ok()) {
     container.busy = false;
-    failConfig(container, "CreateContainerConfigError",
-               program.ok() ? security.status() : program.status());
+    container.image = std::move(image);
+    // What is not known, or missing, comes with a change.
+    if (program.status().is(Code::kUnavailable)) {
+      container.configFailed = true;
+    } else {
+      failConfig(container, "CreateContainerConfigError", program.status());
+    }
+    wake();
+    co_return;
+  }
+  auto security = resolveSecurity(*pod_, own, image.user, userFiles(image));
+  if (!security.ok()) {
+    container.busy = false;
+    container.image = std::move(image);
+    failConfig(container, "CreateContainerConfigError", security.status());
+    wake();
+    co_return;
+  }
+  auto mounts = co_await containerMounts(container, program->variables);
+  if (!mounts.ok()) {
+    container.busy = false;
+    container.image = std::move(image);
+    failConfig(container, "CreateContainerConfigError", mounts.status());
+    container.configFailed = false;
+    container.notBefore = services_.clock.now() + kSetUpRetry;
     wake();
     co_return;
   }
@@ -226,10 +238,12 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.argv = program->argv;
   spec.env = program->env;
   spec.workingDir = program->workingDir;
+  spec.stopSignal = stopSignalOf(image.stopSignal);
+  const bool standIn = image.standIn;
   spec.image = std::move(image);
   spec.namespaces = namespaces_;
   spec.pidNamespace = pidNamespace_;
-  spec.mounts = mounts(container.spec);
+  spec.mounts = *std::move(mounts);
   spec.logPath = folder_.log(container.spec.name(), container.attempt);
   spec.tty = container.spec.tty();
   spec.stdin = container.spec.stdin();
@@ -241,9 +255,14 @@ Co<void> PodWorker::startContainer(Container& container) {
     event(container, EventClass::kWarning, "LimitsNotEnforced",
           "The node enforces no limits: " + services_.limitsMissing);
   }
+  if (standIn) spec.mounts.push_back({services_.standInProgram, kStandInProgram, true});
   std::string id = spec.id;
-  event(container, EventClass::kNormal, "Pulled",
-        "Container image \"" + container.spec.image() + "\" already present on machine");
+  if (standIn) {
+    event(container, EventClass::kWarning, "StandIn", standInMessage(*pod_, container.spec));
+  } else {
+    event(container, EventClass::kNormal, "Pulled",
+          "Container image \"" + container.spec.image() + "\" already present on machine");
+  }
   Status status = co_await services_.runtime.start(std::move(spec));
   if (status.ok()) {
     auto seen = co_await services_.runtime.status(id);
@@ -297,7 +316,8 @@ void PodWorker::removeEarlier(Container& container) {
     spawn("remove", removeLeftovers(container));
   }
   if (container.attempt > 1)
-    (void)services_.files.removeFile(folder_.log(container.spec.name(), container.attempt - 2));
+    (void)removeContainerLog(services_.files,
+                             folder_.log(container.spec.name(), container.attempt - 2));
 }
 
 /// What cannot be removed is tried again with the next instance's start, and at the pod's end.
@@ -396,13 +416,16 @@ Co<void> PodWorker::tearDownFinished() {
   co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
   tearingDown_ = false;
   tornDown_ = true;
+  references_.clear();
   sandbox_ = storage_ = Step::kTodo;
   sandboxFound_ = false;
   if (services_.addressFreed) services_.addressFreed();
+  if (services_.instanceEnded) services_.instanceEnded();
   wake();
 }
 
 Co<void> PodWorker::finish() {
+  references_.clear();
   auto step = [this] { return tearDown(); };
   co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
   sandbox_ = storage_ = Step::kTodo;

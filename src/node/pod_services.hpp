@@ -20,6 +20,7 @@
 #include "node/image_store.hpp"
 #include "node/pod_volumes.hpp"
 #include "node/prober.hpp"
+#include "node/referenced_objects.hpp"
 #include "node/status_writer.hpp"
 
 namespace podlab::node {
@@ -39,7 +40,9 @@ struct PodServices {
   StatusWriter& statuses;
   client::EventRecorder& events;
   CheckpointStore& checkpoints;
+  ReferencedObjects& objects;
 
+  corev1::Node node;  ///< as it registers itself
   std::string nodeName;
   std::string stateFolder;
   std::vector<std::string> hostIps;  ///< the node's, filled before pods start
@@ -48,6 +51,7 @@ struct PodServices {
   std::int64_t nodeMemory = 0;               ///< bytes of capacity
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
+  std::string standInProgram;                ///< podlab's own file, for stand-ins
   bool networkUp = false;                    ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
   std::function<void()> addressFreed{};

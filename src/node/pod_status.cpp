@@ -5,14 +5,17 @@
 
 #include "api/conditions.hpp"
 #include "api/times.hpp"
+#include "node/stored_images.hpp"
 
 namespace podlab::node {
 namespace {
 
 using Phase = ContainerView::Phase;
 
-constexpr std::array<std::string_view, 5> kOwnConditions{
-    "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"};
+constexpr std::string_view kStandInCondition = "podlab.io/StandIn";
+constexpr std::array<std::string_view, 7> kOwnConditions{
+    "PodReadyToStartContainers", "Initialized",    "Ready", "ContainersReady", "PodScheduled",
+    "DisruptionTarget",          kStandInCondition};
 
 bool succeeded(const ContainerView& container) {
   return container.phase == Phase::kTerminated && container.ended->exitcode() == 0;
@@ -26,7 +29,8 @@ bool isReady(const ContainerView& container, bool init) {
 void fillContainerStatus(corev1::ContainerStatus& out, const ContainerView& in, bool init,
                          std::string_view defaultReason) {
   out.set_name(in.name);
-  out.set_image(in.image);
+  // As container runtimes do, once there is a container.
+  out.set_image(in.containerId.empty() ? in.image : imageDisplayName(in.image));
   out.set_imageid(in.imageId);
   if (!in.containerId.empty()) out.set_containerid(in.containerId);
   out.set_restartcount(in.restartCount);
@@ -84,6 +88,18 @@ api::ConditionState containersReady(const PodView& view, std::string_view phase)
   }
   if (unready.empty()) return condition("ContainersReady", true);
   return condition("ContainersReady", false, "ContainersNotReady", nameList("unready", unready));
+}
+
+/// True while stand-ins take the place of containers.
+api::ConditionState standInCondition(const PodView& view) {
+  std::vector<std::string> names;
+  for (const auto* list : {&view.initContainers, &view.containers}) {
+    for (const auto& container : *list) {
+      if (container.imageId == kStandInId) names.push_back(container.name);
+    }
+  }
+  if (names.empty()) return condition(kStandInCondition, false, "ImagesPresent");
+  return condition(kStandInCondition, true, "ImageMissing", nameList("stand-in", names));
 }
 
 api::ConditionState ready(const corev1::Pod& pod, api::ConditionState containers,
@@ -145,6 +161,16 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
                                 const corev1::PodStatus& before, WallTime now) {
   corev1::PodStatus status = before;
   std::string_view phase = podPhase(pod.spec(), view);
+  if (!view.eviction.empty()) {
+    status.set_reason(kEvicted);
+    status.set_message(view.eviction);
+    const bool running = std::ranges::any_of(
+        view.containers, [](const auto& container) { return container.phase == Phase::kRunning; });
+    if (!running) phase = "Failed";
+    const api::ConditionState why{"DisruptionTarget", "True", "TerminationByKubelet",
+                                  view.eviction};
+    api::setCondition(status, why, now);
+  }
   status.set_phase(std::string(phase));
   *status.mutable_starttime() = api::toTime(view.startTime);
 
@@ -177,6 +203,9 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
   auto all = containersReady(view, phase);
   api::setCondition(status, ready(pod, all, status), now);
   api::setCondition(status, all, now);
+  const auto standIns = standInCondition(view);
+  if (standIns.status == "True" || api::findCondition(status, kStandInCondition) != nullptr)
+    api::setCondition(status, standIns, now);
   return status;
 }
 

@@ -9,6 +9,9 @@
 
 namespace podlab::node {
 
+/// The reason of a pod that its node has given up.
+inline constexpr const char* kEvicted = "Evicted";
+
 /// What the node knows of one container.
 struct ContainerView {
   enum class Phase { kWaiting, kRunning, kTerminated };
@@ -35,7 +38,8 @@ struct PodView {
   std::vector<std::string> podIps;
   std::vector<std::string> hostIps;
   WallTime startTime;
-  bool final = false;  ///< no container will be started any more
+  bool final = false;    ///< no container will be started any more
+  std::string eviction;  ///< why the node has given the pod up; empty: it has not
   std::vector<ContainerView> initContainers;
   std::vector<ContainerView> containers;
 };

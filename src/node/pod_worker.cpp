@@ -11,6 +11,7 @@
 #include "api/times.hpp"
 #include "common/log.hpp"
 #include "node/pod_container.hpp"
+#include "node/stored_images.hpp"
 
 namespace podlab::node {
 namespace {
@@ -21,6 +22,20 @@ using Phase = ContainerView::Phase;
 /// While containers start, a status may wait so long for the next one to come.
 constexpr Duration kStatusDelay = std::chrono::milliseconds(100);
 constexpr int kKilledExitCode = 128 + SIGKILL;
+/// What kubelet gives the containers of a pod that has used too much.
+constexpr Duration kEvictionGrace = std::chrono::seconds(1);
+
+/// In what downward API volumes show, and may change.
+bool differInMetadata(const corev1::Pod& a, const corev1::Pod& b) {
+  const auto same = [](const auto& x, const auto& y) {
+    return x.size() == y.size() && std::ranges::all_of(x, [&y](const auto& entry) {
+             const auto other = y.find(entry.first);
+             return other != y.end() && other->second == entry.second;
+           });
+  };
+  return !same(a.metadata().labels(), b.metadata().labels()) ||
+         !same(a.metadata().annotations(), b.metadata().annotations());
+}
 
 }  // namespace
 
@@ -60,6 +75,8 @@ void PodWorker::restore(const PodRemains& remains) {
   podIps_.assign(record.addresses().begin(), record.addresses().end());
   stopping_ = record.stopping();
   sandboxFound_ = remains.sandbox;
+  addressed_ = !podIps_.empty();
+  if (status_.reason() == kEvicted) eviction_ = status_.message();
   // Without a record, the server remembers the last report.
   std::map<std::string, records::ContainerRecord, std::less<>> known;
   for (const auto& status : status_.initcontainerstatuses())
@@ -193,6 +210,7 @@ void PodWorker::spawn(std::string_view what, Co<void> task) {
 }
 
 void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
+  volumesStale_ = volumesStale_ || differInMetadata(*pod_, *pod);
   pod_ = std::move(pod);
   status_ = mergeStatus(pod_->status(), status_);
   auto take = [this](const auto& specs) {
@@ -207,7 +225,8 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
         container->spec = spec;
         container->configFailed = false;
         container->outdated =
-            container->outdated || (container->running() && container->view.image != spec.image());
+            container->outdated ||
+            (container->running() && !isSameImage(container->view.image, spec.image()));
       }
     }
   };
@@ -224,6 +243,8 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
         services_.clock.now() + std::chrono::seconds(pod_->metadata().deletiongraceperiodseconds());
     stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
   }
+  // What a pod refers to does not change.
+  if (!inert_ && !stopping_ && !std::exchange(referencesHeld_, true)) holdReferences();
   wake();
 }
 
@@ -262,6 +283,11 @@ void PodWorker::sync() {
     return;
   }
   if (inert_) return;
+  syncReferences();
+  if (eviction_) {
+    syncEviction();
+    return;
+  }
   auto phase = podPhase(pod_->spec(), view());
   if (phase == "Succeeded" || phase == "Failed" || tearingDown_ || tornDown_) {
     if (tearingDown_ || tornDown_) return;
@@ -291,6 +317,7 @@ void PodWorker::syncRunning() {
       wakeAt(setUpNotBefore_);
     }
   }
+  syncVolumes();
   bool initDone = true;
   for (auto& container : containers_) {
     if (container->init) {
@@ -305,7 +332,7 @@ void PodWorker::syncRunning() {
 
 bool PodWorker::shouldRestart(const Container& container) const {
   if (!container.view.ended) return true;
-  if (container.outdated || container.view.image != container.spec.image()) return true;
+  if (container.outdated || !isSameImage(container.view.image, container.spec.image())) return true;
   const auto& policy = pod_->spec().restartpolicy();
   if (policy == "Never") return false;
   return container.view.ended->exitcode() != 0 || (policy != "OnFailure" && !container.init);
@@ -349,6 +376,7 @@ void PodWorker::syncContainer(Container& container) {
             "Back-off pulling image \"" + container.spec.image() + "\": " + container.pullError;
         event(container, EventClass::kNormal, "BackOff",
               "Back-off pulling image \"" + container.spec.image() + "\"");
+        event(container, EventClass::kWarning, "Failed", "Error: ImagePullBackOff");
       }
       wakeAt(now < container.pullErrorUntil ? container.pullErrorUntil : container.pullNotBefore);
       return;
@@ -393,6 +421,25 @@ void PodWorker::syncStop() {
   spawn("finish", finish());
 }
 
+void PodWorker::evict(std::string message) {
+  event(EventClass::kWarning, kEvicted, message);
+  eviction_ = std::move(message);
+  wake();
+}
+
+void PodWorker::syncEviction() {
+  if (tearingDown_ || tornDown_) return;
+  bool pending = sandbox_ == Step::kBusy || storage_ == Step::kBusy;
+  for (auto& container : containers_) {
+    pending = pending || container->busy || container->running();
+    if (container->running() && !container->busy)
+      driveStop(*container, services_.clock.now() + kEvictionGrace);
+  }
+  if (pending) return;
+  tearingDown_ = true;
+  spawn("tear down", tearDownFinished());
+}
+
 void PodWorker::driveStop(Container& container, MonoTime deadline) {
   container.killAt = container.killAt ? std::min(*container.killAt, deadline) : deadline;
   MonoTime now = services_.clock.now();
@@ -403,14 +450,15 @@ void PodWorker::driveStop(Container& container, MonoTime deadline) {
   if (sent) return;
   sent = true;
   container.terminated = true;
-  spawn("kill",
-        kill(container, containerId(container, container.attempt), due ? SIGKILL : SIGTERM));
+  spawn("kill", kill(container, containerId(container, container.attempt),
+                     due ? SIGKILL : container.stopSignal));
 }
 
 void PodWorker::apply(Container& container, const ContainerStatus& status) {
   if (status.id != containerId(container, container.attempt) || container.view.ended) return;
   if (status.state == ContainerState::kCreated) return;
   container.started = true;
+  container.stopSignal = status.stopSignal;
   container.view.restartCount = container.attempt;
   container.view.containerId = externalId(status.id);
   if (status.state == ContainerState::kRunning) {
@@ -470,6 +518,7 @@ PodView PodWorker::view() const {
   view.hostIps = services_.hostIps;
   view.startTime = startTime_;
   view.final = stopping_;
+  view.eviction = eviction_.value_or("");
   for (const auto& container : containers_) {
     auto& list = container->init ? view.initContainers : view.containers;
     list.push_back(container->view);

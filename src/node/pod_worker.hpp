@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/object.hpp"
+#include "api/pod_references.hpp"
 #include "common/sync.hpp"
 #include "node/pod_services.hpp"
 #include "node/pod_status.hpp"
@@ -48,7 +49,11 @@ class PodWorker {
   const corev1::Pod& pod() const { return *pod_; }
   bool finished() const { return finished_; }
   bool isRemovedAtServer() const { return removedAtServer_; }
+  /// As last computed here.
+  const corev1::PodStatus& status() const { return status_; }
   const SandboxNamespaces& namespaces() const { return namespaces_; }
+  /// Whether its network can be used: from the sandbox's making to its removal.
+  bool hasNetwork() const { return sandbox_ == Step::kDone && !tearingDown_; }
   const std::vector<std::string>& podIps() const { return podIps_; }
   /// Where streams find a container: nullopt when the pod has none of this name.
   struct ContainerAccess {
@@ -86,10 +91,10 @@ class PodWorker {
 
   // Operations.
   void beginSetUp();
-  Co<void> setUpSandbox(bool storageToo);
-  Co<void> setUpStorage();
+  Co<void> setUpSandbox();
   EtcFiles etcFiles() const;
   Co<void> resolveImage(Container& container);
+  void failImage(Container& container, const Status& status);
   Co<void> startContainer(Container& container);
   Co<void> discardHalfBegun(Container& container);
   void removeEarlier(Container& container);
@@ -102,6 +107,21 @@ class PodWorker {
   Co<Status> tearDown();
   Co<void> removeFromServer();
 
+  // Volumes, and the objects that the pod refers to (pod_storage.cpp).
+  void holdReferences();
+  ObjectLookup objectLookup() const;
+  bool referencesKnown() const;
+  void referencesChanged();
+  void syncReferences();
+  void syncVolumes();
+  Result<std::vector<VolumeSpec>> planOwnVolumes() const;
+  Co<void> setUpStorage();
+  Co<void> refreshVolumes();
+  Co<void> checkUsage();
+  Co<Result<std::vector<Mount>>> containerMounts(const Container& container, Variables variables);
+  void evict(std::string message);
+  void syncEviction();
+
   // Transitions of a container.
   void apply(Container& container, const ContainerStatus& status);
   void ended(Container& container, corev1::ContainerStateTerminated how, Duration ran);
@@ -112,7 +132,6 @@ class PodWorker {
 
   std::string containerId(const Container& container, int attempt) const;
   std::string externalId(const std::string& id) const { return services_.runtimeName + "://" + id; }
-  std::vector<Mount> mounts(const corev1::Container& spec) const;
   PodEnvironment environment() const;
   UserFiles userFiles(const Image& image) const;
   PodView view() const;
@@ -137,8 +156,20 @@ class PodWorker {
   Step sandbox_ = Step::kTodo;
   bool sandboxFound_ = false;  ///< an earlier agent made it
   Step storage_ = Step::kTodo;
+  bool addressed_ = false;       ///< podIps_ are the pod's
+  bool storageBlocked_ = false;  ///< until an object that the pod refers to changes
   MonoTime setUpNotBefore_;
   std::string refusal_;  ///< why the node does not run the pod
+
+  std::map<api::PodReference, ReferencedObjects::Reference> references_;
+  bool referencesHeld_ = false;
+  bool referencesMoved_ = false;
+  bool volumesStale_ = false;  ///< what the node writes into them may have changed
+  bool refreshingVolumes_ = false;
+  std::uint64_t volumesHash_ = 0;  ///< of what was written last
+  MonoTime nextUsageCheck_;
+  bool checkingUsage_ = false;
+  std::optional<std::string> eviction_;  ///< why the node gives the pod up
 
   bool inert_ = false;  ///< had ended before this agent could know: only its deletion matters
   bool stopping_ = false;

@@ -59,6 +59,12 @@ std::string encodeShimRequest(const ShimRequest& request) {
   append(request.folder);
   append(request.logPath);
   append(std::to_string(request.startTimeoutMs));
+  append(std::to_string(request.logLimits.maxFileBytes));
+  append(std::to_string(request.logLimits.maxFiles));
+  append(request.rootfs.lockFile);
+  append(request.rootfs.writable);
+  append(std::to_string(request.rootfs.layers.size()));
+  for (const auto& layer : request.rootfs.layers) append(layer);
   const CgroupPlan& cgroup = request.cgroup;
   append(cgroup.oomFile);
   append(std::to_string(cgroup.folders.size()));
@@ -89,7 +95,7 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
   const auto times = [&](const auto& take) {
     for (int n = std::atoi(next().c_str()); n > 0 && at < fields.size(); --n) take();
   };
-  if (fields.size() < 8) return std::nullopt;
+  if (fields.size() < 13) return std::nullopt;
   ShimRequest request;
   for (const char flag : next()) {
     switch (flag) {
@@ -112,6 +118,11 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
   request.folder = next();
   request.logPath = next();
   request.startTimeoutMs = std::atoi(next().c_str());
+  request.logLimits.maxFileBytes = std::strtoull(next().c_str(), nullptr, 10);
+  request.logLimits.maxFiles = std::strtoull(next().c_str(), nullptr, 10);
+  request.rootfs.lockFile = next();
+  request.rootfs.writable = next();
+  times([&] { request.rootfs.layers.push_back(next()); });
   CgroupPlan& cgroup = request.cgroup;
   cgroup.oomFile = next();
   times([&] { cgroup.folders.push_back(next()); });

@@ -63,18 +63,18 @@ class Container {
   Result<RunningRecord> start(const UniqueFd& runtime) {
     if (::chdir(request_.folder.c_str()) < 0)
       return errnoStatus(errno, "cannot enter " + request_.folder);
-    Status ready = log_.open(request_.logPath);
+    Status ready = log_.open(request_.logPath, request_.logLimits);
     if (ready) ready = openStreams();
     if (ready) ready = applyCgroupPlan(request_.cgroup);
     if (!ready) return ready;
-    Status started = runCommand(runtime);
+    Status started = request_.rootfs.layers.empty() ? runCommand(runtime) : runOnLayers(runtime);
     if (!started) return started;
+    offerInput();
     return recordStart();
   }
 
   /// Copies output to the log until the init process ends, then records how it ended.
   void superviseToEnd() {
-    if (request_.tty) acceptConsole();
     const UniqueFd children = openChildSignals();
     reapOthers(children.get());
     std::array<pollfd, 4> fds{{{exited_.get(), POLLIN, 0},
@@ -97,6 +97,7 @@ class Container {
       while (fds[stream].fd >= 0 && copyOnce(fds[stream].fd, stream == 2) == Copied::kData) {
       }
     }
+    log_.finish(wallNow());
     const bool exitedItself = info.si_code == CLD_EXITED;
     const ExitRecord record{exitedItself ? info.si_status : 128 + info.si_status,
                             exitedItself ? 0 : info.si_status, finished, wasKilledForMemory(info)};
@@ -152,6 +153,18 @@ class Container {
     return {};
   }
 
+  /// The root file system is mounted where the runtime alone sees it, and whom it starts: whatever
+  /// is killed, nothing stays mounted.
+  Status runOnLayers(const UniqueFd& runtime) {
+    auto image = holdImage(request_.rootfs.lockFile);
+    if (!image) return image.status();
+    image_ = std::move(*image);
+    const auto mounts = PrivateMounts::enter();
+    if (!mounts) return mounts.status();
+    Status mounted = mountRootfs(*files_, request_.rootfs, request_.folder + "/" + kRootfsFolder);
+    return mounted ? runCommand(runtime) : mounted;
+  }
+
   Status runCommand(const UniqueFd& runtime) {
     SpawnSpec spec;
     spec.argv = request_.command;
@@ -193,6 +206,16 @@ class Container {
     return killed && oomKills() > 0;
   }
 
+  /// Puts the input where agents take it from.
+  void offerInput() {
+    if (console_) {
+      if (auto terminal = console_->receive()) outRead_ = std::move(*terminal);
+      console_.reset();
+    }
+    const int input = request_.tty ? outRead_.get() : inWrite_.get();
+    if (input >= 0 && ::dup3(input, kShimInput, O_CLOEXEC) >= 0) inWrite_.reset();
+  }
+
   /// What a failed runtime wrote; when it had the terminal already, to that.
   std::string runtimeMessage() {
     std::string text = readMessage(errRead_.get());
@@ -225,16 +248,11 @@ class Container {
     return failed;
   }
 
-  void acceptConsole() {
-    if (auto terminal = console_->receive()) outRead_ = std::move(*terminal);
-    console_.reset();
-  }
-
   enum class Copied { kData, kNothing, kEnd };
 
   /// Copies what one read gives.
   Copied copyOnce(int fd, bool isStderr) {
-    static std::array<char, 32UL * 1024> buffer;
+    static std::array<char, 64UL * 1024> buffer;
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n > 0) {
       log_.write(isStderr, std::string_view(buffer.data(), n), wallNow());
@@ -273,6 +291,7 @@ class Container {
   const ShimRequest& request_;
   std::unique_ptr<Filesystem> files_ = makeRealFilesystem();
   ContainerLogWriter log_;
+  UniqueFd image_;  ///< the lock that keeps it in the store
   int init_ = 0;
   UniqueFd exited_;  ///< readable when the init has ended
   std::string mountNamespace_;
@@ -336,6 +355,8 @@ void serveShimRequest(std::string_view message, UniqueFd reply, UniqueFd lock, U
   ::setsid();
   ::signal(SIGCHLD, SIG_DFL);
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a log that may not grow is as one on a full disk
+  ::signal(kShimEndInput, [](int) { ::close(kShimInput); });
   const auto request = decodeShimRequest(message);
   if (!request) {
     sendShimReply(reply, Status(Code::kBadRequest, "malformed request to the shim"), "");

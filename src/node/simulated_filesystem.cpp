@@ -35,16 +35,22 @@ Status SimulatedFilesystem::removeTree(const std::string& path) {
     return name == path || name.starts_with(path + "/");
   };
   std::erase_if(files_, [&below](const auto& file) { return below(file.first); });
+  std::erase_if(links_, [&below](const auto& link) { return below(link.first); });
   std::erase_if(folders_, below);
   return {};
 }
 
 Status SimulatedFilesystem::removeFile(const std::string& path) {
   files_.erase(path);
+  links_.erase(path);
   return {};
 }
 
 Status SimulatedFilesystem::rename(const std::string& from, const std::string& to) {
+  if (auto link = links_.extract(from); !link.empty()) {
+    links_[to] = std::move(link.mapped());
+    return {};
+  }
   auto node = files_.extract(from);
   if (node.empty()) return absent(from);
   files_[to] = std::move(node.mapped());
@@ -52,7 +58,20 @@ Status SimulatedFilesystem::rename(const std::string& from, const std::string& t
 }
 
 bool SimulatedFilesystem::exists(const std::string& path) {
-  return listDirectory(path).ok() || files_.contains(path);
+  return listDirectory(path).ok() || files_.contains(path) || links_.contains(path);
+}
+
+Status SimulatedFilesystem::createSymlink(const std::string& target, const std::string& path) {
+  if (!writesFail_.ok()) return writesFail_;
+  if (exists(path)) return {Code::kAlreadyExists, path + ": File exists"};
+  links_[path] = target;
+  return {};
+}
+
+Result<std::string> SimulatedFilesystem::readLink(const std::string& path) {
+  auto it = links_.find(path);
+  if (it == links_.end()) return absent(path);
+  return it->second;
 }
 
 Result<std::vector<std::string>> SimulatedFilesystem::listDirectory(const std::string& path) {
@@ -65,6 +84,7 @@ Result<std::vector<std::string>> SimulatedFilesystem::listDirectory(const std::s
     names.insert(name.substr(prefix.size(), name.find('/', prefix.size()) - prefix.size()));
   };
   for (const auto& [name, content] : files_) take(name);
+  for (const auto& [name, target] : links_) take(name);
   for (const auto& name : folders_) take(name);
   if (!found) return absent(path);
   return std::vector<std::string>(names.begin(), names.end());

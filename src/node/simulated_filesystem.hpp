@@ -18,6 +18,8 @@ class SimulatedFilesystem final : public Filesystem {
   Status removeFile(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
   bool exists(const std::string& path) override;
+  Status createSymlink(const std::string& target, const std::string& path) override;
+  Result<std::string> readLink(const std::string& path) override;
   Result<std::vector<std::string>> listDirectory(const std::string& path) override;
 
   /// Writes fail with this until it is OK again.
@@ -26,6 +28,7 @@ class SimulatedFilesystem final : public Filesystem {
 
  private:
   std::map<std::string, std::string> files_;
+  std::map<std::string, std::string> links_;  ///< nothing is read or written through them
   std::set<std::string> folders_;
   Status writesFail_;
 };

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "image/reference.hpp"
+
 namespace podlab::node {
 
 void SimulatedImages::setMissing(const std::string& reference, bool missing) {
@@ -16,6 +18,8 @@ Co<Result<Image>> SimulatedImages::resolve(std::string reference) {
   if (missing_.contains(reference)) {
     co_return Status(Code::kNotFound, "image \"" + reference + "\" is not on this host");
   }
+  if (const auto parsed = image::parseReference(reference); !parsed) co_return parsed.status();
+  if (const auto found = images_.find(reference); found != images_.end()) co_return found->second;
   Image image;
   image.id = "simulated:" + reference;
   image.reference = std::move(reference);
@@ -23,19 +27,39 @@ Co<Result<Image>> SimulatedImages::resolve(std::string reference) {
   co_return image;
 }
 
-Co<Result<PodVolumes::Folders>> SimulatedVolumes::setUp(const corev1::Pod& pod, EtcFiles etc) {
+Co<Result<PodVolumes::Folders>> SimulatedVolumes::setUp(std::string podUid,
+                                                        std::vector<VolumeSpec> volumes,
+                                                        EtcFiles etc) {
+  if (!setUpFails_.ok()) co_return setUpFails_;
   Folders folders;
-  std::string root = "simulated/" + pod.metadata().uid() + "/";
-  for (const auto& volume : pod.spec().volumes())
-    folders.byName[volume.name()] = root + volume.name();
+  const std::string root = "simulated/" + podUid + "/";
+  Pod& pod = pods_[podUid];
+  for (auto& volume : volumes) {
+    const bool host = volume.type == VolumeSpec::Type::kHostPath;
+    folders.byName[volume.name] = host ? volume.path : root + volume.name;
+    pod.volumes[volume.name] = std::move(volume);
+  }
   folders.sharedMemory = root + "shm";
   folders.etc = root + "etc";
-  pods_[pod.metadata().uid()] = std::move(etc);
+  pod.etc.merge(etc);
   co_return folders;
+}
+
+Co<Result<std::string>> SimulatedVolumes::openSubPath(SubPath part) {
+  co_return part.folder + "/" + part.path;
+}
+
+Co<Result<std::vector<std::int64_t>>> SimulatedVolumes::usage(std::vector<std::string> folders) {
+  co_return std::vector<std::int64_t>(folders.size(), usage_);
 }
 
 Co<Status> SimulatedVolumes::tearDown(std::string podUid) {
   pods_.erase(podUid);
+  co_return Status();
+}
+
+Co<Status> SimulatedVolumes::removeFolder(std::string path) {
+  removedFolders_.push_back(std::move(path));
   co_return Status();
 }
 

@@ -16,22 +16,47 @@ namespace podlab::node {
 class SimulatedImages final : public ImageStore {
  public:
   void setMissing(const std::string& reference, bool missing);
+  /// What a reference resolves to.
+  void setImage(const std::string& reference, Image image) {
+    images_[reference] = std::move(image);
+  }
+  void setListed(std::vector<ListedImage> listed) { listed_ = std::move(listed); }
   Co<Result<Image>> resolve(std::string reference) override;
+  std::vector<ListedImage> list() override { return listed_; }
 
  private:
   std::set<std::string> missing_;
+  std::map<std::string, Image> images_;
+  std::vector<ListedImage> listed_;
 };
 
 /// Volumes that are names only.
 class SimulatedVolumes final : public PodVolumes {
  public:
+  struct Pod {
+    std::map<std::string, VolumeSpec> volumes;  ///< as last set up
+    EtcFiles etc;
+  };
   /// By uid.
-  const std::map<std::string, EtcFiles>& pods() const { return pods_; }
-  Co<Result<Folders>> setUp(const corev1::Pod& pod, EtcFiles etc) override;
+  const std::map<std::string, Pod>& pods() const { return pods_; }
+  /// The disk usage that each folder is said to have, in bytes.
+  void setUsage(std::int64_t bytes) { usage_ = bytes; }
+  /// setUp fails with this until it is OK again.
+  void failSetUp(Status status) { setUpFails_ = std::move(status); }
+  const std::vector<std::string>& removedFolders() const { return removedFolders_; }
+
+  Co<Result<Folders>> setUp(std::string podUid, std::vector<VolumeSpec> volumes,
+                            EtcFiles etc) override;
+  Co<Result<std::string>> openSubPath(SubPath part) override;
+  Co<Result<std::vector<std::int64_t>>> usage(std::vector<std::string> folders) override;
   Co<Status> tearDown(std::string podUid) override;
+  Co<Status> removeFolder(std::string path) override;
 
  private:
-  std::map<std::string, EtcFiles> pods_;
+  std::map<std::string, Pod> pods_;
+  std::vector<std::string> removedFolders_;
+  std::int64_t usage_ = 0;
+  Status setUpFails_;
 };
 
 /// Pods that accept connections, or not, by script; unset: they refuse.

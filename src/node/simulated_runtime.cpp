@@ -80,6 +80,26 @@ class SimulatedExec final : public ExecSession {
   ExecScript script_;
 };
 
+class SimulatedInput final : public ContainerInput {
+ public:
+  SimulatedInput(std::shared_ptr<std::map<std::string, std::string>> inputs, std::string id)
+      : inputs_(std::move(inputs)), id_(std::move(id)) {}
+
+  Co<Status> write(std::string data) override {
+    (*inputs_)[id_] += data;
+    co_return Status();
+  }
+  Status resize(int rows, int columns) override {
+    (*inputs_)[id_] += "<" + std::to_string(rows) + "x" + std::to_string(columns) + ">";
+    return {};
+  }
+  void end() override { (*inputs_)[id_] += "<end>"; }
+
+ private:
+  std::shared_ptr<std::map<std::string, std::string>> inputs_;
+  std::string id_;
+};
+
 Status unknown(const std::string& id) {
   return {Code::kNotFound, "container " + id + " does not exist"};
 }
@@ -145,6 +165,7 @@ Co<Status> SimulatedRuntime::start(ContainerSpec spec) {
   instance.status.id = id;
   instance.status.podUid = spec.podUid;
   instance.status.name = spec.name;
+  instance.status.stopSignal = spec.stopSignal;
   instance.spec = std::move(spec);
   state->instances.emplace(id, std::move(instance));
   if (script.startTakes > Duration::zero()) co_await state->clock.sleepFor(script.startTakes);
@@ -172,8 +193,8 @@ Co<Status> SimulatedRuntime::kill(std::string id, int signal) {
   const auto& script = it->second.script;
   if (signal == SIGKILL) {
     state_->end(id, 128 + SIGKILL);
-  } else if (signal == SIGTERM && !script.ignoresTerm) {
-    state_->endIn(id, script.stopTakes, 128 + SIGTERM);
+  } else if (signal == it->second.spec.stopSignal && !script.ignoresTerm) {
+    state_->endIn(id, script.stopTakes, 128 + signal);
   }
   co_return Status();
 }
@@ -210,6 +231,16 @@ Co<Result<std::unique_ptr<ExecSession>>> SimulatedRuntime::exec(std::string id, 
   std::unique_ptr<ExecSession> session =
       std::make_unique<SimulatedExec>(state_->clock, std::move(script));
   co_return session;
+}
+
+Result<std::unique_ptr<ContainerInput>> SimulatedRuntime::openInput(const std::string& id) {
+  if (running(id) == nullptr) return unknown(id);
+  return std::unique_ptr<ContainerInput>(std::make_unique<SimulatedInput>(inputs_, id));
+}
+
+std::string SimulatedRuntime::inputOf(const std::string& id) const {
+  auto found = inputs_->find(id);
+  return found == inputs_->end() ? "" : found->second;
 }
 
 Co<Result<std::string>> SimulatedRuntime::createPidNamespace(std::string podUid) {

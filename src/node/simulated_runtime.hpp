@@ -47,6 +47,8 @@ class SimulatedRuntime final : public ContainerRuntime {
   std::size_t runningCount() const;
   /// Starts and exits of all containers since the begin.
   std::size_t starts() const;
+  /// What came into a container's stdin, with "<ROWSxCOLUMNS>" and "<end>".
+  std::string inputOf(const std::string& id) const;
   /// Called at each start that is asked for, before it happens.
   void onStart(std::function<void(const ContainerSpec&)> observer);
 
@@ -57,6 +59,7 @@ class SimulatedRuntime final : public ContainerRuntime {
   Co<Result<ContainerStatus>> status(std::string id) override;
   void onChange(std::function<void(std::string id)> listener) override;
   Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) override;
+  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) override;
   Co<Result<std::string>> createPidNamespace(std::string podUid) override;
   Co<Status> removePidNamespace(std::string podUid) override;
   Co<Result<std::string>> version() override;
@@ -64,6 +67,8 @@ class SimulatedRuntime final : public ContainerRuntime {
  private:
   struct State;
   std::shared_ptr<State> state_;
+  std::shared_ptr<std::map<std::string, std::string>> inputs_ =
+      std::make_shared<std::map<std::string, std::string>>();
 };
 
 }  // namespace podlab::node

@@ -7,11 +7,12 @@
 namespace podlab::node {
 
 /// Serves what clients ask of the node over the agent's own connection, relayed by the server: the
-/// methods "logs", "exec" and "probe" of proto/agent_rpc.proto. `agent` is looked at when a stream
-/// comes; without one, streams are refused with kUnavailable. It must outlive the streams.
+/// methods "logs", "exec", "attach", "portforward" and "probe" of proto/agent_rpc.proto. `agent` is
+/// looked at when a stream comes; without one, streams are refused with kUnavailable. It must
+/// outlive the streams.
 rpc::Handler makeStreamHandler(const std::unique_ptr<Agent>& agent);
 
-/// Whom a log or exec request means; the failures are in the words of kubelet.
+/// Whom a request for logs, exec or attach means; the failures are in the words of kubelet.
 struct StreamTarget {
   const PodWorker* worker = nullptr;
   std::string container;

@@ -76,6 +76,16 @@ Reasons nodeResourcesFit(const PodInfo& pod, const NodeInfo& node) {
   return reasons;
 }
 
+Reasons volumeBinding(const PodInfo& pod, const NodeInfo& node) {
+  if (!pod.volumes.blocked.empty()) return {pod.volumes.blocked};
+  const bool allowed =
+      std::ranges::all_of(pod.volumes.affinities, [&](const corev1::NodeSelector& affinity) {
+        return api::matchesNodeSelector(affinity, *node.node());
+      });
+  if (allowed) return {};
+  return {"node(s) had volume node affinity conflict"};
+}
+
 constexpr Filter kFilters[] = {
     {"NodeUnschedulable", nodeUnschedulable},
     {"NodeName", nodeName},
@@ -83,6 +93,7 @@ constexpr Filter kFilters[] = {
     {"NodeAffinity", nodeAffinity},
     {"NodePorts", nodePorts},
     {"NodeResourcesFit", nodeResourcesFit},
+    {"VolumeBinding", volumeBinding},
 };
 
 }  // namespace

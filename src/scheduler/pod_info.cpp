@@ -70,7 +70,8 @@ bool HostPort::conflictsWith(const HostPort& other) const {
          (any(hostIp) || any(other.hostIp) || hostIp == other.hostIp);
 }
 
-PodInfo::PodInfo(PodPtr source) : pod(std::move(source)), key(api::keyOf(*pod)) {
+PodInfo::PodInfo(PodPtr source, VolumeNeeds needs)
+    : pod(std::move(source)), key(api::keyOf(*pod)), volumes(std::move(needs)) {
   for (const auto& [name, quantity] : api::podRequests(*pod)) {
     if (name == "cpu") {
       requests.cpuMilli = quantity.milliValue();

@@ -32,9 +32,15 @@ struct HostPort {
   bool operator==(const HostPort&) const = default;
 };
 
+/// What a pod's claims ask of its node.
+struct VolumeNeeds {
+  std::string blocked;                           ///< why no node will do as yet; empty: one may
+  std::vector<corev1::NodeSelector> affinities;  ///< each volume's, that all must allow the node
+};
+
 /// What the scheduler needs of a pod, computed once.
 struct PodInfo {
-  explicit PodInfo(PodPtr pod);
+  explicit PodInfo(PodPtr pod, VolumeNeeds needs = {});
 
   PodPtr pod;
   std::string key;  ///< "namespace/name"
@@ -44,6 +50,7 @@ struct PodInfo {
   std::int64_t scoredCpuMilli = 0;
   std::int64_t scoredMemoryBytes = 0;
   std::vector<HostPort> hostPorts;
+  VolumeNeeds volumes;
 };
 
 }  // namespace podlab::scheduler

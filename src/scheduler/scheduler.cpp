@@ -28,10 +28,18 @@ bool sameSpec(const corev1::Pod& a, const corev1::Pod& b) {
   return a.spec().SerializeAsString() == b.spec().SerializeAsString();
 }
 
+bool sameNeeds(const VolumeNeeds& a, const VolumeNeeds& b) {
+  return a.blocked == b.blocked && a.affinities.size() == b.affinities.size() &&
+         std::ranges::equal(a.affinities, b.affinities, {},
+                            &corev1::NodeSelector::SerializeAsString,
+                            &corev1::NodeSelector::SerializeAsString);
+}
+
 }  // namespace
 
 std::string Diagnosis::toString() const {
   std::string text = "0/" + std::to_string(nodes) + " nodes are available";
+  if (!blocked.empty()) return text + ": " + blocked + ".";
   // Upstream sorts the counted texts, not the reasons.
   std::set<std::string> parts;
   for (const auto& [reason, count] : reasons) parts.insert(std::to_string(count) + " " + reason);
@@ -46,9 +54,11 @@ std::string Diagnosis::toString() const {
 Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, const std::string& cursor) {
   Choice best;
   bool bestAfterCursor = false;
+  best.diagnosis.blocked = pod.volumes.blocked;
   for (const auto& [name, node] : snapshot) {
     if (!node.node()) continue;
     ++best.diagnosis.nodes;
+    if (!best.diagnosis.blocked.empty()) continue;
     const Rejection rejection = runFilters(pod, node);
     for (const auto& reason : rejection.reasons) ++best.diagnosis.reasons[reason];
     if (!rejection.filter.empty()) continue;
@@ -81,8 +91,8 @@ void Scheduler::removeNode(const std::string& name) {
   if (it->second.pods().empty()) snapshot_.erase(it);
 }
 
-void Scheduler::setPod(PodPtr pod, MonoTime now) {
-  auto info = std::make_shared<const PodInfo>(std::move(pod));
+void Scheduler::setPod(PodPtr pod, MonoTime now, VolumeNeeds needs) {
+  auto info = std::make_shared<const PodInfo>(std::move(pod), std::move(needs));
   const std::string& key = info->key;
   const auto& spec = info->pod->spec();
   if (api::isFinished(*info->pod)) return removePod(key, now);
@@ -102,8 +112,9 @@ void Scheduler::setPod(PodPtr pod, MonoTime now) {
   Pending& pending = it->second;
   // An assumed pod that changes keeps its decision, and is decided as it is now should the binding
   // fail.
-  const bool keep =
-      !isNew && (pending.wait == Wait::kAssumed || sameSpec(*pending.info->pod, *info->pod));
+  const bool keep = !isNew && (pending.wait == Wait::kAssumed ||
+                               (sameSpec(*pending.info->pod, *info->pod) &&
+                                sameNeeds(pending.info->volumes, info->volumes)));
   if (keep) {
     pending.info = std::move(info);
     return;

@@ -18,6 +18,7 @@ namespace podlab::scheduler {
 struct Diagnosis {
   std::size_t nodes = 0;
   std::map<std::string, std::size_t> reasons;
+  std::string blocked;  ///< why no node was looked at
   std::string toString() const;
 };
 
@@ -48,7 +49,7 @@ class Scheduler {
   void removeNode(const std::string& name);
   /// A new or changed pod: pending, bound or finished. Pods that are being deleted, gated, or
   /// finished are not scheduled.
-  void setPod(PodPtr pod, MonoTime now);
+  void setPod(PodPtr pod, MonoTime now, VolumeNeeds needs = {});
   void removePod(const std::string& key, MonoTime now);
   /// The decision for this pod could not be carried out: it is tried again after its back-off.
   void bindFailed(const std::string& key, MonoTime now);

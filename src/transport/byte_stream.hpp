@@ -23,6 +23,9 @@ class ByteStream {
   /// All of `data`. After a cancelled or failed write the stream is of no more use.
   virtual Co<Status> write(Bytes data) = 0;
   virtual void close() = 0;
+  /// Tells the peer that no more will be written: its read() ends; read() here goes on. No write()
+  /// may be pending. False where the kind of stream can say so by close() only (TLS).
+  virtual bool finishWriting() { return false; }
   /// For logs: "10.0.0.1:4321", "memory".
   virtual std::string peer() const = 0;
   /// The peer's verified certificate subject, empty when there is none: CN and the O values.

@@ -80,6 +80,12 @@ class MemoryStream final : public ByteStream {
     }
   }
 
+  bool finishWriting() override {
+    out_->writerGone = true;
+    out_->readable.notifyAll();
+    return true;
+  }
+
   std::string peer() const override { return peer_; }
 
  private:

@@ -8,6 +8,7 @@
 
 #include <asio.hpp>
 
+#include "common/cancellation.hpp"
 #include "transport/rpc_stream.hpp"
 
 namespace podlab::rpc {
@@ -172,11 +173,9 @@ Co<void> ConnectionImpl::serve(std::shared_ptr<ConnectionImpl> self,
   Status status(Code::kMethodNotAllowed, "this side serves no methods");
   try {
     if (self->handler_) status = co_await self->handler_(*self, *stream);
-  } catch (const asio::system_error& error) {
-    bool cancelled = error.code() == asio::error::operation_aborted;
-    status = Status(cancelled ? Code::kCanceled : Code::kInternal, error.what());
   } catch (const std::exception& error) {
-    status = Status(Code::kInternal, error.what());
+    const bool cancelled = isCancellation(std::current_exception());
+    status = Status(cancelled ? Code::kCanceled : Code::kInternal, error.what());
   }
   if (status.is(Code::kInternal)) {
     logError("rpc_handler_failed",

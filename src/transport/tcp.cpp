@@ -62,6 +62,12 @@ class TcpStream final : public ByteStream {
     socket_.close(ignored);
   }
 
+  bool finishWriting() override {
+    asio::error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    return true;
+  }
+
   std::string peer() const override { return peer_; }
 
  private:

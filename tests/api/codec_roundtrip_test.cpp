@@ -10,6 +10,7 @@
 
 #include "api/codec.hpp"
 #include "api/kinds.hpp"
+#include "api/persistent_volumes.hpp"
 #include "common/yaml.hpp"
 #include "tests/api/codec_random.hpp"
 
@@ -27,7 +28,8 @@ std::vector<const Descriptor*> objectTypes() {
   std::vector<const Descriptor*> types;
   for (const FileDescriptor* file :
        {corev1::Pod::descriptor()->file(), coordinationv1::Lease::descriptor()->file(),
-        metav1::Status::descriptor()->file()}) {
+        corev1::PersistentVolume::descriptor()->file(),
+        storagev1::StorageClass::descriptor()->file(), metav1::Status::descriptor()->file()}) {
     for (int i = 0; i < file->message_type_count(); ++i) {
       const Descriptor* type = file->message_type(i);
       if (type->name() == "Time" || type->name() == "MicroTime" || type->name() == "FieldsV1")

@@ -30,7 +30,8 @@ std::string header() {
 
 TEST(Columns, HaveKubectlsHeaders) {
   EXPECT_EQ(header<corev1::Pod>(),
-            "Name|Ready|Status|Restarts|Age|IP(w)|Node(w)|Nominated Node(w)|Readiness Gates(w)");
+            "Name|Ready|Status|Restarts|Age|IP(w)|Node(w)|Nominated Node(w)|Readiness "
+            "Gates(w)|Stand-Ins(w)");
   EXPECT_EQ(header<corev1::Node>(),
             "Name|Status|Roles|Age|Version|Internal-IP(w)|External-IP(w)|OS-Image(w)|Kernel-"
             "Version(w)|Container-Runtime(w)");
@@ -132,7 +133,7 @@ TEST(Columns, OfAPodTellItsState) {
   EXPECT_EQ(row(makePod(R"(metadata { creationTimestamp { seconds: 940 } } spec { nodeName: "a"
                 readinessGates { conditionType: "x" } } status { phase: "Running"
                 podIPs { ip: "10.0.0.2" } })")),
-            "p|0/1|Running|0|60s|10.0.0.2|a|<none>|0/1");
+            "p|0/1|Running|0|60s|10.0.0.2|a|<none>|0/1|<none>");
 }
 
 TEST(Columns, OfANode) {

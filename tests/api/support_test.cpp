@@ -41,14 +41,13 @@ TEST(Support, OfAPlainPodIsComplete) {
 
 TEST(Support, NamesWhatHasNoEffect) {
   EXPECT_EQ(joined(unsupportedWarnings(makePod(R"(spec {
-                initContainers { name: "i" image: "x" stdinOnce: true }
+                initContainers { name: "i" image: "x" }
                 containers { name: "d" image: "x" ports { containerPort: 1 hostPort: 2 } }
                 priorityClassName: "high" schedulerName: "mine" })"))),
             "spec.containers[1].ports[0].hostPort: has no effect: the scheduler keeps pods with "
             "the same host port apart, but no traffic is forwarded; with hostNetwork it is the "
             "container's own port\n"
             "spec.schedulerName: has no effect: there is one scheduler\n"
-            "spec.initContainers[0].stdinOnce: has no effect: standard input stays open\n"
             "spec.priorityClassName: has no effect: there are no priority classes: set priority\n");
   EXPECT_EQ(joined(unsupportedWarnings(
                 fromText<corev1::Node>(R"(spec { providerID: "x" podCIDR: "10.0.0.0/24" })"))),
@@ -66,21 +65,22 @@ TEST(Support, NamesWhatHasNoEffect) {
 
 TEST(Support, NamesWhatANodeRefuses) {
   const std::pair<const char*, const char*> kCases[] = {
-      {R"(volumes { name: "v" volumeSource { hostPath { path: "/" } } })",
-       "spec.volumes[0].hostPath"},
+      {R"(volumes { name: "v" volumeSource { nfs { path: "/" } } })", "spec.volumes[0].nfs"},
+      {R"(volumes { name: "v" volumeSource { projected { sources {
+            serviceAccountToken { path: "t" } } } } })",
+       "spec.volumes[0].projected.sources[0].serviceAccountToken"},
       {R"(volumes { name: "v" volumeSource { emptyDir { medium: "HugePages" } } })",
        "spec.volumes[0].emptyDir.medium"},
-      {R"(containers { name: "d" envFrom { prefix: "x" } })", "spec.containers[1].envFrom[0]"},
-      {R"(containers { name: "d" env { name: "a" valueFrom { secretKeyRef { key: "k" } } } })",
-       "spec.containers[1].env[0].valueFrom.secretKeyRef"},
+      {R"(containers { name: "d" env { name: "a" valueFrom { fileKeyRef { key: "k" } } } })",
+       "spec.containers[1].env[0].valueFrom.fileKeyRef"},
       {R"(containers { name: "d" livenessProbe { handler { exec { command: "x" } } } })",
        "spec.containers[1].livenessProbe"},
       {R"(containers { name: "d" readinessProbe { handler { grpc { port: 1 } } } })",
        "spec.containers[1].readinessProbe.grpc"},
       {R"(containers { name: "d" lifecycle { preStop { sleep { seconds: 1 } } } })",
        "spec.containers[1].lifecycle"},
-      {R"(containers { name: "d" volumeMounts { name: "v" subPath: "x" } })",
-       "spec.containers[1].volumeMounts[0].subPath"},
+      {R"(containers { name: "d" volumeMounts { name: "v" mountPropagation: "HostToContainer" } })",
+       "spec.containers[1].volumeMounts[0].mountPropagation"},
       {R"(initContainers { name: "d" restartPolicy: "Always" })",
        "spec.initContainers[0].restartPolicy"},
       {R"(hostPID: true)", "spec.hostPID"},

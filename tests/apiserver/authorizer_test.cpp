@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include "api/kinds.hpp"
+#include "api/persistent_volumes.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -19,14 +20,50 @@ class AuthorizerTest : public testing::Test {
       event->mutable_source()->set_host(name == "e1" ? "n1" : "n2");
       return event;
     }
+    if (&kind == &api::kindFor<corev1::PersistentVolumeClaim>()) {
+      auto claim = std::make_shared<corev1::PersistentVolumeClaim>();
+      claim->mutable_spec()->set_volumename("pv-of-" + name);
+      return claim;
+    }
+    if (&kind == &api::kindFor<corev1::PersistentVolume>()) return volume(name);
     if (&kind != &api::kindFor<Pod>() || name == "absent") return nullptr;
     auto pod = std::make_shared<Pod>();
     if (name != "free") pod->mutable_spec()->set_nodename(name == "theirs" ? "n2" : "n1");
     if (name == "dying") pod->mutable_metadata()->mutable_deletiontimestamp()->set_seconds(1);
     return pod;
   }
+  /// n1 is to remove the folder of "released".
+  static std::shared_ptr<corev1::PersistentVolume> volume(const std::string& name) {
+    auto made = std::make_shared<corev1::PersistentVolume>();
+    made->mutable_spec()->set_storageclassname("local");
+    if (name == "released")
+      (*made->mutable_metadata()->mutable_labels())[api::kReclaimLabel] = "n1";
+    return made;
+  }
+  /// The pods of n1 refer to the ConfigMap "settings", the Secret "keys" and the claim "data", all
+  /// in the namespace "ns"; n2 has none.
+  static bool anyPod(const std::string& node,
+                     const std::function<bool(const corev1::Pod& pod)>& isSuch) {
+    if (node != "n1") return false;
+    Pod pod;
+    pod.mutable_metadata()->set_namespace_("ns");
+    auto& container = *pod.mutable_spec()->add_containers();
+    container.add_envfrom()->mutable_secretref()->mutable_localobjectreference()->set_name("keys");
+    pod.mutable_spec()
+        ->add_volumes()
+        ->mutable_volumesource()
+        ->mutable_configmap()
+        ->mutable_localobjectreference()
+        ->set_name("settings");
+    pod.mutable_spec()
+        ->add_volumes()
+        ->mutable_volumesource()
+        ->mutable_persistentvolumeclaim()
+        ->set_claimname("data");
+    return isSuch(pod);
+  }
   static Status check(const User& user, const Attributes& attributes) {
-    return authorize(user, attributes, &AuthorizerTest::lookup);
+    return authorize(user, attributes, &AuthorizerTest::lookup, &AuthorizerTest::anyPod);
   }
   static Status check(const Attributes& attributes) {
     return check({"system:node:n1", {"system:nodes"}}, attributes);
@@ -48,6 +85,10 @@ TEST_F(AuthorizerTest, NodesMatrix) {
   mine->mutable_source()->set_host("n1");
   auto theirs = std::make_shared<corev1::Event>();
   theirs->mutable_source()->set_host("n2");
+  auto elsewhere = volume("released");
+  elsewhere->mutable_spec()->mutable_persistentvolumesource()->mutable_hostpath()->set_path("/");
+  using Claim = corev1::PersistentVolumeClaim;
+  using Volume = corev1::PersistentVolume;
   const std::string ownPods = "spec.nodeName=n1";
   struct Case {
     Attributes attributes;
@@ -110,6 +151,30 @@ TEST_F(AuthorizerTest, NodesMatrix) {
       {{"list", id<corev1::Event>("default", ""), "", nullptr, nullptr}, false},
       {{"get", id<corev1::Secret>("default", "s"), "", nullptr, nullptr}, false},
       {{"list", id<corev1::ConfigMap>("default", ""), "", nullptr, nullptr}, false},
+      {{"get", id<corev1::ConfigMap>("ns", "settings"), "", nullptr, nullptr}, true},
+      {{"get", id<corev1::ConfigMap>("other", "settings"), "", nullptr, nullptr}, false},
+      {{"get", id<corev1::ConfigMap>("ns", "keys"), "", nullptr, nullptr}, false},
+      {{"get", id<corev1::Secret>("ns", "keys"), "", nullptr, nullptr}, true},
+      {{"list", id<corev1::Secret>("ns", ""), "metadata.name=keys", nullptr, nullptr}, true},
+      {{"watch", id<corev1::Secret>("ns", ""), "metadata.name=keys", nullptr, nullptr}, true},
+      {{"watch", id<corev1::Secret>("", ""), "metadata.name=keys", nullptr, nullptr}, false},
+      {{"watch", id<corev1::Secret>("ns", ""), "metadata.name!=keys", nullptr, nullptr}, false},
+      {{"watch", id<corev1::Secret>("ns", ""), "", nullptr, nullptr}, false},
+      {{"update", id<corev1::Secret>("ns", "keys"), "", nullptr, nullptr}, false},
+      {{"get", id<Claim>("ns", "data"), "", nullptr, nullptr}, true},
+      {{"get", id<Claim>("ns", "other"), "", nullptr, nullptr}, false},
+      {{"update", id<Claim>("ns", "data", "status"), "", nullptr, nullptr}, false},
+      {{"get", id<Volume>("", "pv-of-data"), "", nullptr, nullptr}, true},
+      {{"watch", id<Volume>("", ""), "metadata.name=pv-of-data", nullptr, nullptr}, true},
+      {{"watch", id<Volume>("", ""), "metadata.name=pv-of-else", nullptr, nullptr}, false},
+      {{"watch", id<Volume>("", ""), "", nullptr, nullptr}, false},
+      {{"watch", id<Volume>("", ""), "", nullptr, nullptr, "podlab.io/reclaimed-by=n1"}, true},
+      {{"watch", id<Volume>("", ""), "", nullptr, nullptr, "podlab.io/reclaimed-by=n2"}, false},
+      {{"get", id<Volume>("", "released"), "", nullptr, nullptr}, true},
+      {{"update", id<Volume>("", "released"), "", nullptr, volume("released")}, true},
+      {{"update", id<Volume>("", "released"), "", nullptr, elsewhere}, false},
+      {{"update", id<Volume>("", "pv-of-data"), "", nullptr, volume("pv-of-data")}, false},
+      {{"delete", id<Volume>("", "released"), "", &none, nullptr}, false},
       {{"create", id<corev1::Namespace>("", "x"), "", nullptr, nullptr}, false},
   };
   for (const auto& item : cases) {

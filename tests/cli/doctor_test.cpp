@@ -15,7 +15,7 @@ HostFacts goodHost() {
   HostFacts facts;
   facts.user = "ada";
   for (const char* trial : {kTryUser, kTryNetwork, kTryProc, kTryBridge, kTryVeth, kTryVxlan,
-                            kTryNftables, kTryIpv6, kTryNetem})
+                            kTryNftables, kTryIpv6, kTryNetem, kTryOverlay})
     facts.trials[trial] = "";
   facts.cgroups = Cgroups({{"/sys/fs/cgroup", {"cpu", "memory", "pids"}, true}}, "");
   facts.runtimeVersion = "crun version 1.8.1";
@@ -89,6 +89,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Lack{"subordinate ids", [](HostFacts& f) { f.subordinateIds = false; },
                          CheckResult::kWarn,
                          "--add-subuids 100000-165535 --add-subgids 100000-165535 ada"},
+                    Lack{kTryOverlay, [](HostFacts& f) { f.trials[kTryOverlay] = "EPERM"; },
+                         CheckResult::kWarn, "a copy of its image"},
+                    Lack{"image tools", [](HostFacts& f) { f.missingTools = "umoci"; },
+                         CheckResult::kWarn, "apt-get install umoci"},
+                    Lack{"state folder", [](HostFacts& f) { f.stateFileSystem = "NFS"; },
+                         CheckResult::kWarn, "on NFS no overlay"},
                     Lack{"open files", [](HostFacts& f) { f.openFiles = 1024; }, CheckResult::kWarn,
                          "ulimit -n"},
                     Lack{"state folder", [](HostFacts& f) { f.stateError = "read-only"; },

@@ -28,7 +28,8 @@ def examples(page):
 def goes_on(command):
     """Whether it ends by Ctrl-C only."""
     words = shlex.split(command)
-    return "-w" in words or "--watch-only" in words or ("logs" in words and "-f" in words)
+    return ("-w" in words or "--watch-only" in words or ("logs" in words and "-f" in words) or "attach" in words
+            or "port-forward" in words)
 
 
 class Docs(unittest.TestCase):
@@ -71,6 +72,12 @@ class Docs(unittest.TestCase):
     def test_lab(self):
         self.run_page(CLI / "lab.md")
 
+    def test_image(self):
+        self.run_page(CLI / "image.md")
+
+    def test_volumes(self):
+        self.run_page(CLI / "volumes.md")
+
     def test_objects(self):
         self.run_page(CLI / "objects.md")
 
@@ -87,7 +94,7 @@ class Docs(unittest.TestCase):
         self.run_page(ROOT / "docs" / "troubleshooting.md")
 
     def test_every_page_is_run(self):
-        self.assertEqual({page.name for page in CLI.glob("*.md")} | {"troubleshooting.md"}, {"lab.md", *NEEDS_DEMO})
+        self.assertEqual({page.name for page in CLI.glob("*.md")} | {"troubleshooting.md"}, {"lab.md", "image.md", "volumes.md", *NEEDS_DEMO})
 
     def test_every_command_is_on_a_page(self):
         help_text = self.run_command("podlab --help").stdout

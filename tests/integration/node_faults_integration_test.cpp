@@ -63,7 +63,7 @@ class RealNode {
     runtime.stateFolder = folder_ + "/run/containers";
     runtime_ = makeOciRuntime(io_.get_executor(), clock_, *files_, *processes_, runtime);
     EXPECT_EQ(run(runtime_->open()), Status());
-    volumes_ = makeLocalVolumes(*files_, *pool_, folder_ + "/state", folder_ + "/run");
+    volumes_ = makeLocalVolumes(*files_, *pool_, clock_, folder_ + "/state", folder_ + "/run");
     AgentOptions options;
     options.nodeName = "node-1";
     options.capacity = {{"cpu", "4"}, {"memory", "8Gi"}, {"pods", "110"}};
@@ -73,6 +73,11 @@ class RealNode {
     node.mutable_metadata()->set_name("node-1");
     node.mutable_spec()->add_podcidrs("10.244.1.0/24");
     api_.put(node);
+    corev1::ConfigMap settings;
+    settings.mutable_metadata()->set_name("settings");
+    settings.mutable_metadata()->set_namespace_("default");
+    (*settings.mutable_data())["color"] = "blue";
+    api_.put(settings);
     const AgentDependencies dependencies{.executor = io_.get_executor(),
                                          .clock = clock_,
                                          .rng = rng_,
@@ -215,6 +220,10 @@ corev1::Pod makePod(const std::string& name) {
     volume.set_name(std::string("v") + medium);
     volume.mutable_volumesource()->mutable_emptydir()->set_medium(medium);
   }
+  auto& settings = *spec.add_volumes();
+  settings.set_name("settings");
+  settings.mutable_volumesource()->mutable_configmap()->mutable_localobjectreference()->set_name(
+      "settings");
   auto& main = *spec.add_containers();
   main.set_name("main");
   main.set_image("host");
@@ -225,6 +234,7 @@ corev1::Pod makePod(const std::string& name) {
     mount.set_name(volume.name());
     mount.set_mountpath("/tmp/" + volume.name());
   }
+  main.mutable_volumemounts(2)->set_subpath("color");
   auto& probe = *main.mutable_readinessprobe();
   probe.mutable_handler()->mutable_exec()->add_command("true");
   probe.set_timeoutseconds(1000);

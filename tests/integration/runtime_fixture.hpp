@@ -34,6 +34,7 @@ class RuntimeFixture {
         processes_(makeProcessRunner(io_.get_executor(), *clock_)) {
     options.stateFolder = folder_ + "/state";
     cgroups_ = options.cgroups;
+    options.diskFolder = folder_ + "/disk";
     runtime_ =
         makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, std::move(options));
   }
@@ -120,6 +121,7 @@ class RuntimeFixture {
       const std::string line = log->substr(at, end - at);
       at = end + 1;
       const std::size_t name = line.find(' ') + 1;
+      if (line.size() < name + 9) continue;  // torn
       if (!stream.empty() && line.compare(name, stream.size(), stream) != 0) continue;
       text += line.substr(name + 9);
       if (line[name + 7] == 'F') text += '\n';
@@ -144,6 +146,7 @@ class RuntimeFixture {
     return cgroups_.cgroups.of(controller)->base + "/" + cgroups_.container("pod", id);
   }
   Filesystem& files() { return *files_; }
+  Clock& clock() { return *clock_; }
   HostImageStore& images() { return images_; }
 
  private:

@@ -121,6 +121,10 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"nodes: [{name: a, cpu: '0'}]", "nodes[0].cpu", "greater than zero"},
         Fault{"nodes: [{name: a, memory: '-1'}]", "nodes[0].memory", "greater than zero"},
         Fault{"nodes: [{name: a, maxPods: 0}]", "nodes[0].maxPods", "between 1 and 1000"},
+        Fault{"nodes: [{name: a, containerLogMaxFiles: 1}]", "nodes[0].containerLogMaxFiles",
+              "at least 2"},
+        Fault{"nodes: [{name: a, containerLogMaxSize: '0'}]", "nodes[0].containerLogMaxSize",
+              "greater than zero"},
         Fault{"nodes: [{name: a, maxPods: 1001}]", "nodes[0].maxPods", "between 1 and 1000"},
         Fault{"nodes: [{name: a, labels: {'-x': b}}]", "nodes[0].labels", "\"-x\""},
         Fault{"nodes: [{name: a, labels: {x: '-b'}}]", "nodes[0].labels[x]", "\"-b\""},
@@ -131,7 +135,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"networking: {ipFamily: ipv5}", "networking.ipFamily",
               "\"ipv4\", \"ipv6\", \"dual\""},
         Fault{"networking: {backend: gre}", "networking.backend", "\"vxlan\", \"host-gw\""},
-        Fault{"images: {missing: pull}", "images.missing", "\"error\""},
+        Fault{"images: {missing: pull}", "images.missing", "\"error\", \"stand-in\""},
         Fault{"networking: {vxlanID: 16777216}", "networking.vxlanID", "16777215"},
         Fault{"networking: {vxlanID: 0}", "networking.vxlanID", "between 1 and"},
         Fault{"networking: {vxlanPort: 0}", "networking.vxlanPort", "between 1 and"},
@@ -194,7 +198,8 @@ TEST_P(ExampleFiles, AreValid) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, ExampleFiles,
-                         testing::Values("cluster.yaml", "dual-stack.yaml", "host-gw.yaml"),
+                         testing::Values("cluster.yaml", "dual-stack.yaml", "host-gw.yaml",
+                                         "stand-ins.yaml"),
                          [](const auto& info) { return paramName(info.param, info.index); });
 
 }  // namespace

@@ -39,6 +39,10 @@ class OneFile final : public Filesystem {
   Status removeFile(const std::string&) override { return {}; }
   Status rename(const std::string&, const std::string&) override { return {}; }
   bool exists(const std::string&) override { return content.has_value(); }
+  Status createSymlink(const std::string&, const std::string&) override { return {}; }
+  Result<std::string> readLink(const std::string& path) override {
+    return Status(Code::kNotFound, path);
+  }
   Result<std::vector<std::string>> listDirectory(const std::string&) override {
     return std::vector<std::string>();
   }

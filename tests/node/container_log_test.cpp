@@ -17,7 +17,7 @@ namespace {
 
 constexpr WallTime kStart = WallTime(std::chrono::seconds(1'700'000'000));
 
-Co<void> readInto(ContainerLogReader& reader, std::optional<Result<std::string>>& result) {
+Co<void> readInto(ContainerLogReader& reader, std::optional<Result<LogText>>& result) {
   result = co_await reader.read();
 }
 
@@ -40,13 +40,13 @@ class ContainerLogTest : public testing::Test {
   std::string readAll(ContainerLogReader& reader) {
     std::string text;
     for (;;) {
-      std::optional<Result<std::string>> result;
+      std::optional<Result<LogText>> result;
       asio::co_spawn(io_, readInto(reader, result), asio::detached);
       io_.restart();
       io_.poll();
       if (!result) return text + "<waits>";
       if (!*result) return text + (result->status().is(Code::kEndOfStream) ? "" : "<error>");
-      text += **result;
+      text += (*result)->text;
     }
   }
   std::string read(LogOptions options = {}) {
@@ -133,10 +133,10 @@ TEST_F(ContainerLogTest, FollowWaitsForMoreUntilFinished) {
   options.follow = true;
   auto reader = openContainerLog(io_.get_executor(), path_, options);
   ASSERT_TRUE(reader.ok());
-  std::optional<Result<std::string>> result;
+  std::optional<Result<LogText>> result;
   const auto next = [&]() -> std::string {
     if (!result) return "<waits>";
-    return *result ? **result : "<end>";
+    return *result ? (*result)->text : "<end>";
   };
   const auto step = [&] {
     io_.restart();

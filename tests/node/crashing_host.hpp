@@ -84,6 +84,9 @@ class CrashingRuntime final : public ContainerRuntime {
     co_await point_.before();
     co_return co_await inner_.exec(std::move(id), std::move(spec));
   }
+  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) override {
+    return inner_.openInput(id);
+  }
   Co<Result<std::string>> createPidNamespace(std::string podUid) override {
     co_await point_.before();
     co_return co_await inner_.createPidNamespace(std::move(podUid));
@@ -156,6 +159,10 @@ class CrashingFilesystem final : public Filesystem {
     return point_.allow() ? inner_.rename(from, to) : dead();
   }
   bool exists(const std::string& path) override { return inner_.exists(path); }
+  Status createSymlink(const std::string& target, const std::string& path) override {
+    return point_.allow() ? inner_.createSymlink(target, path) : dead();
+  }
+  Result<std::string> readLink(const std::string& path) override { return inner_.readLink(path); }
   Result<std::vector<std::string>> listDirectory(const std::string& path) override {
     return inner_.listDirectory(path);
   }
@@ -169,11 +176,28 @@ class CrashingFilesystem final : public Filesystem {
 class CrashingVolumes final : public PodVolumes {
  public:
   CrashingVolumes(PodVolumes& inner, CrashPoint& point) : inner_(inner), point_(point) {}
-  Co<Result<Folders>> setUp(const corev1::Pod& pod, EtcFiles etc) override {
+  Co<Result<Folders>> setUp(std::string podUid, std::vector<VolumeSpec> volumes,
+                            EtcFiles etc) override {
     bool last = co_await point_.before();
-    auto result = co_await inner_.setUp(pod, std::move(etc));
+    auto result = co_await inner_.setUp(std::move(podUid), std::move(volumes), std::move(etc));
     co_await point_.after(last);
     co_return result;
+  }
+  Co<Result<std::string>> openSubPath(SubPath part) override {
+    bool last = co_await point_.before();
+    auto result = co_await inner_.openSubPath(std::move(part));
+    co_await point_.after(last);
+    co_return result;
+  }
+  Co<Result<std::vector<std::int64_t>>> usage(std::vector<std::string> folders) override {
+    co_await point_.before();
+    co_return co_await inner_.usage(std::move(folders));
+  }
+  Co<Status> removeFolder(std::string path) override {
+    bool last = co_await point_.before();
+    Status status = co_await inner_.removeFolder(std::move(path));
+    co_await point_.after(last);
+    co_return status;
   }
   Co<Status> tearDown(std::string podUid) override {
     bool last = co_await point_.before();

@@ -33,7 +33,7 @@ TEST_F(PodLifeTest, RunsAllContainersInOneSandbox) {
   EXPECT_EQ(main.namespaces.network, "simulated/" + uid + "/net");
   EXPECT_EQ(runtime_.running(uid + "_side_0")->namespaces.network, main.namespaces.network);
   EXPECT_EQ(main.logPath, "/state/pods/" + uid + "/main.0.log");
-  EXPECT_THAT(volumes_.pods().at(uid).at("hosts"), HasSubstr("10.244.1.2\tweb\n"));
+  EXPECT_THAT(volumes_.pods().at(uid).etc.at("hosts"), HasSubstr("10.244.1.2\tweb\n"));
   // One write of the status is enough for a pod that starts at once.
   EXPECT_EQ(eventCount("Started"), 2);
 }
@@ -272,7 +272,7 @@ TEST_F(PodLifeTest, ANewImageReplacesTheContainer) {
   ASSERT_NE(runtime_.running(uid + "_main_1"), nullptr);
   EXPECT_EQ(runtime_.running(uid + "_main_1")->image.reference, "app:2");
   EXPECT_EQ(container("web").restartcount(), 1);
-  EXPECT_EQ(container("web").image(), "app:2");
+  EXPECT_EQ(container("web").image(), "docker.io/library/app:2");
   EXPECT_TRUE(ready("web"));
 }
 

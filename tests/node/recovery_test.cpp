@@ -293,8 +293,8 @@ class StartInvariants {
   std::map<std::string, std::set<std::string>> alive_;
 };
 
-/// The whole life of a pod with an init container, a crash and a delete, with the agent dying once
-/// at every possible call.
+/// The whole life of a pod with an init container, a volume that changes, a crash and a delete,
+/// with the agent dying once at every possible call.
 TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
   int deaths = 0;
   for (bool afterEffect : {false, true}) {
@@ -315,6 +315,22 @@ TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
       launchMortal(at, afterEffect);
       auto pod = makePod("web", {"main", "flaky"});
       addInit(pod, "init");
+      pod.mutable_spec()->add_volumes()->set_name("config");
+      pod.mutable_spec()
+          ->mutable_volumes(0)
+          ->mutable_volumesource()
+          ->mutable_configmap()
+          ->mutable_localobjectreference()
+          ->set_name("settings");
+      auto& mount = *pod.mutable_spec()->mutable_containers(0)->add_volumemounts();
+      mount.set_name("config");
+      mount.set_mountpath("/config");
+      mount.set_subpath("color");
+      corev1::ConfigMap settings;
+      settings.mutable_metadata()->set_name("settings");
+      settings.mutable_metadata()->set_namespace_("default");
+      (*settings.mutable_data())["color"] = "blue";
+      api_.put(settings);
       api_.put(pod);
       auto restartIfDead = [&] {
         if (world_ == nullptr || !world_->point.dead()) return;
@@ -325,8 +341,13 @@ TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
       for (int step = 0; step < 40; ++step) {
         clock_.advance(milliseconds(250));
         restartIfDead();
+        if (step != 16) continue;
+        (*settings.mutable_data())["color"] = "red";
+        api_.put(settings);
       }
       EXPECT_TRUE(ready("web")) << status("web").DebugString();
+      const auto& volume = volumes_.pods().at(uidOf("web")).volumes.at("config");
+      EXPECT_EQ(volume.files->at("color").content, "red");
       EXPECT_EQ(container("web", 1).restartcount(), 1);
       EXPECT_EQ(runtime_.runningCount(), 2U);
       remove("web");

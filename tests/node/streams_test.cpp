@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <fstream>
+
 #include "agent_rpc.pb.h"
 
 #include "node_fixture.hpp"
@@ -43,6 +45,27 @@ class StreamsTest : public NodeTest {
     return *std::move(stream);
   }
   Result<std::string> next(rpc::Stream& stream) { return sim::runInSim(clock_, stream.receive()); }
+
+  static std::string logLine(const std::string& text) {
+    return "2026-01-01T00:00:00.000000001Z stdout F " + text + "\n";
+  }
+  /// The log of web, or why there is none.
+  std::string logs(bool previous) {
+    rpc::LogRequest request;
+    request.set_namespace_("default");
+    request.set_pod("web");
+    request.set_previous(previous);
+    auto stream = open("logs", request);
+    std::string text;
+    for (;;) {
+      auto chunk = next(*stream);
+      if (!chunk.ok())
+        return chunk.status().is(Code::kEndOfStream) ? text : chunk.status().message();
+      rpc::LogChunk decoded;
+      EXPECT_TRUE(rpc::decode(*chunk, decoded).ok());
+      text += decoded.data();
+    }
+  }
 
   std::shared_ptr<rpc::Connection> client_;
   std::shared_ptr<rpc::Connection> server_;
@@ -137,6 +160,112 @@ TEST_F(StreamsTest, LogsComeFromTheAskedInstance) {
   EXPECT_TRUE(real->removeTree(stateFolder_).ok());
 }
 
+TEST_F(StreamsTest, PreviousIsTheLastThatEndedAsKubeletSees) {
+  stateFolder_ = ::testing::TempDir() + "podlab_previous_" + std::to_string(::getpid());
+  boot();
+  auto uid = add(makePod("web"));
+  auto real = makeRealFilesystem();
+  PodFolder folder(stateFolder_, uid);
+  ASSERT_TRUE(real->createDirectories(folder.root()).ok());
+  ASSERT_TRUE(real->writeFileAtomic(folder.log("main", 0), logLine("first")).ok());
+  connect();
+  EXPECT_THAT(logs(true),
+              HasSubstr("previous terminated container \"main\" in pod \"web\" not found"));
+  runtime_.exit(uid + "_main_0", 1);
+  clock_.runUntilIdle();
+  // It waits to be restarted: what ended last is both.
+  if (runtime_.running(uid + "_main_1") == nullptr) EXPECT_EQ(logs(false), "first\n");
+  EXPECT_EQ(logs(true), "first\n");
+  EXPECT_TRUE(real->removeTree(stateFolder_).ok());
+}
+
+TEST_F(StreamsTest, AttachShowsWhatComesAndPassesStdin) {
+  stateFolder_ = ::testing::TempDir() + "podlab_attach_" + std::to_string(::getpid());
+  boot();
+  auto pod = makePod("web");
+  pod.mutable_spec()->mutable_containers(0)->set_stdin(true);
+  pod.mutable_spec()->mutable_containers(0)->set_stdinonce(true);
+  auto uid = add(pod);
+  auto real = makeRealFilesystem();
+  PodFolder folder(stateFolder_, uid);
+  ASSERT_TRUE(real->createDirectories(folder.root()).ok());
+  const std::string before = logLine("before");
+  ASSERT_TRUE(real->writeFileAtomic(folder.log("main", 0), before).ok());
+  connect();
+  rpc::AttachRequest request;
+  request.set_namespace_("default");
+  request.set_pod("web");
+  request.set_stdin(true);
+  auto stream = open("attach", request);
+  auto watcher = open("attach", execRequest("web"));
+  rpc::ExecFrame frame;
+  frame.set_stdin("typed");
+  ASSERT_TRUE(sim::runInSim(clock_, stream->send(rpc::encode(frame))).ok());
+  clock_.runUntilIdle();
+  std::ofstream(folder.log("main", 0), std::ios::app)
+      << logLine("after") << "2026-01-01T00:00:00.000000001Z stderr F oops\n";
+  for (auto* client : {stream.get(), watcher.get()}) {
+    std::string out, err;
+    while (err.empty()) {
+      io_.restart();
+      ASSERT_TRUE(rpc::decode(*next(*client), frame).ok());
+      out += frame.stdout();
+      err += frame.stderr();
+    }
+    EXPECT_EQ(out, "after\n");
+    EXPECT_EQ(err, "oops\n");
+  }
+  EXPECT_EQ(runtime_.inputOf(uid + "_main_0"), "typed");
+  stream.reset();
+  clock_.runUntilIdle();
+  EXPECT_EQ(runtime_.inputOf(uid + "_main_0"), "typed<end>");
+  runtime_.exit(uid + "_main_0", 0);
+  EXPECT_TRUE(next(*watcher).status().is(Code::kEndOfStream));
+  EXPECT_TRUE(real->removeTree(stateFolder_).ok());
+}
+
+TEST_F(StreamsTest, PortForwardReachesTheLoopbackAndEndsWithThePod) {
+  std::unique_ptr<ByteStream> inPod;
+  dialer_.setAnswer([&](const net::IpAddress& address,
+                        std::uint16_t port) -> Result<std::unique_ptr<ByteStream>> {
+    if (address.isV4() || port != 80)
+      return Status(Code::kUnavailable, "connection refused to " + address.toString());
+    auto [mine, its] = transport::makeMemoryPipe();
+    inPod = std::move(mine);
+    return std::move(its);
+  });
+  boot();
+  auto uid = add(makePod("web"));
+  connect();
+  rpc::PortForwardRequest request;
+  request.set_namespace_("default");
+  request.set_pod("web");
+  auto life = open("portforward", request);
+  request.set_port(81);
+  auto refused = open("portforward", request);
+  EXPECT_THAT(next(*refused).status().message(), HasSubstr("connection refused to 127.0.0.1"));
+  request.set_port(80);
+  auto stream = open("portforward", request);
+  ASSERT_TRUE(sim::runInSim(clock_, stream->send("question")).ok());
+  ASSERT_TRUE(sim::runInSim(clock_, stream->send("")).ok());
+  clock_.runUntilIdle();
+  std::array<std::byte, 64> buffer;
+  EXPECT_EQ(*sim::runInSim(clock_, inPod->read(buffer)), 8u);
+  EXPECT_TRUE(sim::runInSim(clock_, inPod->read(buffer)).status().is(Code::kEndOfStream));
+  EXPECT_TRUE(
+      sim::runInSim(clock_, inPod->write(std::as_bytes(std::span(std::string_view("answer")))))
+          .ok());
+  EXPECT_EQ(*next(*stream), "answer");
+  inPod->finishWriting();
+  EXPECT_EQ(*next(*stream), "");
+  EXPECT_TRUE(next(*stream).status().is(Code::kEndOfStream));
+  remove("web", 0);
+  clock_.advance(seconds(40));
+  EXPECT_TRUE(next(*life).status().is(Code::kEndOfStream));
+  auto gone = open("portforward", request);
+  EXPECT_TRUE(next(*gone).status().is(Code::kNotFound));
+}
+
 TEST_F(StreamsTest, FaultsAreNamed) {
   images_.setMissing("app:1", true);
   boot();
@@ -154,7 +283,8 @@ TEST_F(StreamsTest, FaultsAreNamed) {
       {"exec", "web", "nope", Code::kBadRequest, "container nope is not valid for pod web"},
       {"exec", "web", "main", Code::kNotFound, "not running"},
       {"logs", "absent", "", Code::kNotFound, "default/absent"},
-      {"logs", "web", "", Code::kBadRequest, "is waiting to start"},
+      {"logs", "web", "", Code::kBadRequest, "image can't be pulled"},
+      {"attach", "web", "", Code::kNotFound, "not running"},
       {"dance", "web", "", Code::kBadRequest, "dance"},
   };
   for (const auto& one : cases) {

@@ -48,44 +48,6 @@ void validateHostPorts(const Container& container, const FieldPath& path, Names&
   });
 }
 
-void validateFieldRef(const corev1::ObjectFieldSelector& field, const FieldPath& path,
-                      FieldErrors& errors) {
-  constexpr std::string_view kPaths[] = {"metadata.name",
-                                         "metadata.namespace",
-                                         "metadata.uid",
-                                         "spec.nodeName",
-                                         "spec.serviceAccountName",
-                                         "status.hostIP",
-                                         "status.hostIPs",
-                                         "status.podIP",
-                                         "status.podIPs"};
-  const std::string& text = field.fieldpath();
-  if (field.apiversion() != "v1") {
-    errors.invalid(path.child("apiVersion"), field.apiversion(), "must be v1");
-    return;
-  }
-  if (text.empty()) {
-    errors.required(path.child("fieldPath"));
-    return;
-  }
-  const std::size_t open = text.find("['");
-  if (open == std::string::npos || !text.ends_with("']")) {
-    if (std::ranges::find(kPaths, text) == std::end(kPaths)) {
-      errors.notSupported(path.child("fieldPath"), text, kPaths);
-    }
-    return;
-  }
-  const std::string subject = text.substr(0, open);
-  std::string key = text.substr(open + 2, text.size() - open - 4);
-  if (subject == "metadata.annotations") {
-    std::ranges::transform(key, key.begin(), [](unsigned char c) { return std::tolower(c); });
-  } else if (subject != "metadata.labels") {
-    errors.invalid(path, subject, "does not support subscript");
-    return;
-  }
-  errors.invalidEach(path, key, faultsOfQualifiedName(key));
-}
-
 /// A reference to a key of a ConfigMap or Secret.
 template <typename Reference>
 void validateKeyRef(const Reference& reference, const FieldPath& path, FieldErrors& errors) {
@@ -100,16 +62,25 @@ void validateKeyRef(const Reference& reference, const FieldPath& path, FieldErro
 
 void validateValueFrom(const corev1::EnvVar& variable, const FieldPath& path, FieldErrors& errors) {
   const corev1::EnvVarSource& source = variable.valuefrom();
-  if (source.has_fieldref()) validateFieldRef(source.fieldref(), path.child("fieldRef"), errors);
+  constexpr std::string_view kPaths[] = {"metadata.name",
+                                         "metadata.namespace",
+                                         "metadata.uid",
+                                         "spec.nodeName",
+                                         "spec.serviceAccountName",
+                                         "status.hostIP",
+                                         "status.hostIPs",
+                                         "status.podIP",
+                                         "status.podIPs"};
+  if (source.has_fieldref())
+    validateFieldRef(source.fieldref(), kPaths, path.child("fieldRef"), errors);
   if (source.has_configmapkeyref()) {
     validateKeyRef(source.configmapkeyref(), path.child("configMapKeyRef"), errors);
   }
   if (source.has_secretkeyref()) {
     validateKeyRef(source.secretkeyref(), path.child("secretKeyRef"), errors);
   }
-  if (source.has_resourcefieldref() && source.resourcefieldref().resource().empty()) {
-    errors.required(path.child("resourceFieldRef").child("resource"));
-  }
+  if (source.has_resourcefieldref())
+    validateResourceFieldRef(source.resourcefieldref(), path.child("resourceFieldRef"), errors);
   const int sources = source.has_fieldref() + source.has_resourcefieldref() +
                       source.has_configmapkeyref() + source.has_secretkeyref() +
                       source.has_filekeyref();
@@ -136,19 +107,47 @@ void validateEnv(const Container& container, const FieldPath& path, FieldErrors&
           validateValueFrom(variable, at.child("valueFrom"), errors);
         }
       });
-  forEach(container.envfrom(), path.child("envFrom"),
-          [&](const corev1::EnvFromSource& source, const FieldPath& at) {
-            if (!source.prefix().empty()) {
-              errors.invalidEach(at.child("prefix"), source.prefix(),
-                                 faultsOfEnvName(source.prefix()));
-            }
-            const int sources = source.has_configmapref() + source.has_secretref();
-            if (sources == 0) {
-              errors.invalid(at, "", "must specify one of: `configMapRef` or `secretRef`");
-            } else if (sources > 1) {
-              errors.invalid(at, "", "may not have more than one field specified at a time");
-            }
-          });
+  forEach(
+      container.envfrom(), path.child("envFrom"),
+      [&](const corev1::EnvFromSource& source, const FieldPath& at) {
+        if (!source.prefix().empty()) {
+          errors.invalidEach(at.child("prefix"), source.prefix(), faultsOfEnvName(source.prefix()));
+        }
+        const auto named = [&](const auto& reference, const char* field) {
+          const std::string& name = reference.localobjectreference().name();
+          errors.invalidEach(at.child(field).child("name"), name, faultsOfDns1123Subdomain(name));
+        };
+        if (source.has_configmapref()) named(source.configmapref(), "configMapRef");
+        if (source.has_secretref()) named(source.secretref(), "secretRef");
+        const int sources = source.has_configmapref() + source.has_secretref();
+        if (sources == 0) {
+          errors.invalid(at, "", "must specify one of: `configMapRef` or `secretRef`");
+        } else if (sources > 1) {
+          errors.invalid(at, "", "may not have more than one field specified at a time");
+        }
+      });
+}
+
+void validateMountOptions(const Container& container, const corev1::VolumeMount& mount,
+                          const FieldPath& path, FieldErrors& errors) {
+  constexpr std::string_view kPropagation[] = {"Bidirectional", "HostToContainer", "None"};
+  constexpr std::string_view kRecursive[] = {"Disabled", "Enabled", "IfPossible"};
+  const FieldPath propagation = path.child("mountPropagation");
+  const std::string& mode = mount.mountpropagation();
+  if (mount.has_mountpropagation()) errors.oneOf(propagation, mode, kPropagation);
+  if (mode == "Bidirectional" && !container.securitycontext().privileged()) {
+    errors.forbidden(propagation,
+                     "Bidirectional mount propagation is available only to privileged containers");
+  }
+  if (!mount.has_recursivereadonly()) return;
+  const FieldPath recursive = path.child("recursiveReadOnly");
+  errors.oneOf(recursive, mount.recursivereadonly(), kRecursive);
+  if (mount.recursivereadonly() == "Disabled") return;
+  if (!mount.readonly()) errors.forbidden(recursive, "may only be specified when readOnly is true");
+  if (mount.has_mountpropagation() && mode != "None") {
+    errors.forbidden(recursive,
+                     "may only be specified when mountPropagation is None or not specified");
+  }
 }
 
 void validateMounts(const Container& container, const Names& volumes, const FieldPath& path,
@@ -181,6 +180,7 @@ void validateMounts(const Container& container, const Names& volumes, const Fiel
               errors.invalid(at.child("subPathExpr"), mount.subpathexpr(),
                              "subPathExpr and subPath are mutually exclusive");
             }
+            validateMountOptions(container, mount, at, errors);
           });
 }
 

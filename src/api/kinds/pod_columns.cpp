@@ -139,6 +139,18 @@ std::string gatesCell(const Pod& pod) {
   return std::to_string(met) + "/" + std::to_string(pod.spec().readinessgates_size());
 }
 
+/// The containers whose image is missing, and whose place podlab's stand-in takes.
+std::string standInsCell(const Pod& pod) {
+  std::string names;
+  for (const auto* list :
+       {&pod.status().initcontainerstatuses(), &pod.status().containerstatuses()}) {
+    for (const ContainerStatus& status : *list) {
+      if (status.imageid() == "stand-in") names += (names.empty() ? "" : ",") + status.name();
+    }
+  }
+  return orNone(names);
+}
+
 }  // namespace
 
 std::vector<Column> podColumns() {
@@ -159,7 +171,8 @@ std::vector<Column> podColumns() {
           column<Pod>("Node", 1, [](const Pod& pod) { return orNone(pod.spec().nodename()); }),
           column<Pod>("Nominated Node", 1,
                       [](const Pod& pod) { return orNone(pod.status().nominatednodename()); }),
-          column<Pod>("Readiness Gates", 1, gatesCell)};
+          column<Pod>("Readiness Gates", 1, gatesCell),
+          column<Pod>("Stand-Ins", 1, standInsCell)};
 }
 
 }  // namespace podlab::api

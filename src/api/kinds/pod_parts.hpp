@@ -1,5 +1,6 @@
 #pragma once
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,13 @@ void validateContainers(const corev1::PodSpec& spec, const std::set<std::string>
 void validateProbes(const corev1::Container& container, const FieldPath& path, FieldErrors& errors);
 void validateLifecycle(const corev1::Lifecycle& lifecycle, const FieldPath& path,
                        FieldErrors& errors);
+/// reference_validation.cpp: the downward API's references; `paths` are the fields that may be
+/// named without a subscript.
+void validateFieldRef(const corev1::ObjectFieldSelector& field,
+                      std::span<const std::string_view> paths, const FieldPath& path,
+                      FieldErrors& errors);
+void validateResourceFieldRef(const corev1::ResourceFieldSelector& reference, const FieldPath& path,
+                              FieldErrors& errors);
 /// volume_validation.cpp: the names of the valid volumes.
 std::set<std::string> validateVolumes(const corev1::PodSpec& spec, const FieldPath& path,
                                       FieldErrors& errors);

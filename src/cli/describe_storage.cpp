@@ -1,0 +1,134 @@
+#include <cctype>
+
+#include "api/pod_resources.hpp"
+#include "cli/describe_object.hpp"
+
+namespace podlab::cli {
+namespace {
+
+std::string listText(const google::protobuf::RepeatedPtrField<std::string>& values) {
+  std::string text;
+  for (const auto& value : values) text += (text.empty() ? "" : ",") + value;
+  return text;
+}
+
+std::string storageText(const api::ResourceMap& amounts) {
+  const auto found = amounts.find("storage");
+  return found == amounts.end() ? "" : found->second.string();
+}
+
+std::string statusText(const metav1::ObjectMeta& meta, const std::string& phase) {
+  return meta.has_deletiontimestamp() ? "Terminating" : phase;
+}
+
+void addIdentity(Description& out, const metav1::ObjectMeta& meta) {
+  out.pairs(0, "Labels", meta.labels());
+  out.pairs(0, "Annotations", meta.annotations());
+}
+
+std::string finalizersText(const metav1::ObjectMeta& meta) {
+  std::string text;
+  for (const auto& name : meta.finalizers()) text += (text.empty() ? "" : " ") + name;
+  return "[" + text + "]";
+}
+
+void addAffinity(Description& out, const corev1::PersistentVolumeSpec& spec) {
+  if (!spec.has_nodeaffinity()) {
+    out.field(0, "Node Affinity", "<none>");
+    return;
+  }
+  out.line(0, {"Node Affinity:"});
+  out.line(1, {"Required Terms:"});
+  int number = 0;
+  for (const auto& term : spec.nodeaffinity().required().nodeselectorterms()) {
+    std::string text;
+    for (const auto& expression : term.matchexpressions()) {
+      std::string operation = expression.operator_();
+      for (char& c : operation) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      text += (text.empty() ? "" : "\n") + expression.key() + " " + operation;
+      if (!expression.values().empty()) text += " [" + listText(expression.values()) + "]";
+    }
+    out.field(2, "Term " + std::to_string(number++), text);
+  }
+}
+
+}  // namespace
+
+std::string describeClaim(const corev1::PersistentVolumeClaim& claim,
+                          const std::vector<std::string>& pods, const Events& events,
+                          WallTime now) {
+  const auto& spec = claim.spec();
+  Description out;
+  out.field(0, "Name", claim.metadata().name());
+  out.field(0, "Namespace", claim.metadata().namespace_());
+  out.field(0, "StorageClass", spec.storageclassname());
+  out.field(0, "Status", statusText(claim.metadata(), claim.status().phase()));
+  out.field(0, "Volume", spec.volumename());
+  addIdentity(out, claim.metadata());
+  out.field(0, "Finalizers", finalizersText(claim.metadata()));
+  const bool bound = !spec.volumename().empty();
+  out.field(0, "Capacity", bound ? storageText(claim.status().capacity()) : "");
+  out.field(0, "Access Modes", bound ? api::accessModesText(claim.status().accessmodes()) : "");
+  out.field(0, "VolumeMode", spec.volumemode());
+  std::string users;
+  for (const auto& pod : pods) users += (users.empty() ? "" : "\n") + pod;
+  out.field(0, "Used By", users.empty() ? "<none>" : users);
+  out.events(events, now);
+  return out.text();
+}
+
+std::string describeVolume(const corev1::PersistentVolume& volume, const Events& events,
+                           WallTime now) {
+  const auto& spec = volume.spec();
+  Description out;
+  out.field(0, "Name", volume.metadata().name());
+  addIdentity(out, volume.metadata());
+  out.field(0, "Finalizers", finalizersText(volume.metadata()));
+  out.field(0, "StorageClass", spec.storageclassname());
+  out.field(0, "Status", statusText(volume.metadata(), volume.status().phase()));
+  out.field(0, "Claim",
+            spec.has_claimref() ? spec.claimref().namespace_() + "/" + spec.claimref().name() : "");
+  out.field(0, "Reclaim Policy", spec.persistentvolumereclaimpolicy());
+  out.field(0, "Access Modes", api::accessModesText(spec.accessmodes()));
+  out.field(0, "VolumeMode", spec.volumemode());
+  out.field(0, "Capacity", storageText(spec.capacity()));
+  addAffinity(out, spec);
+  out.field(0, "Message", volume.status().message());
+  out.line(0, {"Source:"});
+  const auto& source = spec.persistentvolumesource();
+  if (source.has_local()) {
+    out.field(1, "Type", "LocalVolume (a persistent volume backed by local storage on a node)");
+    out.field(1, "Path", source.local().path());
+  } else {
+    out.field(1, "Type", "HostPath (bare host directory volume)");
+    out.field(1, "Path", source.hostpath().path());
+    out.field(1, "HostPathType", source.hostpath().type());
+  }
+  out.events(events, now);
+  return out.text();
+}
+
+std::string describeClass(const storagev1::StorageClass& object, const Events& events,
+                          WallTime now) {
+  Description out;
+  out.field(0, "Name", object.metadata().name());
+  out.field(0, "IsDefaultClass", api::isDefaultClass(object) ? "Yes" : "No");
+  out.pairs(0, "Annotations", object.metadata().annotations());
+  out.field(0, "Provisioner", object.provisioner());
+  std::string parameters;
+  for (const auto& [key, value] : sorted(object.parameters()))
+    parameters += (parameters.empty() ? "" : ",") + key + "=" + value;
+  out.field(0, "Parameters", parameters.empty() ? "<none>" : parameters);
+  out.field(0, "AllowVolumeExpansion",
+            !object.has_allowvolumeexpansion()
+                ? "<unset>"
+                : (object.allowvolumeexpansion() ? "True" : "False"));
+  const std::string options = listText(object.mountoptions());
+  out.field(0, "MountOptions", options.empty() ? "<none>" : options);
+  out.field(0, "ReclaimPolicy", object.reclaimpolicy());
+  out.field(0, "VolumeBindingMode", object.volumebindingmode());
+  out.events(events, now);
+  return out.text();
+}
+
+}  // namespace podlab::cli
