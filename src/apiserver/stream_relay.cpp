@@ -83,10 +83,8 @@ Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
 Co<Status> StreamRelay::usage(User user, rpc::Stream& client, std::string first) {
   rpc::UsageRequest request;
   if (Status bad = rpc::decode(first, request); !bad) co_return bad;
-  const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
-  Attributes attributes{"get", {}, "", nullptr, nullptr};
-  attributes.id = {&api::kindFor<corev1::Node>(), "", request.node(), "usage"};
-  if (Status denied = authorize(user, attributes, nothing); !denied) co_return denied;
+  const api::ResourceId node{&api::kindFor<corev1::Node>(), "", request.node(), "usage"};
+  if (Status denied = authorizeStream(user, "get", node); !denied) co_return denied;
   auto agent = co_await openAt(request.node(), client.method());
   if (!agent) co_return agent.status();
   if (Status sent = co_await (*agent)->send(std::move(first)); !sent) co_return sent;

@@ -144,9 +144,9 @@ Json mounts(const ContainerSpec& spec, const HostFacts& host) {
     list.push_back(mount("/dev/shm", "tmpfs", "shm",
                          {"nosuid", "noexec", "nodev", "mode=1777", "size=65536k"}));
   }
-  const char* access = spec.security.privileged ? "rw" : "ro";
-  list.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", access}));
-  if (host.cgroups.any()) addCgroupMounts(list, spec, host, access);
+  const char* sysAccess = spec.security.privileged ? "rw" : "ro";
+  list.push_back(mount("/sys", "sysfs", "sysfs", {"nosuid", "noexec", "nodev", sysAccess}));
+  if (host.cgroups.any()) addCgroupMounts(list, spec, host, sysAccess);
   if (spec.image.isHost) {
     for (const auto& path : hostImageBinds()) {
       list.push_back(mount(path, "bind", path, {"rbind", "rro", "rprivate"}));
