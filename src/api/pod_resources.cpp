@@ -16,6 +16,32 @@ void raiseTo(ResourceList& floor, const ResourceList& least) {
   }
 }
 
+using Amounts = const ResourceMap& (corev1::ResourceRequirements::*)() const;
+
+/// The larger of what the containers have together and what each init container has while it runs.
+ResourceList sumOver(const corev1::Pod& pod, Amounts amounts) {
+  const auto of = [amounts](const corev1::Container& container) {
+    return toResourceList((container.resources().*amounts)());
+  };
+  ResourceList running;
+  for (const corev1::Container& container : pod.spec().containers()) add(running, of(container));
+  ResourceList restartable;
+  ResourceList starting;
+  for (const corev1::Container& container : pod.spec().initcontainers()) {
+    ResourceList own = of(container);
+    if (container.restartpolicy() == "Always") {
+      add(running, own);
+      add(restartable, own);
+      own = restartable;
+    } else {
+      add(own, restartable);
+    }
+    raiseTo(starting, own);
+  }
+  raiseTo(running, starting);
+  return running;
+}
+
 }  // namespace
 
 ResourceList toResourceList(const ResourceMap& resources) {
@@ -25,25 +51,16 @@ ResourceList toResourceList(const ResourceMap& resources) {
 }
 
 ResourceList podRequests(const corev1::Pod& pod) {
-  ResourceList running;
-  for (const corev1::Container& container : pod.spec().containers()) {
-    add(running, toResourceList(container.resources().requests()));
-  }
-  ResourceList restartable;
-  ResourceList starting;
-  for (const corev1::Container& container : pod.spec().initcontainers()) {
-    ResourceList requests = toResourceList(container.resources().requests());
-    if (container.restartpolicy() == "Always") {
-      add(running, requests);
-      add(restartable, requests);
-      requests = restartable;
-    } else {
-      add(requests, restartable);
-    }
-    raiseTo(starting, requests);
-  }
-  raiseTo(running, starting);
+  ResourceList running = sumOver(pod, &corev1::ResourceRequirements::requests);
   add(running, toResourceList(pod.spec().overhead()));
+  return running;
+}
+
+ResourceList podLimits(const corev1::Pod& pod) {
+  ResourceList running = sumOver(pod, &corev1::ResourceRequirements::limits);
+  for (const auto& [name, amount] : toResourceList(pod.spec().overhead())) {
+    if (const auto limit = running.find(name); limit != running.end()) limit->second += amount;
+  }
   return running;
 }
 

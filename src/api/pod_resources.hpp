@@ -19,6 +19,8 @@ ResourceList toResourceList(const ResourceMap& resources);
 /// and what each init container takes while it runs (restartable ones, which keep running, count
 /// with all that follow them), plus the overhead.
 ResourceList podRequests(const corev1::Pod& pod);
+/// The same of limits; the overhead counts for resources that have one.
+ResourceList podLimits(const corev1::Pod& pod);
 
 /// "Guaranteed" when each container's cpu and memory requests equal its limits, "BestEffort" when
 /// no container requests or limits cpu or memory, else "Burstable".

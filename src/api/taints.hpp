@@ -16,6 +16,10 @@ inline constexpr std::string_view kTaintNotReady = "node.kubernetes.io/not-ready
 inline constexpr std::string_view kTaintUnreachable = "node.kubernetes.io/unreachable";
 inline constexpr std::string_view kTaintUnschedulable = "node.kubernetes.io/unschedulable";
 
+inline constexpr std::string_view kTaintMemoryPressure = "node.kubernetes.io/memory-pressure";
+inline constexpr std::string_view kTaintDiskPressure = "node.kubernetes.io/disk-pressure";
+inline constexpr std::string_view kTaintPidPressure = "node.kubernetes.io/pid-pressure";
+
 using Tolerations = google::protobuf::RepeatedPtrField<corev1::Toleration>;
 using Taints = google::protobuf::RepeatedPtrField<corev1::Taint>;
 

@@ -63,13 +63,14 @@ void StreamRelay::disconnected(const std::string& node, const rpc::Connection& c
 
 bool StreamRelay::serves(std::string_view method) {
   return method == "logs" || method == "exec" || method == "attach" || method == "portforward" ||
-         method == "reach";
+         method == "reach" || method == "usage";
 }
 
 Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
   auto first = co_await client.receive();
   if (!first) co_return first.status();
   const std::string& method = client.method();
+  if (method == "usage") co_return co_await usage(std::move(user), client, std::move(*first));
   if (method == "reach") co_return co_await reach(std::move(user), client, std::move(*first));
   auto pod = method == "logs"     ? podOf<rpc::LogRequest>(*first, "log")
              : method == "exec"   ? podOf<rpc::ExecRequest>(*first, "exec")
@@ -77,6 +78,19 @@ Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
                                   : podOf<rpc::PortForwardRequest>(*first, "portforward");
   if (!pod) co_return pod.status();
   co_return co_await relay(std::move(user), client, std::move(*first), std::move(*pod));
+}
+
+Co<Status> StreamRelay::usage(User user, rpc::Stream& client, std::string first) {
+  rpc::UsageRequest request;
+  if (Status bad = rpc::decode(first, request); !bad) co_return bad;
+  const api::ResourceId node{&api::kindFor<corev1::Node>(), "", request.node(), "usage"};
+  if (Status denied = authorizeStream(user, "get", node); !denied) co_return denied;
+  auto agent = co_await openAt(request.node(), client.method());
+  if (!agent) co_return agent.status();
+  if (Status sent = co_await (*agent)->send(std::move(first)); !sent) co_return sent;
+  auto report = co_await (*agent)->receive();
+  if (!report) co_return report.status();
+  co_return co_await client.send(std::move(*report));
 }
 
 Co<Result<std::unique_ptr<rpc::Stream>>> StreamRelay::openAt(std::string node, std::string method) {

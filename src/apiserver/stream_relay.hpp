@@ -15,8 +15,8 @@
 namespace podlab::apiserver {
 
 /// Takes clients' streams to the agents, over the connections that the agents themselves opened:
-/// the methods "logs", "exec", "attach", "portforward" and "reach" of proto/agent_rpc.proto. Both
-/// directions wait for their slower end.
+/// the methods "logs", "exec", "attach", "portforward", "reach" and "usage" of
+/// proto/agent_rpc.proto. Both directions wait for their slower end.
 class StreamRelay {
  public:
   /// `api` may read all pods.
@@ -36,6 +36,7 @@ class StreamRelay {
  private:
   struct Session;
   Co<Status> relay(User user, rpc::Stream& client, std::string first, api::ResourceId pod);
+  Co<Status> usage(User user, rpc::Stream& client, std::string first);
   Co<Status> reach(User user, rpc::Stream& client, std::string first);
   Co<Result<std::unique_ptr<rpc::Stream>>> openAt(std::string node, std::string method);
   Co<Result<rpc::ReachReport>> listEndpoints(rpc::ReachRequest request);

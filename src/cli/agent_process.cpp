@@ -105,6 +105,17 @@ class AgentProcess {
       agent.clusterRanges.push_back(*range);
     }
     agent.backend = options_.backend;
+    agent.cgroups = {Cgroups::find(), options_.cgroup};
+    auto thresholds = node::parseThresholds(options_.evictionHard);
+    if (!thresholds) return thresholds.status().withContext("--eviction-hard");
+    const auto memory = api::Quantity::parse(agent.capacity["memory"]).valueOr({}).value();
+    agent.pressure = [this, limits = *thresholds, cgroups = agent.cgroups, memory] {
+      const auto signals = node::readSignals(*files_, options_.stateDir, cgroups, memory);
+      return node::judgePressure(signals, limits);
+    };
+    if (options_.podPidsLimit > 0) agent.podPidsLimit = options_.podPidsLimit;
+    agent.limitsMissing = options_.cgroup.empty() ? "the agent was started without --cgroup"
+                                                  : agent.cgroups.cgroups.reason();
     auto program = executablePath();
     if (!program) return program.status();
     agent.standInProgram = *program;
@@ -138,6 +149,9 @@ class AgentProcess {
     runtimeOptions.stateFolder = options_.runDir + "/containers";
     runtimeOptions.diskFolder = options_.stateDir + "/rootfs";
     runtimeOptions.runtime = options_.runtime;
+    runtimeOptions.seccompFolder = options_.stateDir + "/seccomp";
+    runtimeOptions.cgroups = agentSettings->cgroups;
+    runtimeOptions.nodeLimits = node::nodeLimits(options_.cpu, options_.memory);
     auto logSize = api::Quantity::parse(options_.logMaxSize);
     if (!logSize) co_return logSize.status().withContext("--container-log-max-size");
     runtimeOptions.logLimits = {static_cast<std::uint64_t>(logSize->value()),

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct AgentProcessOptions {
   std::string cpu;
   std::string memory;
   int maxPods = 110;
+  std::int64_t podPidsLimit = 0;    ///< 0: none
+  std::string evictionHard;         ///< thresholds of the node's pressure, over the defaults
+  std::string cgroup;               ///< where the node's cgroups are; empty: it has none
   std::string logMaxSize = "10Mi";  ///< of one file of a container's log
   int logMaxFiles = 5;
   std::string imageStore;

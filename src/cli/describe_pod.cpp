@@ -263,8 +263,7 @@ void addVolume(Description& out, const corev1::Volume& volume) {
     out.line(2, {"Items:"});
     addItems(out, source.downwardapi().items());
   } else if (source.has_projected()) {
-    out.field(2, "Type",
-              "Projected (a volume that contains injected data from multiple sources)");
+    out.field(2, "Type", "Projected (a volume that contains injected data from multiple sources)");
     for (const auto& part : source.projected().sources()) addPart(out, part);
   } else if (source.has_persistentvolumeclaim()) {
     out.field(2, "Type",

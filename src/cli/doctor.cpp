@@ -68,17 +68,12 @@ Check checkUserNamespaces(const HostFacts& facts) {
   return {kTryUser, CheckResult::kMissing, remedy + ", or run podlab as root"};
 }
 
-Check checkCgroups(const node::CgroupSupport& cgroups) {
-  switch (cgroups.mode) {
-    case node::CgroupMode::kV2:
-      return {"cgroups", CheckResult::kOk, "version 2"};
-    case node::CgroupMode::kV1:
-      return {"cgroups", CheckResult::kOk, "version 1"};
-    case node::CgroupMode::kNone:
-      break;
+Check checkCgroups(const Cgroups& cgroups) {
+  if (!cgroups.reason().empty()) {
+    return {"cgroups", CheckResult::kWarn,
+            "limits are not enforced, and podlab top has no figures: " + cgroups.reason()};
   }
-  return {"cgroups", CheckResult::kWarn,
-          "containers run without cgroups of their own: " + cgroups.reason};
+  return {"cgroups", CheckResult::kOk, cgroups.isUnified() ? "version 2" : "version 1"};
 }
 
 Check checkIdMaps(const HostFacts& facts) {

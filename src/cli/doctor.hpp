@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "common/cgroups.hpp"
 #include "common/clock.hpp"
 #include "common/process.hpp"
-#include "node/cgroup.hpp"
 
 namespace podlab::cli {
 
@@ -18,7 +18,7 @@ struct HostFacts {
   /// error;
   /// "" when it works. Without a row: it could not be tried.
   std::map<std::string, std::string> trials;
-  node::CgroupSupport cgroups;
+  Cgroups cgroups;
   std::string runtimeVersion;  ///< of crun; "" when it does not start
   std::string runtimeError;
   bool idMapTools = false;  ///< newuidmap and newgidmap

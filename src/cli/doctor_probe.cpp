@@ -245,7 +245,7 @@ Co<HostFacts> examineHost(ProcessRunner& processes, std::string stateFolder) {
   facts.root = ::geteuid() == 0;
   facts.user = userName();
   facts.trials = runTrials(facts.root);
-  facts.cgroups = node::detectCgroups();
+  facts.cgroups = Cgroups::find();
   for (const char* tool : {"skopeo", "umoci"}) {
     if (!findProgram(tool))
       facts.missingTools += (facts.missingTools.empty() ? "" : " ") + std::string(tool);

@@ -1,3 +1,4 @@
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -8,13 +9,16 @@
 #include <optional>
 
 #include "cli/commands.hpp"
+#include "cli/executable.hpp"
 #include "cli/lab_launch.hpp"
 #include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
 #include "cli/table.hpp"
 #include "common/filesystem.hpp"
 #include "common/real_clock.hpp"
+#include "common/spawn.hpp"
 #include "lab/control.hpp"
+#include "lab/isolate.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -182,6 +186,21 @@ struct DownOptions {
   bool purge = false;
 };
 
+/// Also what belongs to the user's subordinate ids, which takes root of a namespace that has them.
+Status purge(Filesystem& files, const lab::LabPaths& paths) {
+  Status removed = files.removeTree(paths.root);
+  if (!removed.is(Code::kForbidden) || ::geteuid() == 0) return removed;
+  auto executable = executablePath();
+  if (!executable) return executable.status();
+  lab::IsolatedSpec spec;
+  spec.argv = {*executable, "remove-state", paths.root};
+  spec.namespaces = CLONE_NEWUSER;
+  spec.mapRoot = true;
+  auto started = lab::startIsolated(spec);
+  if (!started) return started.status();
+  return reapChild(*started) == 0 ? Status() : removed;
+}
+
 int down(Context& context, const DownOptions& options) {
   auto paths = lab::labPaths(context.lab);
   if (!paths) return fail(paths.status());
@@ -210,8 +229,16 @@ int down(Context& context, const DownOptions& options) {
                                              ", does not end"));
     }
   }
+  // The kernel may still be at the end of the lab's processes.
+  Status removed;
+  const auto tried = [&] {
+    removed = lab::removeLabCgroups(*files, *paths);
+    return !removed.is(Code::kConflict);
+  };
+  if (const int code = waitUntil(tried, std::chrono::seconds(5)); code == kInterrupted) return code;
+  if (!removed.ok()) return fail(removed);
   if (options.purge) {
-    if (Status status = files->removeTree(paths->root); !status.ok()) return fail(status);
+    if (Status status = purge(*files, *paths); !status.ok()) return fail(status);
     say(context, "The lab \"" + context.lab + "\" is gone, with its state.");
   } else {
     say(context, "The lab \"" + context.lab +

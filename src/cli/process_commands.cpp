@@ -3,6 +3,7 @@
 #include "cli/executable.hpp"
 #include "cli/process_setup.hpp"
 #include "cli/server_process.hpp"
+#include "common/filesystem.hpp"
 #include "lab/lab.hpp"
 #include "lab/node_init.hpp"
 
@@ -70,6 +71,13 @@ void addAgent(CLI::App& app, Context& context) {
   command->add_option("--memory", options->memory, "Declared memory (default: the host's)");
   command->add_option("--max-pods", options->maxPods, "Pods that the node takes")
       ->capture_default_str();
+  command->add_option("--pod-pids-limit", options->podPidsLimit,
+                      "Processes and threads that a pod may have (default: any number)");
+  command->add_option(
+      "--eviction-hard", options->evictionHard,
+      "Thresholds of the node's pressure: nodefs.available<10%,memory.available<100Mi");
+  command->add_option("--cgroup", options->cgroup,
+                      "Path of the node's cgroup, below what podlab may use (default: none)");
   command
       ->add_option("--container-log-max-size", options->logMaxSize,
                    "Size of a file of a container's log")
@@ -114,6 +122,14 @@ void addLab(CLI::App& app, Context& context) {
     options.executable = *executable;
     options.logLevel = context.logLevel;
     context.exitCode = lab::runLab(std::move(options));
+  });
+
+  auto state = std::make_shared<std::string>();
+  auto* remove = app.add_subcommand("remove-state", "Removes a lab's folder")->group("");
+  remove->add_option("FOLDER", *state)->required();
+  remove->callback([&context, state] {
+    const Status removed = makeRealFilesystem()->removeTree(*state);
+    context.exitCode = removed.ok() ? kDone : fail(removed);
   });
 
   auto node = std::make_shared<lab::NodeInitOptions>();

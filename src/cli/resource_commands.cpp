@@ -6,6 +6,7 @@
 #include "cli/port_forward_command.hpp"
 #include "cli/reach_command.hpp"
 #include "cli/stream_commands.hpp"
+#include "cli/top_command.hpp"
 #include "cli/write_commands.hpp"
 
 namespace podlab::cli {
@@ -19,6 +20,7 @@ void addResourceCommands(CLI::App& app, Context& context) {
   addPortForwardCommand(app, context);
   addObserveCommands(app, context);
   addReachCommand(app, context);
+  addTopCommand(app, context);
 }
 
 }  // namespace podlab::cli

@@ -1,13 +1,14 @@
 #include "common/spawn.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <string_view>
@@ -23,6 +24,56 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return list;
 }
 
+/// What the child needs, made before it is.
+struct Start {
+  const char* path = nullptr;
+  char* const* argv = nullptr;
+  char* const* env = nullptr;
+  std::vector<std::pair<int, int>> copies;
+  std::vector<int> cgroups;
+  int lastFd = 0;
+  bool newSession = false;
+  int error = 0;  ///< set by the child when it could not run the program
+};
+
+/// For system calls, and execvpe(3)'s look-up.
+constexpr std::size_t kChildStack = 64UL * 1024;
+
+/// The child up to the program: shares our memory while we wait (vfork(2)), so only system calls.
+int runChild(void* argument) {
+  auto& start = *static_cast<Start*>(argument);
+  const auto done = [&start](bool ok) {
+    if (!ok) start.error = errno;
+    return ok;
+  };
+  const auto run = [&] {
+    for (const int cgroup : start.cgroups) {
+      if (!done(::write(cgroup, "0", 1) == 1)) return;
+    }
+    if (start.newSession && !done(::setsid() >= 0)) return;
+    // Ignored and blocked signals pass through exec.
+    struct sigaction action{};
+    action.sa_handler = SIG_DFL;
+    for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
+    const int null = ::open("/dev/null", O_RDWR);
+    if (!done(null >= 0)) return;
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+      if (fd != null && !done(::dup2(null, fd) >= 0)) return;
+    }
+    for (const auto& [from, to] : start.copies) {
+      if (!done(::dup2(from, to) >= 0)) return;
+    }
+    ::close_range(start.lastFd + 1, ~0U, 0);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::execvpe(start.path, start.argv, start.env);
+    (void)done(false);
+  };
+  run();
+  ::_exit(127);
+}
+
 }  // namespace
 
 Result<Child> spawn(const SpawnSpec& spec) {
@@ -33,46 +84,45 @@ Result<Child> spawn(const SpawnSpec& spec) {
   // Copies out of the way, so that no target overwrites a source that is still needed.
   int last = STDERR_FILENO;
   for (const auto& [ours, theirs] : spec.descriptors) last = std::max(last, theirs);
-  std::vector<UniqueFd> copies;
-  posix_spawn_file_actions_t actions;
-  ::posix_spawn_file_actions_init(&actions);
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    ::posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-  }
+  std::vector<UniqueFd> files;
+  Start start;
+  start.lastFd = last;
   for (const auto& [ours, theirs] : spec.descriptors) {
-    copies.emplace_back(::fcntl(ours, F_DUPFD_CLOEXEC, last + 1));
-    if (!copies.back()) {
-      Status failed = errnoStatus(errno, what);
-      ::posix_spawn_file_actions_destroy(&actions);
-      return failed;
-    }
-    ::posix_spawn_file_actions_adddup2(&actions, copies.back().get(), theirs);
+    files.emplace_back(::fcntl(ours, F_DUPFD_CLOEXEC, last + 1));
+    if (!files.back()) return errnoStatus(errno, what);
+    start.copies.emplace_back(files.back().get(), theirs);
   }
-  ::posix_spawn_file_actions_addclosefrom_np(&actions, last + 1);
+  for (const auto& cgroup : spec.cgroups) {
+    files.emplace_back(::open(cgroup.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!files.back()) return errnoStatus(errno, what + ": " + cgroup);
+    // Out of the way of the targets, too.
+    if (files.back().get() <= last)
+      files.back().reset(::fcntl(files.back().get(), F_DUPFD_CLOEXEC, last + 1));
+    start.cgroups.push_back(files.back().get());
+  }
   // This process's descriptor: the child has closed its own by then.
   const std::string path = spec.program < 0 ? spec.argv[0]
                                             : "/proc/" + std::to_string(::getpid()) + "/fd/" +
                                                   std::to_string(spec.program);
+  auto argv = pointers(spec.argv);
+  auto env = spec.env ? pointers(*spec.env) : std::vector<char*>();
+  start.path = path.c_str();
+  start.argv = argv.data();
+  start.env = spec.env ? env.data() : environ;
+  start.newSession = spec.newSession;
 
-  // Ignored and blocked signals pass through exec.
-  posix_spawnattr_t attributes;
-  ::posix_spawnattr_init(&attributes);
-  sigset_t signals;
-  ::sigemptyset(&signals);
-  ::posix_spawnattr_setsigmask(&attributes, &signals);
-  ::sigfillset(&signals);
-  ::posix_spawnattr_setsigdefault(&attributes, &signals);
-  const int flags =
-      POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (spec.newSession ? POSIX_SPAWN_SETSID : 0);
-  ::posix_spawnattr_setflags(&attributes, static_cast<short>(flags));
-
-  const auto argv = pointers(spec.argv);
-  const auto env = spec.env ? pointers(*spec.env) : std::vector<char*>();
+  // No handler of ours may run in the child, which shares our memory.
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  alignas(16) std::array<char, kChildStack> stack;
   Child child;
-  const int error = ::posix_spawnp(&child.pid, path.c_str(), &actions, &attributes, argv.data(),
-                                   spec.env ? env.data() : environ);
-  ::posix_spawn_file_actions_destroy(&actions);
-  ::posix_spawnattr_destroy(&attributes);
+  child.pid =
+      ::clone(runChild, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+  const int error = child.pid < 0 ? errno : start.error;
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (child.pid > 0 && error != 0) reapChild(child.pid);
   if (error != 0) return errnoStatus(error, what);
   // The child is not reaped yet, so its pid is still its own.
   child.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, child.pid, 0)));

@@ -188,6 +188,12 @@ bool NodeLifecycleController::adjustTaints(corev1::Node& node) const {
       rules.push_back({api::kTaintUnreachable, effect, ready == "Unknown"});
     }
   }
+  const auto pressure = [&](std::string_view key, const char* type) {
+    rules.push_back({key, api::kNoSchedule, api::isTrue(node.status(), type)});
+  };
+  pressure(api::kTaintMemoryPressure, "MemoryPressure");
+  pressure(api::kTaintDiskPressure, "DiskPressure");
+  pressure(api::kTaintPidPressure, "PIDPressure");
   bool changed = false;
   for (const Rule& rule : rules) {
     const bool present = api::findTaint(node, rule.key, rule.effect) != nullptr;

@@ -89,6 +89,26 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
   };
   if (node.has_cpu()) checkQuantity("cpu", node.cpu().string());
   if (node.has_memory()) checkQuantity("memory", node.memory().string());
+  for (const auto& [signal, amount] : node.evictionhard()) {
+    constexpr std::string_view kSignals[] = {"imagefs.available", "imagefs.inodesFree",
+                                             "memory.available",  "nodefs.available",
+                                             "nodefs.inodesFree", "pid.available"};
+    const std::string at = path + ".evictionHard[" + signal + "]";
+    if (std::find(std::begin(kSignals), std::end(kSignals), signal) == std::end(kSignals))
+      causes.push_back(invalid(at, signal,
+                               "must be one of imagefs.available, imagefs.inodesFree, "
+                               "memory.available, nodefs.available, nodefs.inodesFree, "
+                               "pid.available"));
+    const auto least = api::Quantity::parse(
+        amount.ends_with('%') ? std::string_view(amount).substr(0, amount.size() - 1) : amount);
+    if (!least || least->isNegative())
+      causes.push_back(
+          invalid(at, amount, "must be an amount such as 100Mi, or a share such as 10%"));
+  }
+  if (node.has_podpidslimit() && node.podpidslimit() < 1) {
+    causes.push_back(invalid(path + ".podPidsLimit", std::to_string(node.podpidslimit()),
+                             "must be greater than 0"));
+  }
   if (node.has_containerlogmaxsize())
     checkQuantity("containerLogMaxSize", node.containerlogmaxsize().string());
   if (node.has_containerlogmaxfiles() && node.containerlogmaxfiles() < 2) {

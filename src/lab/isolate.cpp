@@ -12,8 +12,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "common/unique_fd.hpp"
+#include "lab/subordinate_ids.hpp"
 
 namespace podlab::lab {
 namespace {
@@ -31,14 +33,17 @@ bool writeAll(const char* path, const std::string& text) {
 
 /// Between fork and exec: only system calls, for the parent may have threads.
 [[noreturn]] void runChild(const IsolatedSpec& spec, char* const* argv, int report,
-                           const std::string& uidMap, const std::string& gidMap, pid_t parent) {
+                           const std::string& uidMap, const std::string& gidMap, int mapped,
+                           pid_t parent) {
   const auto fail = [report](const char* step) {
     Failure failure{errno, {}};
     std::strncpy(failure.step, step, sizeof failure.step - 1);
     [[maybe_unused]] auto n = ::write(report, &failure, sizeof failure);
     ::_exit(127);
   };
-  if (spec.mapRoot) {
+  char go = 0;
+  if (mapped >= 0 && ::read(mapped, &go, 1) != 1) ::_exit(127);  // the parent says why
+  if (spec.mapRoot && mapped < 0) {
     // setgroups must be given up before an unprivileged process may map a group
     // (user_namespaces(7)).
     if (!writeAll("/proc/self/setgroups", "deny") && errno != ENOENT)
@@ -92,9 +97,9 @@ Status cloneFailure(int error, int namespaces) {
   return errnoStatus(error, "cannot make namespaces");
 }
 
-}  // namespace
-
-Result<pid_t> startIsolated(const IsolatedSpec& spec) {
+/// `ids`: those to map beside the user's own, or none.
+Result<pid_t> start(const IsolatedSpec& spec, const std::optional<SubordinateIds>& ids,
+                    bool& mappingFailed) {
   int pipe[2];
   if (::pipe2(pipe, O_CLOEXEC) < 0) return errnoStatus(errno, "pipe");
   UniqueFd read(pipe[0]), write(pipe[1]);
@@ -106,15 +111,28 @@ Result<pid_t> startIsolated(const IsolatedSpec& spec) {
   IsolatedSpec ordered = spec;
   std::sort(ordered.keepFds.begin(), ordered.keepFds.end());
   const pid_t parent = ::getpid();
+  if (::pipe2(pipe, O_CLOEXEC) < 0) return errnoStatus(errno, "pipe");
+  UniqueFd mapped(pipe[0]), go(pipe[1]);
 
   const long child =
       ::syscall(SYS_clone, spec.namespaces | SIGCHLD, nullptr, nullptr, nullptr, nullptr);
   if (child < 0) return cloneFailure(errno, spec.namespaces);
   if (child == 0) {
     // The report pipe closes by exec: that is how success is seen.
-    runChild(ordered, argv.data(), write.get(), uidMap, gidMap, parent);
+    ::close(go.get());
+    runChild(ordered, argv.data(), write.get(), uidMap, gidMap, ids ? mapped.get() : -1, parent);
   }
   write.reset();
+  if (ids) {
+    Status done = mapIds(static_cast<pid_t>(child), *ids);
+    if (done && ::write(go.get(), "", 1) != 1) done = errnoStatus(errno, "pipe");
+    go.reset();
+    if (!done) {
+      mappingFailed = true;
+      ::waitpid(static_cast<pid_t>(child), nullptr, 0);
+      return done;
+    }
+  }
   Failure failure{};
   ssize_t n;
   do {
@@ -126,6 +144,17 @@ Result<pid_t> startIsolated(const IsolatedSpec& spec) {
                        std::string("cannot start ") + spec.argv[0] + ": " + failure.step);
   }
   return static_cast<pid_t>(child);
+}
+
+}  // namespace
+
+Result<pid_t> startIsolated(const IsolatedSpec& spec) {
+  const auto ids = spec.mapRoot ? findSubordinateIds() : std::nullopt;
+  bool mappingFailed = false;
+  auto started = start(spec, ids, mappingFailed);
+  // Tools that do not work, as without their setuid bit, are as good as none.
+  if (mappingFailed) started = start(spec, std::nullopt, mappingFailed);
+  return started;
 }
 
 }  // namespace podlab::lab

@@ -14,7 +14,8 @@ namespace podlab::lab {
 struct IsolatedSpec {
   std::vector<std::string> argv;  ///< argv[0]: absolute path
   int namespaces = 0;             ///< CLONE_NEWPID | CLONE_NEWNET | ...
-  /// With CLONE_NEWUSER: the caller becomes root in it, and is the only user that it has.
+  /// With CLONE_NEWUSER: the caller becomes root in it. It has no other users, unless there are
+  /// subordinate ids (subordinate_ids.hpp).
   bool mapRoot = false;
   bool newSession = false;  ///< a session of its own: the terminal's Ctrl-C does not reach it
   std::string logFile;      ///< stdout and stderr are appended to it; stdin is /dev/null

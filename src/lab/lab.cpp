@@ -16,6 +16,7 @@
 
 #include <asio.hpp>
 
+#include "common/cgroups.hpp"
 #include "common/filesystem.hpp"
 #include "common/log.hpp"
 #include "common/real_clock.hpp"
@@ -93,6 +94,7 @@ class Lab {
     lock_ = std::move(*lock);
     if (Status status = makeMountsPrivate(); !status.ok()) return status;
     if (Status status = mountProc(); !status.ok()) return status;
+    if (Status status = prepareCgroups(); !status.ok()) return status;
     if (Status status = hideHybridCgroups(); !status.ok()) return status;
 
     auto text = files_->readFile(options_.paths.clusterFile());
@@ -129,6 +131,24 @@ class Lab {
       if (Status status = adopt(config); !status.ok()) return status;
     }
     return {};
+  }
+
+  /// Removes what a killed lab has left, and writes down where this one's cgroups will be.
+  Status prepareCgroups() {
+    if (Status status = removeLabCgroups(*files_, options_.paths); !status.ok())
+      logWarning("cgroups_not_removed", {{"error", status}});
+    std::string text;
+    for (const auto& folder : cgroups_.folders(labCgroup(options_.paths))) text += folder + "\n";
+    if (text.empty()) return {};
+    return files_->writeFileAtomic(options_.paths.cgroups(), text, 0644, false);
+  }
+
+  /// For when none of the node's processes is left.
+  void removeNodeCgroups(const std::string& node) {
+    for (const auto& folder : cgroups_.folders(labCgroup(options_.paths) + "/" + node)) {
+      if (Status status = removeCgroup(folder); !status.ok())
+        logWarning("cgroup_not_removed", {{"node", node}, {"error", status}});
+    }
   }
 
   /// Makes the node's folder and certificate, and gives it the index that it had, or the lowest
@@ -228,6 +248,7 @@ class Lab {
         "--vxlan-id",        std::to_string(network.vxlanid()),
         "--vxlan-port",      std::to_string(network.vxlanport()),
         "--pod-cidrs",       join({network.podcidrs().begin(), network.podcidrs().end()}),
+        "--cgroup",          labCgroup(options_.paths) + "/" + node.config.name(),
         "--log-level",       options_.logLevel};
     const auto add = [&](const char* flag, const std::string& value) {
       arguments.push_back(flag);
@@ -247,6 +268,14 @@ class Lab {
     if (node.config.has_containerlogmaxfiles())
       add("--container-log-max-files", std::to_string(node.config.containerlogmaxfiles()));
     if (node.config.has_maxpods()) add("--max-pods", std::to_string(node.config.maxpods()));
+    std::string thresholds;
+    const std::map<std::string, std::string> eviction(node.config.evictionhard().begin(),
+                                                      node.config.evictionhard().end());
+    for (const auto& [signal, amount] : eviction)
+      thresholds += (thresholds.empty() ? "" : ",") + signal + "<" + amount;
+    if (!thresholds.empty()) add("--eviction-hard", thresholds);
+    if (node.config.has_podpidslimit())
+      add("--pod-pids-limit", std::to_string(node.config.podpidslimit()));
     return arguments;
   }
 
@@ -298,6 +327,7 @@ class Lab {
         logInfo("node_ended", {{"node", name}, {"exit_code", code}});
         node.pid = 0;
         ++node.restarts;
+        removeNodeCgroups(name);
       }
     }
     ended_.notifyAll();
@@ -446,6 +476,7 @@ class Lab {
   TaskGroup tasks_;
   WaitQueue ended_;
 
+  Cgroups cgroups_ = Cgroups::find();
   UniqueFd lock_;
   Cluster cluster_;
   std::unique_ptr<Underlay> underlay_;

@@ -5,9 +5,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <sstream>
+
+#include "common/cgroups.hpp"
 
 namespace podlab::lab {
 namespace {
@@ -82,6 +88,31 @@ Result<UniqueFd> lockLabs() {
     if (errno != EINTR) return errnoStatus(errno, "cannot lock " + *root);
   }
   return fd;
+}
+
+std::string labCgroup(const LabPaths& paths) {
+  // FNV-1a: labs of several users and state folders may have the same name.
+  std::uint32_t hash = 2166136261;
+  for (const unsigned char c : paths.root) hash = (hash ^ c) * 16777619;
+  std::array<char, 9> digits;
+  std::snprintf(digits.data(), digits.size(), "%08x", hash);
+  return "podlab/" + paths.root.substr(paths.root.rfind('/') + 1) + "-" + digits.data();
+}
+
+Status removeLabCgroups(Filesystem& files, const LabPaths& paths) {
+  auto text = files.readFile(paths.cgroups());
+  if (!text) return text.status().is(Code::kNotFound) ? Status() : text.status();
+  const std::string own = "/" + labCgroup(paths);
+  std::istringstream lines(*text);
+  for (std::string folder; std::getline(lines, folder);) {
+    if (!folder.ends_with(own)) continue;
+    Status removed = removeCgroup(folder);
+    if (removed.is(Code::kConflict)) killCgroup(folder);
+    if (!removed) return removed;
+    ::rmdir(
+        folder.substr(0, folder.rfind('/')).c_str());  // of all labs; in use by others, it stays
+  }
+  return files.removeFile(paths.cgroups());
 }
 
 Result<UniqueFd> lockLab(const LabPaths& paths) {

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/filesystem.hpp"
 #include "common/status.hpp"
 #include "common/unique_fd.hpp"
 
@@ -14,6 +15,7 @@ namespace podlab::lab {
 /// - cluster.yaml: the defaulted cluster file
 /// - api: host:port of the API on the host's loopback, while it runs and for the next start
 /// - lock: a POSIX record lock held by the running lab
+/// - cgroups: the folders of the lab's cgroups, one a line
 /// - control.sock: what `podlab node` and `podlab down` talk to
 /// - pki/: ca, server and admin certificates and keys
 /// - server/: the store
@@ -26,6 +28,7 @@ struct LabPaths {
   std::string clusterFile() const { return root + "/cluster.yaml"; }
   std::string apiAddress() const { return root + "/api"; }
   std::string lock() const { return root + "/lock"; }
+  std::string cgroups() const { return root + "/cgroups"; }
   std::string controlSocket() const { return root + "/control.sock"; }
   std::string pki(std::string_view file) const { return root + "/pki/" + std::string(file); }
   std::string server() const { return root + "/server"; }
@@ -53,5 +56,11 @@ Result<UniqueFd> lockLabs();
 /// Takes the lab's lock for the life of the returned descriptor; kAlreadyExists when a lab holds
 /// it.
 Result<UniqueFd> lockLab(const LabPaths& paths);
+
+/// The lab's cgroup, as a path in each hierarchy: no other lab of this host has the same.
+std::string labCgroup(const LabPaths& paths);
+/// Removes the cgroups that the lab's file names, and the file; for when the lab does not run.
+/// kConflict while processes are in them still, which are killed: to be tried again.
+Status removeLabCgroups(Filesystem& files, const LabPaths& paths);
 
 }  // namespace podlab::lab

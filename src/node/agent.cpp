@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/kinds.hpp"
+#include "api/quantity.hpp"
 #include "common/log.hpp"
 
 namespace podlab::node {
@@ -11,6 +12,8 @@ namespace {
 
 /// Nodes that come together change the peers together.
 constexpr Duration kPeerDebounce = std::chrono::milliseconds(5);
+/// kubelet's period of looking at its resources.
+constexpr Duration kPressurePeriod = std::chrono::seconds(10);
 constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
 constexpr Duration kLastRetry = std::chrono::seconds(10);
 
@@ -67,6 +70,7 @@ Co<void> Agent::serve() {
     tasks_.spawn("network", keepNetwork());
     tasks_.spawn("peers", keepPeers());
     tasks_.spawn("pods", keepPods());
+    if (options_.pressure) tasks_.spawn("pressure", keepPressure());
   } else {
     changed_.notifyAll();
   }
@@ -89,33 +93,36 @@ Co<Status> Agent::begin() {
   facts.system.set_containerruntimeversion(*version);
   facts.volumesFolder = options_.volumesFolder;
   corev1::Node self = makeNode(facts);
-  updateStatus(*self.mutable_status(), facts, NodeReadiness(), /*heartbeat=*/false,
+  updateStatus(*self.mutable_status(), facts, NodeReadiness(), NodePressure(), /*heartbeat=*/false,
                deps.clock.wallNow());
 
   std::vector<std::string> hostIps;
   for (const auto& address : network->underlay) hostIps.push_back(address.toString());
-  pods_ = std::make_unique<PodManager>(
-      PodServices{.executor = deps.executor,
-                  .clock = deps.clock,
-                  .api = deps.api,
-                  .dataplane = deps.dataplane,
-                  .runtime = deps.runtime,
-                  .images = deps.images,
-                  .volumes = deps.volumes,
-                  .prober = prober_,
-                  .files = deps.files,
-                  .addresses = addresses_,
-                  .statuses = statuses_,
-                  .events = events_,
-                  .checkpoints = checkpoints_,
-                  .objects = objects_,
-                  .node = std::move(self),
-                  .nodeName = options_.nodeName,
-                  .stateFolder = options_.stateFolder,
-                  .hostIps = std::move(hostIps),
-                  .runtimeName = version->substr(0, version->find(':')),
-                  .dns = options_.dns,
-                  .standInProgram = options_.standInProgram});
+  pods_ = std::make_unique<PodManager>(PodServices{
+      .executor = deps.executor,
+      .clock = deps.clock,
+      .api = deps.api,
+      .dataplane = deps.dataplane,
+      .runtime = deps.runtime,
+      .images = deps.images,
+      .volumes = deps.volumes,
+      .prober = prober_,
+      .files = deps.files,
+      .addresses = addresses_,
+      .statuses = statuses_,
+      .events = events_,
+      .checkpoints = checkpoints_,
+      .objects = objects_,
+      .node = std::move(self),
+      .nodeName = options_.nodeName,
+      .stateFolder = options_.stateFolder,
+      .hostIps = std::move(hostIps),
+      .runtimeName = version->substr(0, version->find(':')),
+      .dns = options_.dns,
+      .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
+      .podPidsLimit = options_.podPidsLimit,
+      .limitsMissing = options_.limitsMissing,
+      .standInProgram = options_.standInProgram});
   // While the server is away, the node goes on with the ranges that it had.
   if (auto record = checkpoints_.loadNode()) {
     std::vector<net::Cidr> ranges;
@@ -266,6 +273,15 @@ Co<void> Agent::keepPods() {
   podsAreReported_ = true;
   postReadiness();
   co_await pods_->reconcile(std::move(pods));
+}
+
+Co<void> Agent::keepPressure() {
+  PressureMemory memory;
+  for (;;) {
+    const auto seen = co_await dependencies_.blocking.run(options_.pressure);
+    registration_->setPressure(memory.update(seen, dependencies_.clock.now()));
+    co_await dependencies_.clock.sleepFor(kPressurePeriod);
+  }
 }
 
 void Agent::postReadiness() {

@@ -12,6 +12,7 @@
 #include "common/clock.hpp"
 #include "common/filesystem.hpp"
 #include "common/rng.hpp"
+#include "node/container_cgroup.hpp"
 #include "node/container_runtime.hpp"
 #include "node/dataplane.hpp"
 #include "node/hosts_file.hpp"
@@ -52,8 +53,13 @@ struct AgentOptions {
   std::string backend = "vxlan";
   std::string volumesFolder;  ///< of PersistentVolumes, shared by the nodes of a host; empty: none
   ClusterDns dns;
-  std::string standInProgram;  ///< podlab's own file, for stand-ins
+  NodeCgroups cgroups;
+  std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
+  std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
+  std::string standInProgram;                ///< podlab's own file, for stand-ins
   NodeRegistration::Intervals intervals;
+  /// What the node is short of, at the moment; called off the thread of logic. None: nothing ever.
+  std::function<NodePressure()> pressure;
 };
 
 /// One node: registers it, takes its ranges from the server, keeps network and pods as the server's
@@ -84,6 +90,7 @@ class Agent {
   Co<Status> configureNetwork(std::vector<net::Cidr> ranges);
   Co<void> keepPeers();
   Co<void> keepPods();
+  Co<void> keepPressure();
   void postReadiness();
   Co<void> shutDown();
 

@@ -13,6 +13,8 @@
 #include "common/time.hpp"
 #include "node/dataplane.hpp"
 #include "node/image_store.hpp"
+#include "node/resource_limits.hpp"
+#include "node/security.hpp"
 
 namespace podlab::node {
 
@@ -38,6 +40,10 @@ struct ContainerSpec {
   std::string logPath;  ///< CRI format: "TIME stdout|stderr F|P text"
   bool tty = false;
   bool stdin = false;
+  CgroupLimits limits;
+  CgroupLimits podLimits;
+  std::optional<int> oomScoreAdjustment;
+  ContainerSecurity security;
   int stopSignal = 15;  ///< kept with the container; whoever stops it sends this
 };
 
@@ -52,6 +58,8 @@ struct ContainerStatus {
   std::optional<WallTime> finishedAt;
   std::optional<int> exitCode;  ///< 128 + signal when killed
   std::optional<int> signal;
+  bool oomKilled =
+      false;  ///< its process was killed, or passes on that a child was, for lack of memory
   int stopSignal = 15;  ///< as its ContainerSpec said
   int pid = 0;          ///< init process, in the agent's PID namespace; 0 when not running
 };

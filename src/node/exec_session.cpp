@@ -1,6 +1,7 @@
 #include "node/exec_session.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -29,11 +30,22 @@ using Descriptor = asio::posix::stream_descriptor;
 /// folder is).
 constexpr int kPidDescriptor = 3;
 constexpr int kFolderDescriptor = 4;
+/// The file with the program's process.json.
+constexpr int kProcessDescriptor = 5;
 
 struct Pipe {
   UniqueFd read;
   UniqueFd write;
 };
+
+/// A file in memory.
+Result<UniqueFd> makeMemoryFile(const std::string& content) {
+  UniqueFd file(::memfd_create("podlab-process", MFD_CLOEXEC));
+  if (!file ||
+      ::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()))
+    return errnoStatus(errno, "cannot write the program's configuration");
+  return file;
+}
 
 Result<Pipe> makePipe() {
   std::array<int, 2> ends{};
@@ -176,10 +188,9 @@ std::string terminalName() {
 
 }  // namespace
 
-Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executor,
-                                                   std::vector<std::string> command, int runtime,
-                                                   std::string id, ExecSpec spec,
-                                                   std::string folder) {
+Co<Result<std::unique_ptr<ExecSession>>> startExec(
+    asio::any_io_executor executor, std::vector<std::string> command, int runtime, std::string id,
+    ExecSpec spec, std::string folder, std::vector<std::string> cgroups, std::string config) {
   if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
   auto pidPipe = makePipe();
   if (!pidPipe) co_return pidPipe.status();
@@ -191,14 +202,18 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
   SpawnSpec child;
   child.argv = std::move(command);
   child.program = runtime;
+  child.cgroups = std::move(cgroups);
   child.argv.push_back("--pid-file=/proc/self/fd/" + std::to_string(kPidDescriptor));
   child.descriptors = {{err->write.get(), STDERR_FILENO}, {pidPipe->write.get(), kPidDescriptor}};
+  auto process = makeMemoryFile(execProcess(config, spec));
+  if (!process) co_return process.status();
+  child.argv.push_back("--process=/proc/self/fd/" + std::to_string(kProcessDescriptor));
+  child.descriptors.emplace_back(process->get(), kProcessDescriptor);
   const std::string terminal = terminalName();
   if (spec.tty) {
     auto listening = ConsoleSocket::listen(folder, terminal);
     if (!listening) co_return listening.status();
     console.emplace(std::move(*listening));
-    child.argv.emplace_back("--tty");
     child.argv.push_back("--console-socket=/proc/self/fd/" + std::to_string(kFolderDescriptor) +
                          "/" + terminal);
     child.descriptors.emplace_back(console->folder(), kFolderDescriptor);
@@ -213,7 +228,6 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(asio::any_io_executor executo
     }
   }
   child.argv.push_back(std::move(id));
-  child.argv.insert(child.argv.end(), spec.argv.begin(), spec.argv.end());
 
   auto spawned = spawn(child);
   if (!spawned) co_return spawned.status();

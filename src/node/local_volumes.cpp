@@ -7,6 +7,7 @@
 
 #include "node/atomic_writer.hpp"
 #include "node/volume_files.hpp"
+#include "node/volume_ownership.hpp"
 
 namespace podlab::node {
 namespace {
@@ -79,6 +80,11 @@ class LocalVolumes final : public PodVolumes {
       if (!path.ok()) {
         return path.status().withContext("MountVolume.SetUp failed for volume \"" + volume.name +
                                          "\" ");
+      }
+      if (volume.group && volume.type != VolumeSpec::Type::kHostPath) {
+        Status given = giveToGroup(*path, *volume.group, false, volume.groupOnRootMismatch);
+        if (!given.ok())
+          return given.withContext("MountVolume.SetUp failed for volume \"" + volume.name + "\" ");
       }
       folders.byName[volume.name] = *std::move(path);
     }

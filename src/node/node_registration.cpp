@@ -45,6 +45,13 @@ void NodeRegistration::setReadiness(NodeReadiness readiness) {
   changed_.notifyAll();
 }
 
+void NodeRegistration::setPressure(const NodePressure& pressure) {
+  if (pressure == pressure_) return;
+  pressure_ = pressure;
+  dirty_ = true;
+  changed_.notifyAll();
+}
+
 void NodeRegistration::observe(const api::ObjectPtr& node) {
   if (!registered_) return;
   if (node == nullptr) {
@@ -105,7 +112,7 @@ Co<Status> NodeRegistration::postStatus() {
   facts_.images = imagesForStatus(images_.list());
   client::Change change = [this, heartbeat](google::protobuf::Message& node) {
     return updateStatus(*static_cast<corev1::Node&>(node).mutable_status(), facts_, readiness_,
-                        heartbeat, clock_.wallNow());
+                        pressure_, heartbeat, clock_.wallNow());
   };
   auto modified = co_await client::modify(api_, nodeId(facts_.name, "status"), node_, change);
   if (!modified.ok()) {

@@ -28,6 +28,7 @@ class NodeRegistration {
   Co<void> stop();
 
   void setReadiness(NodeReadiness readiness);
+  void setPressure(const NodePressure& pressure);
   const NodeReadiness& readiness() const { return readiness_; }
   /// The Node as the watch shows it (null: it is gone): what is wrong with it is put right.
   void observe(const api::ObjectPtr& node);
@@ -45,6 +46,7 @@ class NodeRegistration {
   NodeFacts facts_;
   Intervals intervals_;
   NodeReadiness readiness_{false, "the network is not up yet"};
+  NodePressure pressure_;
   bool registered_ = false;
   bool dirty_ = true;
   MonoTime heartbeatDue_;

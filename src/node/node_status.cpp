@@ -150,7 +150,8 @@ std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> ima
 }
 
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
-                  const NodeReadiness& readiness, bool heartbeat, WallTime now) {
+                  const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
+                  WallTime now) {
   corev1::NodeStatus before = status;
   status.clear_capacity();
   status.clear_allocatable();
@@ -167,9 +168,19 @@ bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
 
   corev1::NodeStatus fresh = status;
   const api::ConditionState conditions[] = {
-      {"MemoryPressure", "False", "NodeHasSufficientMemory", "the node has enough memory"},
-      {"DiskPressure", "False", "NodeHasNoDiskPressure", "the node has no disk pressure"},
-      {"PIDPressure", "False", "NodeHasSufficientPID", "the node has enough process ids"},
+      pressure.memory
+          ? api::ConditionState{"MemoryPressure", "True", "KubeletHasInsufficientMemory",
+                                "kubelet has insufficient memory available"}
+          : api::ConditionState{"MemoryPressure", "False", "KubeletHasSufficientMemory",
+                                "kubelet has sufficient memory available"},
+      pressure.disk ? api::ConditionState{"DiskPressure", "True", "KubeletHasDiskPressure",
+                                          "kubelet has disk pressure"}
+                    : api::ConditionState{"DiskPressure", "False", "KubeletHasNoDiskPressure",
+                                          "kubelet has no disk pressure"},
+      pressure.pids ? api::ConditionState{"PIDPressure", "True", "KubeletHasInsufficientPID",
+                                          "kubelet has insufficient PID available"}
+                    : api::ConditionState{"PIDPressure", "False", "KubeletHasSufficientPID",
+                                          "kubelet has sufficient PID available"},
       {"Ready", readiness.ready ? "True" : "False", readiness.ready ? "NodeReady" : "NodeNotReady",
        readiness.ready ? "the network is up and the container runtime answers" : readiness.message},
   };

@@ -8,6 +8,7 @@
 #include "common/time.hpp"
 #include "node/dataplane.hpp"
 #include "node/image_store.hpp"
+#include "node/node_pressure.hpp"
 
 namespace podlab::node {
 
@@ -52,7 +53,8 @@ std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> ima
 /// Brings the status to the facts and conditions; `heartbeat` renews the conditions' heartbeat
 /// times, too. Whether anything changed.
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
-                  const NodeReadiness& readiness, bool heartbeat, WallTime now);
+                  const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
+                  WallTime now);
 
 /// The other nodes that have a range, an underlay address and a VXLAN MAC, by name.
 std::vector<Peer> peersOf(const std::vector<std::shared_ptr<const corev1::Node>>& nodes,

@@ -1,16 +1,20 @@
 #include "node/oci_runtime.hpp"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <asio.hpp>
+#include <nlohmann/json.hpp>
 
+#include "api/codec_base64.hpp"
 #include "common/log.hpp"
 #include "common/readable.hpp"
 #include "common/sealed_program.hpp"
@@ -19,6 +23,8 @@
 #include "node/exec_session.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_config.hpp"
+#include "node/seccomp_filter.hpp"
+#include "node/seccomp_profile.hpp"
 #include "node/shim_client.hpp"
 #include "node/shim_state.hpp"
 
@@ -26,7 +32,11 @@ namespace podlab::node {
 namespace {
 
 /// More at once only compete for the processors.
-constexpr int kMaxStarts = 8;
+constexpr std::size_t kMaxStarts = 8;
+/// How long a container's cgroup may have processes after the container's end, and how often to
+/// look.
+constexpr Duration kCgroupPatience = std::chrono::seconds(2);
+constexpr Duration kCgroupRetry = std::chrono::milliseconds(5);
 
 std::string baseName(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
@@ -63,7 +73,11 @@ class Core : public std::enable_shared_from_this<Core> {
       if (!made) co_return made;
     }
     if (Status made = makeFolderOfUnrelated(files_, diskFolder()); !made) co_return made;
-    host_ = hostFacts(options_.cgroup);
+    host_ = hostFacts(options_.cgroups);
+    if (host_.cgroups.any()) {
+      Status cgroup = makeNodeCgroup(host_.cgroups, options_.nodeLimits);
+      if (!cgroup) co_return cgroup;
+    }
     auto sealed = sealProgram(options_.runtime);
     if (sealed) {
       program_ = std::move(*sealed);
@@ -81,6 +95,7 @@ class Core : public std::enable_shared_from_this<Core> {
       Status removed = co_await removeFolder(id);
       if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
     }
+    removeUnknownCgroups();
     co_return removeStrayDiskFolders();
   }
 
@@ -106,8 +121,11 @@ class Core : public std::enable_shared_from_this<Core> {
       (void)signalProcess(container->record.init, SIGKILL);
       co_await changed_.wait();
     }
+    const std::string podUid = podOf(id);
     Status removed = co_await removeFolder(id);
+    if (removed) removed = co_await removeContainerCgroup(podUid, id);
     if (removed) containers_.erase(id);
+    if (removed) removePodCgroup(podUid);
     co_return removed;
   }
 
@@ -132,8 +150,12 @@ class Core : public std::enable_shared_from_this<Core> {
     auto command = runtimeCommand();
     command.emplace_back("exec");
     const std::string folder = folderOf(id);
+    auto config = files_.readFile(folder + "/" + kConfigFile);
+    if (!config) co_return config.status();
+    const auto cgroups =
+        entersCgroups() ? processFiles(container->status.podUid, id) : std::vector<std::string>();
     co_return co_await startExec(executor_, std::move(command), program_.get(), std::move(id),
-                                 std::move(spec), folder);
+                                 std::move(spec), folder, cgroups, std::move(*config));
   }
 
   Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) {
@@ -232,11 +254,126 @@ class Core : public std::enable_shared_from_this<Core> {
   /// The OCI runtime with the options for all its commands.
   std::vector<std::string> runtimeCommand() const {
     std::vector<std::string> command{options_.runtime, "--root", options_.stateFolder + "/runtime"};
-    if (baseName(options_.runtime) == "crun") {
-      command.emplace_back(options_.cgroup == CgroupMode::kNone ? "--cgroup-manager=disabled"
-                                                                : "--cgroup-manager=cgroupfs");
-    }
+    // What the runtime makes is born in the cgroups that it is started in.
+    if (entersCgroups()) command.emplace_back("--cgroup-manager=disabled");
     return command;
+  }
+
+  /// Whether podlab puts the runtime into the container's cgroups. Others than crun cannot be kept
+  /// from doing that themselves: they are told the path.
+  bool entersCgroups() const { return baseName(options_.runtime) == "crun"; }
+
+  /// cgroup.procs of the container's cgroups.
+  std::vector<std::string> processFiles(const std::string& podUid, const std::string& id) const {
+    std::vector<std::string> files;
+    if (!host_.cgroups.any()) return files;
+    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.container(podUid, id))) {
+      std::string file = folder + "/cgroup.procs";
+      if (files_.exists(file)) files.push_back(std::move(file));
+    }
+    return files;
+  }
+
+  /// Ids are "UID_NAME_ATTEMPT".
+  static std::string podOf(const std::string& id) { return id.substr(0, id.find('_')); }
+
+  /// What runs there still, such as a runtime at its end, is killed.
+  Co<Status> removeContainerCgroup(std::string podUid, std::string id) {
+    if (!host_.cgroups.any()) co_return Status();
+    const MonoTime deadline = clock_.now() + kCgroupPatience;
+    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.container(podUid, id))) {
+      Status removed = removeCgroup(folder);
+      while (removed.is(Code::kConflict) && clock_.now() < deadline) {
+        killCgroup(folder);
+        co_await clock_.sleepFor(kCgroupRetry);
+        removed = removeCgroup(folder);
+      }
+      if (!removed) co_return removed;
+    }
+    co_return Status();
+  }
+
+  /// The pod's cgroup goes with its last container.
+  void removePodCgroup(const std::string& podUid) {
+    if (!host_.cgroups.any() || starting_.contains(podUid)) return;
+    for (const auto& [id, container] : containers_) {
+      if (container.status.podUid == podUid) return;
+    }
+    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.pod(podUid))) {
+      Status removed = removeCgroup(folder);
+      if (!removed) logWarning("cgroup_not_removed", {{"error", removed}});
+    }
+  }
+
+  /// After a crash: cgroups of containers that never ran, or are gone.
+  void removeUnknownCgroups() {
+    if (!host_.cgroups.any()) return;
+    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.path)) {
+      for (const auto& pod : foldersIn(folder)) {
+        bool empty = true;
+        for (const auto& id : foldersIn(folder + "/" + pod)) {
+          if (containers_.contains(id)) {
+            empty = false;
+            continue;
+          }
+          const std::string unknown = folder + "/" + pod + "/" + id;
+          killCgroup(unknown);
+          Status removed = removeCgroup(unknown);
+          if (!removed) logWarning("cgroup_not_removed", {{"error", removed}});
+        }
+        if (empty) (void)removeCgroup(folder + "/" + pod);
+      }
+    }
+  }
+
+  /// The cgroups in one.
+  std::vector<std::string> foldersIn(const std::string& folder) {
+    auto names = files_.listDirectory(folder).valueOr({});
+    std::erase_if(names, [&](const auto& name) {
+      struct stat info{};
+      return ::stat((folder + "/" + name).c_str(), &info) < 0 || !S_ISDIR(info.st_mode);
+    });
+    return names;
+  }
+
+  /// The container's filter of system calls.
+  Result<SeccompFilter> seccompOf(const ContainerSpec& spec) {
+    switch (spec.security.seccomp) {
+      case ContainerSecurity::Seccomp::kDefault:
+        return defaultFilter(capabilitiesOf(spec, host_));
+      case ContainerSecurity::Seccomp::kUnconfined:
+        return SeccompFilter();
+      case ContainerSecurity::Seccomp::kLocal:
+        break;
+    }
+    const std::string file = options_.seccompFolder + "/" + spec.security.seccompFile;
+    auto text = files_.readFile(file);
+    if (!text)
+      return Status(Code::kInvalid,
+                    "cannot load seccomp profile \"" + file + "\": " + text.status().message());
+    const auto profile = nlohmann::json::parse(*text, nullptr, false);
+    if (!profile.is_object() || !profile.contains("defaultAction"))
+      return Status(Code::kInvalid,
+                    "seccomp profile \"" + file + "\" is not a JSON object with a defaultAction");
+    return SeccompFilter{*text, ""};
+  }
+
+  /// Compiled once for all containers with these capabilities, where the runtime takes that.
+  Result<SeccompFilter> defaultFilter(const std::set<std::string>& capabilities) {
+    auto [found, fresh] = filters_.try_emplace(capabilities);
+    if (!fresh) return found->second;
+    SeccompFilter& filter = found->second;
+    filter.profile = defaultSeccomp(capabilities);
+    if (baseName(options_.runtime) != "crun") return filter;
+    auto program = compileSeccomp(filter.profile);
+    if (!program) {
+      filters_.erase(found);
+      return program.status();
+    }
+    filter.program = api::codec::base64Encode(*program);
+    // crun looks whether there is a profile, and takes the program.
+    filter.profile = R"({"defaultAction":"SCMP_ACT_ERRNO"})";
+    return filter;
   }
 
   ShimRequest startRequest(const ContainerSpec& spec) const {
@@ -248,6 +385,8 @@ class Core : public std::enable_shared_from_this<Core> {
     request.stdin = spec.stdin;
     request.sharedPids = !spec.pidNamespace.empty();
     request.startTimeoutMs = static_cast<int>(options_.timeout / std::chrono::milliseconds(1));
+    if (host_.cgroups.any()) request.cgroup = planCgroup(host_.cgroups, spec);
+    if (!entersCgroups()) request.cgroup.processFiles.clear();
     if (!spec.image.layers.empty()) {
       request.rootfs = {spec.image.layers, spec.image.lockFile, diskFolderOf(spec.id)};
     }
@@ -258,17 +397,17 @@ class Core : public std::enable_shared_from_this<Core> {
       request.command.push_back(part);
     }
     // In a user namespace all keyrings count against one ordinary user's small quota.
-    if (!host_.allIdsMapped) request.command.emplace_back("--no-new-keyring");
+    if (!host_.uids.isInitial()) request.command.emplace_back("--no-new-keyring");
     if (spec.tty) request.command.push_back(std::string("--console-socket=") + kConsoleSocket);
     request.command.push_back(spec.id);
     return request;
   }
 
   static Co<void> runStart(std::shared_ptr<Core> self, std::shared_ptr<Start> start) {
-    while (self->starting_ >= kMaxStarts) co_await self->startSlot_.wait();
-    ++self->starting_;
+    while (self->starting_.size() >= kMaxStarts) co_await self->startSlot_.wait();
+    const auto slot = self->starting_.insert(start->spec.podUid);
     start->result = co_await self->startNow(start->spec);
-    --self->starting_;
+    self->starting_.erase(slot);
     self->startSlot_.notifyOne();
     start->finished.notifyAll();
   }
@@ -291,8 +430,10 @@ class Core : public std::enable_shared_from_this<Core> {
       made = makeOverlayFolders(spec.id);
     }
     if (made) {
-      made = files_.writeFileAtomic(folder + "/" + kConfigFile, makeOciConfig(own, host_), 0600,
-                                    false);
+      auto seccomp = seccompOf(own);
+      auto config = seccomp ? makeOciConfig(own, host_, *seccomp) : seccomp.status();
+      made = config ? files_.writeFileAtomic(folder + "/" + kConfigFile, *config, 0600, false)
+                    : config.status();
     }
     if (!made) {
       (void)files_.removeTree(folder);
@@ -316,6 +457,7 @@ class Core : public std::enable_shared_from_this<Core> {
       failed = runs.status();
     }
     (void)co_await removeFolder(spec.id);
+    (void)co_await removeContainerCgroup(spec.podUid, spec.id);
     co_return runtimeFailure(failed.message(), spec.argv[0]);
   }
 
@@ -397,6 +539,7 @@ class Core : public std::enable_shared_from_this<Core> {
     container->status.finishedAt = record->finishedAt;
     container->status.exitCode = record->code;
     if (record->signal != 0) container->status.signal = record->signal;
+    container->status.oomKilled = record->oomKilled;
     container->status.pid = 0;
     container->shim.reset();
     changed_.notifyAll();
@@ -439,12 +582,13 @@ class Core : public std::enable_shared_from_this<Core> {
   ProcessRunner& processes_;
   OciRuntimeOptions options_;
   HostFacts host_;
+  std::map<std::set<std::string>, SeccompFilter> filters_;
   UniqueFd program_;  ///< the runtime's, sealed; none where that is not possible
   ShimClient shim_;
   std::map<std::string, Container> containers_;
   std::function<void(std::string)> listener_;
   WaitQueue changed_;
-  int starting_ = 0;
+  std::multiset<std::string> starting_;  ///< the pods of containers that are being started
   WaitQueue startSlot_;
 };
 

@@ -7,7 +7,7 @@
 #include "common/clock.hpp"
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
-#include "node/cgroup.hpp"
+#include "node/container_cgroup.hpp"
 #include "node/container_log_writer.hpp"
 #include "node/container_runtime.hpp"
 
@@ -18,7 +18,9 @@ struct OciRuntimeOptions {
   /// Absolute, on disk: what containers of layers write, a folder each; empty: beside the others.
   std::string diskFolder;
   std::string runtime = "crun";  ///< or runc, or another with the same command line
-  CgroupMode cgroup = CgroupMode::kNone;
+  NodeCgroups cgroups;
+  std::string seccompFolder;                    ///< of Localhost profiles
+  CgroupLimits nodeLimits;                      ///< the ceiling of all containers together
   Duration timeout = std::chrono::seconds(60);  ///< of one run of the runtime, but for exec
   LogLimits logLimits;                          ///< of each container
   std::string shimProgram = "/proc/self/exe";   ///< `SHIMPROGRAM shim ...` runs shimMain()

@@ -160,6 +160,18 @@ void PodWorker::failConfig(Container& container, std::string_view reason, const 
   event(container, EventClass::kWarning, "Failed", "Error: " + status.message());
 }
 
+/// The users and groups that the container knows.
+UserFiles PodWorker::userFiles(const Image& image) const {
+  const auto read = [&](const std::string& file) {
+    if (image.isHost) return services_.files.readFile(file).valueOr("");
+    for (auto layer = image.layers.rbegin(); layer != image.layers.rend(); ++layer) {
+      if (auto text = readInRoot(*layer, file)) return *text;
+    }
+    return readInRoot(image.rootfs, file).value_or("");
+  };
+  return {read("/etc/passwd"), read("/etc/group")};
+}
+
 PodEnvironment PodWorker::environment() const {
   PodEnvironment environment;
   environment.hostname = podHostname(*pod_, services_.nodeName);
@@ -183,6 +195,14 @@ Co<void> PodWorker::startContainer(Container& container) {
     } else {
       failConfig(container, "CreateContainerConfigError", program.status());
     }
+    wake();
+    co_return;
+  }
+  auto security = resolveSecurity(*pod_, own, image.user, userFiles(image));
+  if (!security.ok()) {
+    container.busy = false;
+    container.image = std::move(image);
+    failConfig(container, "CreateContainerConfigError", security.status());
     wake();
     co_return;
   }
@@ -227,6 +247,14 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.logPath = folder_.log(container.spec.name(), container.attempt);
   spec.tty = container.spec.tty();
   spec.stdin = container.spec.stdin();
+  spec.security = *std::move(security);
+  spec.limits = containerLimits(container.spec);
+  spec.podLimits = podLimits(*pod_, services_.podPidsLimit);
+  spec.oomScoreAdjustment = oomScoreAdjustment(*pod_, container.spec, services_.nodeMemory);
+  if (!services_.limitsMissing.empty() && !container.spec.resources().limits().empty()) {
+    event(container, EventClass::kWarning, "LimitsNotEnforced",
+          "The node enforces no limits: " + services_.limitsMissing);
+  }
   if (standIn) spec.mounts.push_back({services_.standInProgram, kStandInProgram, true});
   std::string id = spec.id;
   if (standIn) {

@@ -1,5 +1,7 @@
 #pragma once
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,8 +48,11 @@ struct PodServices {
   std::vector<std::string> hostIps;  ///< the node's, filled before pods start
   std::string runtimeName;           ///< scheme of container IDs: "crun"
   ClusterDns dns;
-  std::string standInProgram;  ///< podlab's own file, for stand-ins
-  bool networkUp = false;      ///< sandboxes can be made
+  std::int64_t nodeMemory = 0;               ///< bytes of capacity
+  std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
+  std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
+  std::string standInProgram;                ///< podlab's own file, for stand-ins
+  bool networkUp = false;                    ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
   std::function<void()> addressFreed{};
   /// Called when an instance of a container has ended, or its pod is gone.

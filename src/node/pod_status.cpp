@@ -14,8 +14,8 @@ using Phase = ContainerView::Phase;
 
 constexpr std::string_view kStandInCondition = "podlab.io/StandIn";
 constexpr std::array<std::string_view, 7> kOwnConditions{
-    "PodReadyToStartContainers", "Initialized",      "Ready",          "ContainersReady",
-    "PodScheduled",              "DisruptionTarget", kStandInCondition};
+    "PodReadyToStartContainers", "Initialized",    "Ready", "ContainersReady", "PodScheduled",
+    "DisruptionTarget",          kStandInCondition};
 
 bool succeeded(const ContainerView& container) {
   return container.phase == Phase::kTerminated && container.ended->exitcode() == 0;

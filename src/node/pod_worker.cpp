@@ -295,6 +295,11 @@ void PodWorker::sync() {
     spawn("tear down", tearDownFinished());
     return;
   }
+  if (const std::string forbidden = forbiddenSysctl(*pod_); !forbidden.empty()) {
+    for (auto& container : containers_)
+      failConfig(*container, "SysctlForbidden", Status(Code::kForbidden, forbidden));
+    return;
+  }
   if (!refusal_.empty()) {
     Status refused(Code::kInvalid, "this node cannot run the pod: " + refusal_);
     for (auto& container : containers_)
@@ -469,7 +474,7 @@ void PodWorker::apply(Container& container, const ContainerStatus& status) {
   WallTime finished = status.finishedAt.value_or(services_.clock.wallNow());
   WallTime began = status.startedAt.value_or(container.view.startedAt.value_or(finished));
   how.set_exitcode(status.exitCode.value_or(kKilledExitCode));
-  how.set_reason(how.exitcode() == 0 ? "Completed" : "Error");
+  how.set_reason(status.oomKilled ? "OOMKilled" : how.exitcode() == 0 ? "Completed" : "Error");
   *how.mutable_startedat() = api::toTime(began);
   *how.mutable_finishedat() = api::toTime(finished);
   how.set_containerid(externalId(status.id));

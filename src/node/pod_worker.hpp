@@ -133,6 +133,7 @@ class PodWorker {
   std::string containerId(const Container& container, int attempt) const;
   std::string externalId(const std::string& id) const { return services_.runtimeName + "://" + id; }
   PodEnvironment environment() const;
+  UserFiles userFiles(const Image& image) const;
   PodView view() const;
   Duration gracePeriod() const;
   void event(client::EventClass type, std::string_view reason, std::string message);

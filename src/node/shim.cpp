@@ -65,6 +65,18 @@ std::string encodeShimRequest(const ShimRequest& request) {
   append(request.rootfs.writable);
   append(std::to_string(request.rootfs.layers.size()));
   for (const auto& layer : request.rootfs.layers) append(layer);
+  const CgroupPlan& cgroup = request.cgroup;
+  append(cgroup.oomFile);
+  append(std::to_string(cgroup.folders.size()));
+  for (const auto& folder : cgroup.folders) append(folder);
+  append(std::to_string(cgroup.writes.size()));
+  for (const auto& write : cgroup.writes) {
+    append(write.optional ? "?" : "");
+    append(write.file);
+    append(write.value);
+  }
+  append(std::to_string(cgroup.processFiles.size()));
+  for (const auto& file : cgroup.processFiles) append(file);
   for (const auto& argument : request.command) append(argument);
   return message;
 }
@@ -83,7 +95,7 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
   const auto times = [&](const auto& take) {
     for (int n = std::atoi(next().c_str()); n > 0 && at < fields.size(); --n) take();
   };
-  if (fields.size() < 9) return std::nullopt;
+  if (fields.size() < 13) return std::nullopt;
   ShimRequest request;
   for (const char flag : next()) {
     switch (flag) {
@@ -111,6 +123,17 @@ std::optional<ShimRequest> decodeShimRequest(std::string_view message) {
   request.rootfs.lockFile = next();
   request.rootfs.writable = next();
   times([&] { request.rootfs.layers.push_back(next()); });
+  CgroupPlan& cgroup = request.cgroup;
+  cgroup.oomFile = next();
+  times([&] { cgroup.folders.push_back(next()); });
+  times([&] {
+    CgroupPlan::Write write;
+    write.optional = !next().empty();
+    write.file = next();
+    write.value = next();
+    cgroup.writes.push_back(std::move(write));
+  });
+  times([&] { cgroup.processFiles.push_back(next()); });
   while (at < fields.size()) request.command.push_back(next());
   return request;
 }

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "node/container_cgroup.hpp"
 #include "node/container_log_writer.hpp"
 #include "node/overlay.hpp"
 
@@ -49,7 +50,8 @@ struct ShimRequest {
   bool stdin = false;       ///< stdin stays open; otherwise it is /dev/null
   bool sharedPids = false;  ///< in a PID namespace with others: what it leaves behind is killed
   int startTimeoutMs = 0;   ///< for the command, which is killed then
-  OverlayRootfs rootfs;     ///< mounted at kRootfsFolder, when it has layers
+  CgroupPlan cgroup;
+  OverlayRootfs rootfs;              ///< mounted at kRootfsFolder, when it has layers
   std::vector<std::string> command;  ///< starts the container, detached, and writes `pid`
 };
 /// The largest message; the kernel's default socket buffer is larger.

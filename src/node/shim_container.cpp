@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -64,6 +65,7 @@ class Container {
       return errnoStatus(errno, "cannot enter " + request_.folder);
     Status ready = log_.open(request_.logPath, request_.logLimits);
     if (ready) ready = openStreams();
+    if (ready) ready = applyCgroupPlan(request_.cgroup);
     if (!ready) return ready;
     Status started = request_.rootfs.layers.empty() ? runCommand(runtime) : runOnLayers(runtime);
     if (!started) return started;
@@ -73,10 +75,15 @@ class Container {
 
   /// Copies output to the log until the init process ends, then records how it ended.
   void superviseToEnd() {
-    std::array<pollfd, 3> fds{
-        {{exited_.get(), POLLIN, 0}, {outRead_.get(), POLLIN, 0}, {errRead_.get(), POLLIN, 0}}};
+    const UniqueFd children = openChildSignals();
+    reapOthers(children.get());
+    std::array<pollfd, 4> fds{{{exited_.get(), POLLIN, 0},
+                               {outRead_.get(), POLLIN, 0},
+                               {errRead_.get(), POLLIN, 0},
+                               {children.get(), POLLIN, 0}}};
     while ((fds[0].revents & POLLIN) == 0) {
       if (::poll(fds.data(), fds.size(), -1) < 0 && errno != EINTR) break;
+      if (fds[3].revents != 0) reapOthers(children.get());
       for (int stream : {1, 2}) {
         if (fds[stream].revents == 0) continue;
         if (copyOnce(fds[stream].fd, stream == 2) == Copied::kEnd) fds[stream].fd = -1;
@@ -93,12 +100,35 @@ class Container {
     log_.finish(wallNow());
     const bool exitedItself = info.si_code == CLD_EXITED;
     const ExitRecord record{exitedItself ? info.si_status : 128 + info.si_status,
-                            exitedItself ? 0 : info.si_status, finished};
+                            exitedItself ? 0 : info.si_status, finished, wasKilledForMemory(info)};
     (void)files_->writeFileAtomic(request_.folder + "/" + kExitFile, formatExit(record), 0600,
                                   false);
   }
 
  private:
+  /// SIGCHLD as a descriptor.
+  static UniqueFd openChildSignals() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::sigaddset(&signals, SIGCHLD);
+    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    return UniqueFd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+
+  /// Reaps the runtime's last process, which ends after the runtime: as a zombie it would count
+  /// among the container's processes.
+  void reapOthers(int childSignals) const {
+    signalfd_siginfo ignored{};
+    while (::read(childSignals, &ignored, sizeof ignored) > 0) {
+    }
+    siginfo_t info{};
+    while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid > 0 &&
+           info.si_pid != init_) {
+      ::waitid(P_PID, info.si_pid, nullptr, WEXITED | WNOHANG);
+      info = {};
+    }
+  }
+
   Status openStreams() {
     Status status = openPipe(errRead_, errWrite_);
     ::fcntl(errRead_.get(), F_SETFL, O_NONBLOCK);
@@ -142,6 +172,7 @@ class Container {
     if (inRead_) spec.descriptors.emplace_back(inRead_.get(), STDIN_FILENO);
     if (outWrite_) spec.descriptors.emplace_back(outWrite_.get(), STDOUT_FILENO);
     spec.descriptors.emplace_back(errWrite_.get(), STDERR_FILENO);
+    spec.cgroups = request_.cgroup.processFiles;
     auto child = spawn(spec);
     outWrite_.reset();
     errWrite_.reset();
@@ -156,7 +187,23 @@ class Container {
                     request_.command[0] + " did not start the container within " +
                         formatDuration(std::chrono::milliseconds(request_.startTimeoutMs)));
     }
-    return code == 0 ? Status() : Status(Code::kInternal, runtimeMessage());
+    if (code == 0) return {};
+    std::string message = runtimeMessage();
+    if (oomKills() > 0) message += ": container init was OOM-killed (memory limit too low?)";
+    return Status(Code::kInternal, message);
+  }
+
+  /// How many processes of the container the kernel has killed for lack of memory.
+  std::uint64_t oomKills() const {
+    const std::string& file = request_.cgroup.oomFile;
+    return file.empty() ? 0 : readCgroupNumber(file, "oom_kill").value_or(0);
+  }
+
+  /// Whether the init process was killed so, or ends with the code that says that a child was.
+  bool wasKilledForMemory(const siginfo_t& info) const {
+    const bool killed =
+        info.si_code == CLD_EXITED ? info.si_status == 128 + SIGKILL : info.si_status == SIGKILL;
+    return killed && oomKills() > 0;
   }
 
   /// Puts the input where agents take it from.

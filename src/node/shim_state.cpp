@@ -130,7 +130,7 @@ std::optional<RunningRecord> parseRunning(const std::string& text) {
 
 std::string formatExit(const ExitRecord& record) {
   return std::to_string(record.code) + " " + std::to_string(record.signal) + " " +
-         std::to_string(toNanoseconds(record.finishedAt)) + "\n";
+         std::to_string(toNanoseconds(record.finishedAt)) + (record.oomKilled ? " oom\n" : "\n");
 }
 
 std::optional<ExitRecord> parseExit(const std::string& text) {
@@ -139,6 +139,8 @@ std::optional<ExitRecord> parseExit(const std::string& text) {
   std::int64_t finished = 0;
   if (!(in >> record.code >> record.signal >> finished)) return std::nullopt;
   record.finishedAt = fromNanoseconds(finished);
+  std::string mark;
+  record.oomKilled = (in >> mark) && mark == "oom";
   return record;
 }
 

@@ -53,6 +53,7 @@ struct ExitRecord {
   int code = 0;    ///< 128 + signal when killed
   int signal = 0;  ///< 0: it exited by itself
   WallTime finishedAt;
+  bool oomKilled = false;
 };
 std::string formatExit(const ExitRecord& record);
 std::optional<ExitRecord> parseExit(const std::string& text);

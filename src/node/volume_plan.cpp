@@ -37,6 +37,9 @@ class Planner {
     const auto& source = volume.volumesource();
     VolumeSpec spec;
     spec.name = volume.name();
+    const auto& security = pod_.spec().securitycontext();
+    if (security.has_fsgroup()) spec.group = static_cast<std::uint32_t>(security.fsgroup());
+    spec.groupOnRootMismatch = security.fsgroupchangepolicy() == "OnRootMismatch";
     if (source.has_hostpath()) {
       spec.type = Type::kHostPath;
       spec.mode = 0755;

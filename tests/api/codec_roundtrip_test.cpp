@@ -5,12 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "api/persistent_volumes.hpp"
 #include "coordination_v1.pb.h"
 #include "core_v1.pb.h"
 
 #include "api/codec.hpp"
 #include "api/kinds.hpp"
+#include "api/persistent_volumes.hpp"
 #include "common/yaml.hpp"
 #include "tests/api/codec_random.hpp"
 

@@ -30,7 +30,8 @@ std::string header() {
 
 TEST(Columns, HaveKubectlsHeaders) {
   EXPECT_EQ(header<corev1::Pod>(),
-            "Name|Ready|Status|Restarts|Age|IP(w)|Node(w)|Nominated Node(w)|Readiness Gates(w)|Stand-Ins(w)");
+            "Name|Ready|Status|Restarts|Age|IP(w)|Node(w)|Nominated Node(w)|Readiness "
+            "Gates(w)|Stand-Ins(w)");
   EXPECT_EQ(header<corev1::Node>(),
             "Name|Status|Roles|Age|Version|Internal-IP(w)|External-IP(w)|OS-Image(w)|Kernel-"
             "Version(w)|Container-Runtime(w)");

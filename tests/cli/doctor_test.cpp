@@ -17,7 +17,7 @@ HostFacts goodHost() {
   for (const char* trial : {kTryUser, kTryNetwork, kTryProc, kTryBridge, kTryVeth, kTryVxlan,
                             kTryNftables, kTryIpv6, kTryNetem, kTryOverlay})
     facts.trials[trial] = "";
-  facts.cgroups.mode = node::CgroupMode::kV2;
+  facts.cgroups = Cgroups({{"/sys/fs/cgroup", {"cpu", "memory", "pids"}, true}}, "");
   facts.runtimeVersion = "crun version 1.8.1";
   facts.idMapTools = true;
   facts.subordinateIds = true;
@@ -78,8 +78,7 @@ INSTANTIATE_TEST_SUITE_P(
                          CheckResult::kWarn, "faults of delay and loss will not be available"},
                     Lack{kTryIpv6, [](HostFacts& f) { f.trials[kTryIpv6] = "off"; },
                          CheckResult::kWarn, "ipFamily: ipv4"},
-                    Lack{"cgroups",
-                         [](HostFacts& f) { f.cgroups = {node::CgroupMode::kNone, "none here"}; },
+                    Lack{"cgroups", [](HostFacts& f) { f.cgroups = Cgroups({}, "none here"); },
                          CheckResult::kWarn, "none here"},
                     Lack{"crun",
                          [](HostFacts& f) {

@@ -34,6 +34,7 @@ class RuntimeFixture {
         files_(makeRealFilesystem()),
         processes_(makeProcessRunner(io_.get_executor(), *clock_)) {
     options.stateFolder = folder_ + "/state";
+    cgroups_ = options.cgroups;
     options.diskFolder = folder_ + "/disk";
     runtime_ =
         makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, std::move(options));
@@ -145,6 +146,11 @@ class RuntimeFixture {
 
   const std::string& folder() const { return folder_; }
   OciRuntime& runtime() { return *runtime_; }
+  const NodeCgroups& cgroups() const { return cgroups_; }
+  /// The container's folder in the hierarchy of a controller.
+  std::string cgroupOf(const std::string& id, const char* controller) const {
+    return cgroups_.cgroups.of(controller)->base + "/" + cgroups_.container("pod", id);
+  }
   Filesystem& files() { return *files_; }
   Clock& clock() { return *clock_; }
   HostImageStore& images() { return images_; }
@@ -178,6 +184,7 @@ class RuntimeFixture {
   std::unique_ptr<Filesystem> files_;
   std::unique_ptr<ProcessRunner> processes_;
   HostImageStore images_;
+  NodeCgroups cgroups_;
   std::unique_ptr<OciRuntime> runtime_;
 };
 

@@ -17,13 +17,15 @@ class RuntimeRestart : public RuntimeTest {
   /// next agent on the same folder.
   void inTwoAgents(const std::function<void(RuntimeFixture&)>& first,
                    const std::function<void(RuntimeFixture&)>& second) {
-    inWorld([&](RuntimeFixture&) {
+    inWorld([&](RuntimeFixture& world) {
       const std::string folder = "/mnt/agent";
+      OciRuntimeOptions options;
+      options.cgroups = {world.cgroups().cgroups, world.cgroups().path + "2"};
       std::array<int, 2> ready{};
       ASSERT_EQ(::pipe(ready.data()), 0);
       const pid_t agent = ::fork();
       if (agent == 0) {
-        RuntimeFixture rt(folder);
+        RuntimeFixture rt(folder, options);
         EXPECT_EQ(rt.run(rt.runtime().open()), Status());
         first(rt);
         const char failed = HasFailure() ? 1 : 0;
@@ -35,7 +37,7 @@ class RuntimeRestart : public RuntimeTest {
       ::kill(agent, SIGKILL);
       ::waitpid(agent, nullptr, 0);
       ASSERT_EQ(failed, 0) << "the first agent's failures are above";
-      RuntimeFixture rt(folder);
+      RuntimeFixture rt(folder, options);
       ASSERT_EQ(rt.run(rt.runtime().open()), Status());
       second(rt);
     });

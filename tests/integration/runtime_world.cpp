@@ -56,7 +56,11 @@ void mountFolders() {
   if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0) die("make / private");
   if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0)
     die("mount /proc");
-  if (::mount("none", "/sys/fs/cgroup", "tmpfs", 0, nullptr) < 0) die("cover /sys/fs/cgroup");
+  // As a lab does: crun refuses a version 2 hierarchy beside version 1 ones.
+  if (::umount2("/sys/fs/cgroup/unified", MNT_DETACH) < 0 &&
+      ::access("/sys/fs/cgroup/unified", F_OK) == 0 &&
+      ::mount("none", "/sys/fs/cgroup", "tmpfs", 0, nullptr) < 0)
+    die("cover /sys/fs/cgroup");
   if (::mount("none", "/mnt", "tmpfs", 0, "mode=755") < 0) die("mount /mnt");
 }
 
@@ -79,6 +83,7 @@ void inWorld(Privilege privilege, const std::function<void(RuntimeFixture&)>& bo
   if (privilege == Privilege::kUser && test::kNoUserNamespace != nullptr)
     GTEST_SKIP() << test::kNoUserNamespace;
   std::fflush(nullptr);
+  const std::string cgroup = "podlab-test-" + std::to_string(::getpid());
   const pid_t outer = ::fork();
   if (outer == 0) {
     enterNamespaces(privilege);
@@ -95,7 +100,9 @@ void inWorld(Privilege privilege, const std::function<void(RuntimeFixture&)>& bo
     // A test that hangs fails here, and its world goes with it.
     ::alarm(kPatience);
     try {
-      RuntimeFixture fixture("/mnt/podlab");
+      OciRuntimeOptions options;
+      options.cgroups = {Cgroups::find(), cgroup + "/node"};
+      RuntimeFixture fixture("/mnt/podlab", options);
       const Status opened = fixture.run(fixture.runtime().open());
       EXPECT_EQ(opened, Status());
       if (opened) body(fixture);
@@ -108,6 +115,15 @@ void inWorld(Privilege privilege, const std::function<void(RuntimeFixture&)>& bo
   int status = 0;
   ::waitpid(outer, &status, 0);
   EXPECT_EQ(exitCodeOf(status), 0) << "the test's failures are above";
+  for (const auto& folder : Cgroups::find().folders(cgroup)) {
+    // The world's processes are gone with its init, and their cgroups a moment later.
+    Status removed = removeCgroup(folder);
+    for (int tries = 0; removed.is(Code::kConflict) && tries < 500; ++tries) {
+      ::usleep(10'000);
+      removed = removeCgroup(folder);
+    }
+    EXPECT_EQ(removed, Status());
+  }
 }
 
 SandboxNamespaces makeSandbox(const std::string& folder, const std::string& hostname) {

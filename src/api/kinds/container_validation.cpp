@@ -213,6 +213,7 @@ void validateContainer(const Container& container, const Names& volumes, Names& 
   errors.oneOf(path.child("imagePullPolicy"), container.imagepullpolicy(), kPullPolicies);
   validateResources(container.resources().requests(), container.resources().limits(),
                     path.child("resources"), errors);
+  validateSecurity(container.securitycontext(), path.child("securityContext"), errors);
 }
 
 /// Init containers run to their end, so they have neither probes nor hooks, unless they are

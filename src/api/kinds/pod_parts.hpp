@@ -46,6 +46,12 @@ void validateAffinity(const corev1::Affinity& affinity, const FieldPath& path, F
 void validateResources(const ResourceMap& requests, const ResourceMap& limits,
                        const FieldPath& path, FieldErrors& errors);
 
+/// security_validation.cpp
+void validateSecurity(const corev1::SecurityContext& context, const FieldPath& path,
+                      FieldErrors& errors);
+void validatePodSecurity(const corev1::PodSecurityContext& context, const FieldPath& path,
+                         FieldErrors& errors);
+
 /// pod_columns.cpp
 std::vector<Column> podColumns();
 

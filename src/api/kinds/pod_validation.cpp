@@ -91,6 +91,7 @@ std::vector<Cause> validatePod(const corev1::Pod& pod) {
     errors.invalid(path.child("shareProcessNamespace"), true,
                    "ShareProcessNamespace and HostPID cannot both be enabled");
   }
+  validatePodSecurity(spec.securitycontext(), path.child("securityContext"), errors);
   validateAffinity(spec.affinity(), path.child("affinity"), errors);
   validateGates(spec, path, errors);
   validateNames(spec, path, errors);

@@ -1,0 +1,214 @@
+"""What a container may do, as its security context says; compared with podman where that is there."""
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from harness import LabTestCase, eventually
+
+# Without the supplementary groups: Docker lists the own group among them (CVE-2022-36109), podman 4.3 does not.
+ALIKE = "grep -E '^(Uid|Gid|CapPrm|CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status; ulimit -n"
+STATUS = "grep -E '^(Uid|Gid|CapPrm|CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs|Seccomp|Groups):' /proc/self/status"
+
+
+def pod(name, container=None, spec=None):
+    """A manifest of a pod that sleeps, as JSON."""
+    contents = {"name": "c", "image": "host", "command": ["/bin/sleep", "100000"], **(container or {})}
+    return json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+                       "spec": {"terminationGracePeriodSeconds": 0, "containers": [contents], **(spec or {})}})
+
+
+class Contexts(LabTestCase):
+    up_arguments = ("-n", "1")
+
+    def start(self, name, container=None, spec=None):
+        self.podlab("apply", "-f", "-", input=pod(name, container, spec))
+        self.wait_ready(name)
+        self.addCleanup(self.run_podlab, "delete", "pod", name)
+
+    def inside(self, name, script):
+        return self.podlab("exec", name, "--", "/bin/sh", "-c", script)
+
+    def refusal(self, name, container=None, spec=None):
+        self.podlab("apply", "-f", "-", input=pod(name, container, spec))
+        self.addCleanup(self.run_podlab, "delete", "pod", name)
+
+        def waiting():
+            found = json.loads(self.podlab("get", "pod", name, "-o", "json"))["status"]
+            states = [one["state"].get("waiting", {}) for one in found.get("containerStatuses", [])]
+            return [state for state in states if state.get("message")]
+
+        state = eventually(waiting)[0]
+        return state["reason"], state["message"]
+
+    def test_user_groups_and_volumes(self):
+        self.start("user", {"volumeMounts": [{"name": "v", "mountPath": "/mnt"}],
+                            "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                                "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}},
+                   {"volumes": [{"name": "v", "emptyDir": {}}],
+                    "securityContext": {"runAsUser": 4711, "runAsGroup": 3000, "fsGroup": 2000}})
+        text = self.inside("user", STATUS + "; touch /mnt/x; stat -c %u:%g /mnt/x; touch /tmp/y 2>/dev/null || echo ro")
+        for line in ("Uid:\t4711\t4711\t4711\t4711", "Gid:\t3000\t3000\t3000\t3000", "Groups:\t2000 3000 ",
+                     "CapEff:\t0000000000000000", "CapBnd:\t0000000000000400", "NoNewPrivs:\t1", "Seccomp:\t2",
+                     "4711:2000", "ro"):
+            self.assertIn(line, text.splitlines())
+
+    def test_privileged(self):
+        self.start("privileged", {"securityContext": {"privileged": True}})
+        text = self.inside("privileged", STATUS + "; test -w /proc/sys/kernel/hostname && echo writable; ls /dev")
+        self.assertIn("Seccomp:\t0", text)
+        self.assertIn("writable", text)
+        self.assertIn("kmsg", text.splitlines())
+
+    def test_safe_sysctls(self):
+        self.start("sysctl", spec={"securityContext": {"sysctls": [
+            {"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]}})
+        self.assertEqual(self.inside("sysctl", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), "80\n")
+        reason, message = self.refusal("unsafe", spec={"securityContext": {"sysctls": [
+            {"name": "kernel.msgmax", "value": "1"}]}})
+        self.assertEqual((reason, message), ("SysctlForbidden", 'forbidden sysctl: "kernel.msgmax" not allowlisted'))
+
+    def test_root_is_refused(self):
+        reason, message = self.refusal("root", {"securityContext": {"runAsNonRoot": True}})
+        self.assertEqual(reason, "CreateContainerConfigError")
+        self.assertIn("container has runAsNonRoot and image will run as root", message)
+
+    def test_a_local_profile(self):
+        (folder,) = self.state.glob("*/nodes/node1")
+        (folder / "seccomp").mkdir(exist_ok=True)
+        profile = {"defaultAction": "SCMP_ACT_ALLOW",
+                   "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 5}]}
+        (folder / "seccomp/no-mkdir.json").write_text(json.dumps(profile))
+        self.start("local", {"securityContext": {"seccompProfile": {"type": "Localhost",
+                                                                    "localhostProfile": "no-mkdir.json"}}})
+        self.assertIn("Input/output error", self.inside("local", "mkdir /tmp/x 2>&1; true"))
+        _, message = self.refusal("absent", {"securityContext": {"seccompProfile": {
+            "type": "Localhost", "localhostProfile": "absent.json"}}})
+        self.assertIn("cannot load seccomp profile", message)
+
+    def test_invalid_contexts(self):
+        for context, fault in (
+                ({"runAsUser": -1}, "must be between 0 and 2147483647, inclusive"),
+                ({"seccompProfile": {"type": "Localhost"}}, "must be set when seccomp type is Localhost"),
+                ({"allowPrivilegeEscalation": False, "privileged": True},
+                 "cannot set `allowPrivilegeEscalation` to false and `privileged` to true")):
+            done = self.run_podlab("apply", "-f", "-", input=pod("bad", {"securityContext": context}))
+            self.assertEqual(done.returncode, 1, done.stdout)
+            self.assertIn(fault, done.stderr)
+
+
+@unittest.skipUnless(shutil.which("podman") and os.geteuid() == 0, "needs podman as root")
+class LikePodman(LabTestCase):
+    """The same specification gives the same process in podlab and in podman."""
+    up_arguments = ("-n", "1")
+
+    CASES = {
+        "plain": ({}, []),
+        "dropped": ({"capabilities": {"drop": ["ALL"]}}, ["--cap-drop=ALL"]),
+        "one": ({"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}, ["--cap-drop=ALL", "--cap-add=NET_ADMIN"]),
+        "added": ({"capabilities": {"add": ["NET_ADMIN", "SYS_PTRACE"]}}, ["--cap-add=NET_ADMIN,SYS_PTRACE"]),
+        "user": ({"runAsUser": 4711, "runAsGroup": 3000}, ["--user=4711:3000"]),
+        "escalation": ({"allowPrivilegeEscalation": False}, ["--security-opt=no-new-privileges"]),
+        "unconfined": ({"seccompProfile": {"type": "Unconfined"}}, ["--security-opt=seccomp=unconfined"]),
+    }
+    # podman's own default set is smaller; with Docker's it is the oracle of Docker's.
+    DOCKER = ("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT "
+              "KILL AUDIT_WRITE").split()
+
+    def podman(self, options):
+        with tempfile.TemporaryDirectory(prefix="podlab-podman-", ignore_cleanup_errors=True) as folder:
+            root = pathlib.Path(folder)
+            (root / "containers.conf").write_text(f"[containers]\ndefault_capabilities = {json.dumps(self.DOCKER)}\n")
+            for name in ("usr", "etc", "proc", "sys", "dev", "tmp", "run", "var"):
+                (root / "rootfs" / name).mkdir(parents=True)
+            for name in ("bin", "lib", "lib64", "sbin"):
+                (root / "rootfs" / name).symlink_to(f"usr/{name}")
+            command = (f"umount -l /sys/fs/cgroup/unified 2>/dev/null; exec podman --root {root}/storage --runroot {root}/run "
+                       f"--runtime crun --cgroup-manager cgroupfs run --rm --cgroups=disabled --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "
+                       f"-v /usr:/usr:ro {' '.join(options)} --rootfs {root}/rootfs /bin/sh -c \"{ALIKE}\"")
+            environment = dict(os.environ, CONTAINERS_CONF=str(root / "containers.conf"))
+            done = subprocess.run(["unshare", "-m", "--propagation", "private", "/bin/sh", "-c", command],
+                                  capture_output=True, text=True, check=False, timeout=60, env=environment)
+            if done.returncode != 0:
+                self.skipTest("podman does not run here: " + done.stderr.strip()[-300:])
+            return done.stdout
+
+    def test_processes_are_alike(self):
+        for name, (context, options) in self.CASES.items():
+            with self.subTest(name):
+                self.podlab("apply", "-f", "-", input=pod(name, {"securityContext": context}))
+                self.wait_ready(name)
+                ours = self.podlab("exec", name, "--", "/bin/sh", "-c", "ulimit -n 1024; " + ALIKE)
+                self.assertEqual(ours.splitlines(), self.podman(options).splitlines())
+
+
+class Subordinate(LabTestCase):
+    """An ordinary user with ids in /etc/subuid: containers have other users than root."""
+    up_arguments = ("-n", "1")
+
+    user = 54322
+    ranges = passwd = None
+
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0 or not shutil.which("newuidmap") or not os.path.exists("/etc/subuid"):
+            raise unittest.SkipTest("needs root, to become a user with subordinate ids, and newuidmap with /etc/subuid")
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write("podlab-test:700000:65536\n")
+        os.chmod(file.name, 0o644)
+        cls.ranges = file.name
+        cls.addClassCleanup(os.unlink, file.name)
+        with tempfile.NamedTemporaryFile("w", delete=False) as file:
+            file.write(pathlib.Path("/etc/passwd").read_text() + f"podlab-test:x:{cls.user}:{cls.user}::/:/bin/sh\n")
+        os.chmod(file.name, 0o644)
+        cls.passwd = file.name
+        cls.addClassCleanup(os.unlink, file.name)
+        super().setUpClass()
+
+    @classmethod
+    def run_podlab(cls, *arguments, **options):
+        """As the user, with ranges of the test's own: those of this machine stay as they are."""
+        script = (f"mount --bind {cls.ranges} /etc/subuid && mount --bind {cls.ranges} /etc/subgid && "
+                  f"mount --bind {cls.passwd} /etc/passwd && cd / && "
+                  f"exec setpriv --reuid {cls.user} --regid {cls.user} --clear-groups \"$@\"")
+        if "input" not in options:
+            options.setdefault("stdin", subprocess.DEVNULL)
+        return subprocess.run(["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh",
+                               cls.program, *arguments],
+                              env=cls.environment, capture_output=True, text=True, check=False, timeout=90, **options)
+
+    def test_other_users_and_their_files(self):
+        self.podlab("apply", "-f", "-", input=pod(
+            "many", {"volumeMounts": [{"name": "v", "mountPath": "/mnt"}]},
+            {"volumes": [{"name": "v", "emptyDir": {}}], "securityContext": {"fsGroup": 2000}}))
+        self.wait_ready("many")
+        text = self.podlab("exec", "many", "--", "/bin/sh", "-c",
+                           "mkdir /mnt/d; touch /mnt/d/f; chown -R 33:33 /mnt/d; stat -c %u:%g /mnt/d/f")
+        self.assertEqual(text, "33:33\n")
+        (file,) = self.state.glob("*/nodes/*/pods/*/volumes/v/d/f")
+        self.assertEqual(file.stat().st_uid, 700032)
+        # Also by the user, who may not remove what belongs to others.
+        self.podlab("down", "--purge")
+        self.assertEqual([entry.name for entry in self.state.iterdir() if entry.name != self.program.name], [])
+
+
+class OneId(LabTestCase):
+    up_arguments = ("-n", "1")
+    user = 54321
+
+    def test_other_users_are_refused_with_the_remedy(self):
+        self.podlab("apply", "-f", "-", input=pod("user", {"securityContext": {"runAsUser": 1000}}))
+
+        def message():
+            found = json.loads(self.podlab("get", "pod", "user", "-o", "json"))["status"]
+            return [one["state"]["waiting"].get("message") for one in found.get("containerStatuses", [])]
+
+        text = eventually(lambda: [one for one in message() if one])[0]
+        self.assertIn("user id 1000 is not mapped into this lab; remedy: subordinate ids", text)
+
+
+if __name__ == "__main__":
+    unittest.main()
