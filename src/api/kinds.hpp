@@ -45,6 +45,18 @@ struct Strategy {
   std::function<std::vector<Cause>(const google::protobuf::Message& now,
                                    const google::protobuf::Message& before)>
       validateStatusUpdate = {};
+  /// A part of the spec that is written only through a subresource of its own.
+  struct Part {
+    std::string_view subresource;  ///< "ephemeralcontainers"
+    /// Makes the part of `next` that of `wanted`.
+    std::function<void(const google::protobuf::Message& wanted, google::protobuf::Message& next)>
+        take;
+    /// Field errors of the change.
+    std::function<std::vector<Cause>(const google::protobuf::Message& now,
+                                     const google::protobuf::Message& before)>
+        validate;
+  };
+  std::vector<Part> parts = {};
   /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how
   /// to read it.
   std::vector<

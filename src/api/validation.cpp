@@ -184,4 +184,11 @@ Status validateStatusUpdate(const google::protobuf::Message& now,
   return statusOf(now, std::move(errors));
 }
 
+Status validatePartUpdate(const Strategy::Part& part, const google::protobuf::Message& now,
+                          const google::protobuf::Message& before) {
+  FieldErrors errors;
+  errors.add(part.validate(now, before));
+  return statusOf(now, std::move(errors));
+}
+
 }  // namespace podlab::api

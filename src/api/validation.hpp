@@ -16,10 +16,13 @@ std::vector<Cause> validateMetadataUpdate(const metav1::ObjectMeta& now,
 /// All rules for a new object of a stored kind, defaults applied and name generated: OK, or
 /// kInvalid with every cause.
 Status validateCreate(const google::protobuf::Message& object);
-/// All rules for a replaced object; for its status alone.
+/// All rules for a replaced object; for its status or one part alone.
 Status validateUpdate(const google::protobuf::Message& now,
                       const google::protobuf::Message& before);
 Status validateStatusUpdate(const google::protobuf::Message& now,
                             const google::protobuf::Message& before);
+/// The rules of a part that has its own subresource.
+Status validatePartUpdate(const Strategy::Part& part, const google::protobuf::Message& now,
+                          const google::protobuf::Message& before);
 
 }  // namespace podlab::api

@@ -231,6 +231,14 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
   if (id.subresource == "status" && kind.strategy.hasStatus) {
     copyField(desired, *next, "status");
     valid = api::validateStatusUpdate(*next, current);
+  } else if (const auto part = std::ranges::find(kind.strategy.parts, id.subresource,
+                                                 &api::Strategy::Part::subresource);
+             part != kind.strategy.parts.end()) {
+    part->take(desired, *next);
+    if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*next);
+    if (kind.strategy.hasGeneration && specDiffers(*next, current))
+      api::mutableMeta(*next).set_generation(before.generation() + 1);
+    valid = api::validatePartUpdate(*part, *next, current);
   } else if (id.subresource == "finalize" && hasSpecFinalizers(current)) {
     copySpecFinalizers(desired, *next);
   } else if (id.subresource.empty()) {
@@ -257,7 +265,8 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired
     auto wanted = desired(current);
     if (!wanted) return wanted.status();
     auto decided = decideUpdate(id, current, **wanted);
-    if (decided && id.subresource.empty()) warnings = api::unsupportedWarnings(*decided->next);
+    const bool spec = id.subresource != "status" && id.subresource != "finalize";
+    if (decided && spec) warnings = api::unsupportedWarnings(*decided->next);
     return decided;
   };
   auto stored = co_await change(id, options.dryRun, std::move(decide));

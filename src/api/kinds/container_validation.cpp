@@ -184,7 +184,8 @@ void validateMounts(const Container& container, const Names& volumes, const Fiel
           });
 }
 
-/// What holds for containers of both lists. A name in `names` is taken.
+}  // namespace
+
 void validateContainer(const Container& container, const Names& volumes, Names& names,
                        const FieldPath& path, FieldErrors& errors) {
   constexpr std::string_view kMessagePolicies[] = {"File", "FallbackToLogsOnError"};
@@ -216,16 +217,19 @@ void validateContainer(const Container& container, const Names& volumes, Names& 
   validateSecurity(container.securitycontext(), path.child("securityContext"), errors);
 }
 
+namespace {
+
 /// Init containers run to their end, so they have neither probes nor hooks, unless they are
 /// restartable.
-void validateInitOnly(const Container& container, const FieldPath& path, FieldErrors& errors) {
+void validateInitOnly(const Container& container, std::int64_t graceSeconds, const FieldPath& path,
+                      FieldErrors& errors) {
   constexpr std::string_view kPolicies[] = {"Always"};
   if (container.has_restartpolicy() && container.restartpolicy() != "Always") {
     errors.notSupported(path.child("restartPolicy"), container.restartpolicy(), kPolicies);
   }
   if (container.restartpolicy() == "Always") {
     validateProbes(container, path, errors);
-    validateLifecycle(container.lifecycle(), path.child("lifecycle"), errors);
+    validateLifecycle(container.lifecycle(), graceSeconds, path.child("lifecycle"), errors);
     return;
   }
   const auto forbid = [&](bool isSet, std::string_view field) {
@@ -251,7 +255,8 @@ void validateContainers(const corev1::PodSpec& spec, const Names& volumes, const
           [&](const Container& container, const FieldPath& at) {
             validateContainer(container, volumes, names, at, errors);
             validateProbes(container, at, errors);
-            validateLifecycle(container.lifecycle(), at.child("lifecycle"), errors);
+            validateLifecycle(container.lifecycle(), spec.terminationgraceperiodseconds(),
+                              at.child("lifecycle"), errors);
             if (container.has_restartpolicy()) {
               errors.forbidden(at.child("restartPolicy"), "may not be set for non-init containers");
             }
@@ -260,7 +265,7 @@ void validateContainers(const corev1::PodSpec& spec, const Names& volumes, const
   forEach(spec.initcontainers(), path.child("initContainers"),
           [&](const Container& container, const FieldPath& at) {
             validateContainer(container, volumes, names, at, errors);
-            validateInitOnly(container, at, errors);
+            validateInitOnly(container, spec.terminationgraceperiodseconds(), at, errors);
             // They run one by one, each with host ports of its own.
             Names own;
             validateHostPorts(container, at.child("ports"), own, errors);

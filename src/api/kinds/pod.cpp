@@ -21,6 +21,12 @@ std::int64_t deletionGraceSeconds(const Pod& pod) {
   return seconds < 0 ? 1 : seconds;
 }
 
+void takeEphemeralContainers(const google::protobuf::Message& wanted,
+                             google::protobuf::Message& next) {
+  *static_cast<Pod&>(next).mutable_spec()->mutable_ephemeralcontainers() =
+      static_cast<const Pod&>(wanted).spec().ephemeralcontainers();
+}
+
 template <typename F>
 auto label(std::string_view name, F read) {
   return std::pair<std::string_view, std::function<std::string(const google::protobuf::Message&)>>(
@@ -48,6 +54,9 @@ Kind podKind() {
                    .validate = reads<Pod>(validatePod),
                    .validateUpdate = compares<Pod>(validatePodUpdate),
                    .validateStatusUpdate = compares<Pod>(validatePodStatusUpdate),
+                   .parts = {{.subresource = "ephemeralcontainers",
+                              .take = takeEphemeralContainers,
+                              .validate = compares<Pod>(validateEphemeralContainers)}},
                    .fieldLabels =
                        {label("spec.nodeName",
                               [](const Pod& pod) { return pod.spec().nodename(); }),

@@ -1,3 +1,4 @@
+#include "api/ephemeral_containers.hpp"
 #include "api/kinds/pod_parts.hpp"
 
 namespace podlab::api {
@@ -140,6 +141,11 @@ void applyDefaults(corev1::PodSpec& spec) {
   }
   for (corev1::Container& container : *spec.mutable_initcontainers()) {
     applyDefaults(container, spec.hostnetwork());
+  }
+  for (corev1::EphemeralContainer& added : *spec.mutable_ephemeralcontainers()) {
+    corev1::Container container = containerOf(added);
+    applyDefaults(container, false);
+    added.mutable_ephemeralcontainercommon()->ParseFromString(container.SerializeAsString());
   }
   for (corev1::Volume& volume : *spec.mutable_volumes()) applyDefaults(volume);
   addEvictionTolerations(spec);

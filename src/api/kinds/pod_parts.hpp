@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <set>
 #include <span>
 #include <string>
@@ -24,10 +25,15 @@ std::vector<Cause> validatePodStatusUpdate(const corev1::Pod& now, const corev1:
 /// volumes.
 void validateContainers(const corev1::PodSpec& spec, const std::set<std::string>& volumes,
                         const FieldPath& path, FieldErrors& errors);
+/// What holds for containers of all lists. A name in `names` is taken.
+void validateContainer(const corev1::Container& container, const std::set<std::string>& volumes,
+                       std::set<std::string>& names, const FieldPath& path, FieldErrors& errors);
+/// ephemeral_validation.cpp: a change by the subresource ephemeralcontainers.
+std::vector<Cause> validateEphemeralContainers(const corev1::Pod& now, const corev1::Pod& before);
 /// probe_validation.cpp
 void validateProbes(const corev1::Container& container, const FieldPath& path, FieldErrors& errors);
-void validateLifecycle(const corev1::Lifecycle& lifecycle, const FieldPath& path,
-                       FieldErrors& errors);
+void validateLifecycle(const corev1::Lifecycle& lifecycle, std::int64_t graceSeconds,
+                       const FieldPath& path, FieldErrors& errors);
 /// reference_validation.cpp: the downward API's references; `paths` are the fields that may be
 /// named without a subscript.
 void validateFieldRef(const corev1::ObjectFieldSelector& field,

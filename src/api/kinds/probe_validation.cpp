@@ -42,10 +42,6 @@ void validate(const corev1::GRPCAction& grpc, const FieldPath& path, FieldErrors
   }
 }
 
-void validate(const corev1::SleepAction& sleep, const FieldPath& path, FieldErrors& errors) {
-  errors.notNegative(path.child("seconds"), sleep.seconds());
-}
-
 /// The handlers of a probe or hook: exactly one must be set.
 class OneHandler {
  public:
@@ -98,12 +94,26 @@ void validateOnce(const corev1::Probe& probe, const FieldPath& path, FieldErrors
   }
 }
 
-void validate(const corev1::LifecycleHandler& hook, const FieldPath& path, FieldErrors& errors) {
+/// A sleep, and how long it may be.
+struct Sleep {
+  std::int64_t seconds;
+  std::int64_t most;
+};
+
+void validate(const Sleep& sleep, const FieldPath& path, FieldErrors& errors) {
+  if (sleep.seconds >= 0 && sleep.seconds <= sleep.most) return;
+  errors.invalid(path, sleep.seconds,
+                 "must be non-negative and less than terminationGracePeriodSeconds (" +
+                     std::to_string(sleep.most) + ")");
+}
+
+void validate(const corev1::LifecycleHandler& hook, std::int64_t graceSeconds,
+              const FieldPath& path, FieldErrors& errors) {
   OneHandler one(path, errors);
   one.add(hook.has_exec(), hook.exec(), "exec");
   one.add(hook.has_httpget(), hook.httpget(), "httpGet");
   one.add(hook.has_tcpsocket(), hook.tcpsocket(), "tcpSocket");
-  one.add(hook.has_sleep(), hook.sleep(), "sleep");
+  one.add(hook.has_sleep(), Sleep{hook.sleep().seconds(), graceSeconds}, "sleep");
   one.finish();
 }
 
@@ -128,12 +138,14 @@ void validateProbes(const corev1::Container& container, const FieldPath& path,
   }
 }
 
-void validateLifecycle(const corev1::Lifecycle& lifecycle, const FieldPath& path,
-                       FieldErrors& errors) {
+void validateLifecycle(const corev1::Lifecycle& lifecycle, std::int64_t graceSeconds,
+                       const FieldPath& path, FieldErrors& errors) {
   if (lifecycle.has_poststart()) {
-    validate(lifecycle.poststart(), path.child("postStart"), errors);
+    validate(lifecycle.poststart(), graceSeconds, path.child("postStart"), errors);
   }
-  if (lifecycle.has_prestop()) validate(lifecycle.prestop(), path.child("preStop"), errors);
+  if (lifecycle.has_prestop()) {
+    validate(lifecycle.prestop(), graceSeconds, path.child("preStop"), errors);
+  }
 }
 
 }  // namespace podlab::api
