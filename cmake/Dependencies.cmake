@@ -18,6 +18,7 @@ endfunction()
 
 podlab_find_library(sqlite3 sqlite3 sqlite3.h)
 podlab_find_library(yaml yaml yaml.h)
+podlab_find_library(nghttp2 nghttp2 nghttp2/nghttp2.h)
 podlab_find_library(seccomp seccomp seccomp.h)
 # Of libarchive only the tar reader with gzip and zstd is used: its other libraries are not needed.
 podlab_find_library(zstd zstd zstd.h)

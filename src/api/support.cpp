@@ -71,6 +71,11 @@ bool isHarmless(std::string_view text, std::string_view harmless) {
   return false;
 }
 
+/// Rows for containers hold for these lists, too.
+bool isContainerList(const std::string& field) {
+  return field == "initContainers" || field == "ephemeralContainers";
+}
+
 class Walk {
  public:
   explicit Walk(std::string_view kind) : kind_(kind) {}
@@ -90,7 +95,7 @@ class Walk {
       const std::string& name = field->name();
       const FieldPath at = path.child(name);
       const FieldPath rowPath =
-          FieldPath(pattern).child(name == "initContainers" ? "containers" : name);
+          FieldPath(pattern).child(isContainerList(name) ? "containers" : name);
       std::string here = rowPath.text();
       if (!isList(*field)) {
         visitField(message, *field, at, here, row);

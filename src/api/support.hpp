@@ -21,8 +21,8 @@ enum class Support {
 struct FieldSupport {
   std::string_view kind;
   /// "spec.containers[].image"; a ".*" at the end stands for all fields there that have no row.
-  /// Rows for containers hold for init containers too. A row covers all that is below it, but for
-  /// rows of its own.
+  /// Rows for containers hold for init and ephemeral containers too. A row covers all that is below
+  /// it, but for rows of its own.
   std::string_view path;
   Support support = Support::kActs;
   std::string_view harmless;  ///< values, separated by '|', that need no support (the defaults)

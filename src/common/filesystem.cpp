@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <limits>
 
 #include <linux/openat2.h>
 
@@ -79,22 +80,39 @@ Status removeAt(int parent, const char* name, const std::string& path) {
   return errnoStatus(errno, "cannot remove " + path);
 }
 
+/// At most `most` bytes from where the file stands.
+Result<std::string> readRest(const UniqueFd& file, const std::string& path, std::size_t most) {
+  std::string content;
+  std::array<char, 65536> buffer;
+  while (content.size() < most) {
+    const ssize_t n =
+        ::read(file.get(), buffer.data(), std::min(buffer.size(), most - content.size()));
+    if (n == 0) break;
+    if (n > 0) {
+      content.append(buffer.data(), n);
+    } else if (errno != EINTR) {
+      return errnoStatus(errno, "cannot read " + path);
+    }
+  }
+  return content;
+}
+
 class RealFilesystem final : public Filesystem {
  public:
   Result<std::string> readFile(const std::string& path) override {
     UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file) return errnoStatus(errno, "cannot read " + path);
-    std::string content;
-    std::array<char, 65536> buffer;
-    for (;;) {
-      const ssize_t n = ::read(file.get(), buffer.data(), buffer.size());
-      if (n == 0) return content;
-      if (n > 0) {
-        content.append(buffer.data(), n);
-      } else if (errno != EINTR) {
-        return errnoStatus(errno, "cannot read " + path);
-      }
-    }
+    return readRest(file, path, std::numeric_limits<std::size_t>::max());
+  }
+
+  Result<std::string> readTail(const std::string& path, std::size_t most) override {
+    UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    struct stat info{};
+    if (!file || ::fstat(file.get(), &info) < 0) return errnoStatus(errno, "cannot read " + path);
+    const auto size = static_cast<std::size_t>(info.st_size);
+    if (size > most) ::lseek(file.get(), static_cast<off_t>(size - most), SEEK_SET);
+    // It may grow meanwhile.
+    return readRest(file, path, most);
   }
 
   Status writeFileAtomic(const std::string& path, std::string_view content, std::uint32_t mode,

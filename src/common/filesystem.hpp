@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,6 +16,8 @@ class Filesystem {
  public:
   virtual ~Filesystem() = default;
   virtual Result<std::string> readFile(const std::string& path) = 0;
+  /// The last `most` bytes of a file, whatever its size.
+  virtual Result<std::string> readTail(const std::string& path, std::size_t most) = 0;
   /// Replaces `path` whole: temporary file beside it, fsync (when `durable`), rename, fsync of the
   /// folder. A reader or a crash sees the old or the new content, never a mixture. When not
   /// `durable`, the former file stays beside it as PATH.tmp, to be written the next time. `mode` is

@@ -24,6 +24,9 @@ class PodFolder {
   std::string log(const std::string& container, int attempt) const {
     return root_ + "/" + container + "." + std::to_string(attempt) + ".log";
   }
+  std::string terminationMessage(const std::string& container, int attempt) const {
+    return root_ + "/" + container + "." + std::to_string(attempt) + ".end";
+  }
 
  private:
   std::string root_;

@@ -41,7 +41,7 @@ class KernelPodDialer final : public PodDialer {
     co_await socket.async_connect(endpoint, asio::redirect_error(asio::use_awaitable, error));
     if (error)
       co_return errnoStatus(error.value(),
-                            "dial " + transport::joinHostPort(address.toString(), port));
+                            "dial tcp " + transport::joinHostPort(address.toString(), port));
     co_return transport::adoptTcp(executor_, UniqueFd(socket.release()));
   }
 

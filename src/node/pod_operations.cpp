@@ -11,7 +11,6 @@
 #include "node/pod_container.hpp"
 #include "node/stand_in.hpp"
 #include "node/stop_signal.hpp"
-#include "node/until_done.hpp"
 
 namespace podlab::node {
 namespace {
@@ -22,9 +21,6 @@ using Phase = ContainerView::Phase;
 /// Between tries to make the sandbox or the volumes: kubelet's period for pods whose sync failed.
 constexpr Duration kSetUpRetry = std::chrono::seconds(10);
 constexpr Duration kPullErrorShown = std::chrono::seconds(1);
-constexpr Duration kKillRetry = std::chrono::seconds(1);
-constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
-constexpr Duration kLastRetry = std::chrono::seconds(30);
 /// As containerd and kubelet report a program that cannot be executed.
 constexpr int kStartErrorExitCode = 128;
 
@@ -181,6 +177,31 @@ PodEnvironment PodWorker::environment() const {
   return environment;
 }
 
+/// The file in which the container can say why it ended.
+Status PodWorker::addTerminationLog(const Container& container, std::vector<Mount>& mounts) {
+  const auto& path = container.spec.terminationmessagepath();
+  const bool taken =
+      std::ranges::any_of(mounts, [&](const Mount& mount) { return mount.destination == path; });
+  if (path.empty() || taken) return {};
+  const auto file = folder_.terminationMessage(container.spec.name(), container.attempt);
+  // Every user of the container may write.
+  Status made = services_.files.writeFileAtomic(file, "", 0666, /*durable=*/false);
+  if (!made.ok()) return Status(Code::kInternal, made.message());  // not the program's fault
+  mounts.push_back({file, path, false});
+  return {};
+}
+
+Co<Result<std::string>> PodWorker::pidNamespaceOf(std::string name) {
+  const auto found = access(name);
+  if (found && found->running) {
+    auto status = co_await services_.runtime.status(found->id);
+    if (!status.ok()) co_return status.status();
+    if (status->pid > 0) co_return "/proc/" + std::to_string(status->pid) + "/ns/pid";
+  }
+  co_return Status(Code::kUnavailable,
+                   "unable to find target container \"" + name + "\": it is not running");
+}
+
 Co<void> PodWorker::startContainer(Container& container) {
   Image image = *std::exchange(container.image, std::nullopt);
   corev1::Container own = container.spec;
@@ -221,7 +242,7 @@ Co<void> PodWorker::startContainer(Container& container) {
   container.started = false;
   if (container.view.ended) {
     container.view.previous = std::exchange(container.view.ended, std::nullopt);
-    container.backoff.restarted();
+    if (container.charged) container.backoff.restarted();
   }
   container.view.phase = Phase::kWaiting;
   container.view.waitingReason.clear();
@@ -229,6 +250,10 @@ Co<void> PodWorker::startContainer(Container& container) {
   container.view.image = container.spec.image();
   container.view.imageId = image.id;
   ++container.attempt;
+  const bool hook = container.spec.lifecycle().has_poststart();
+  container.postStart = hook ? Step::kTodo : Step::kDone;
+  container.preStop = Step::kTodo;
+  initialized_ = initialized_ || (!container.init && !container.ephemeral);
   checkpoint();
 
   ContainerSpec spec;
@@ -244,6 +269,7 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.namespaces = namespaces_;
   spec.pidNamespace = pidNamespace_;
   spec.mounts = *std::move(mounts);
+  Status status = addTerminationLog(container, spec.mounts);
   spec.logPath = folder_.log(container.spec.name(), container.attempt);
   spec.tty = container.spec.tty();
   spec.stdin = container.spec.stdin();
@@ -263,7 +289,12 @@ Co<void> PodWorker::startContainer(Container& container) {
     event(container, EventClass::kNormal, "Pulled",
           "Container image \"" + container.spec.image() + "\" already present on machine");
   }
-  Status status = co_await services_.runtime.start(std::move(spec));
+  if (status.ok() && !container.target.empty()) {
+    auto joined = co_await pidNamespaceOf(container.target);
+    status = joined.status();
+    if (status.ok()) spec.pidNamespace = *joined;
+  }
+  if (status.ok()) status = co_await services_.runtime.start(std::move(spec));
   if (status.ok()) {
     auto seen = co_await services_.runtime.status(id);
     if (seen.ok()) apply(container, *seen);
@@ -315,6 +346,9 @@ void PodWorker::removeEarlier(Container& container) {
     container.leftovers.insert(containerId(container, container.attempt - 1));
     spawn("remove", removeLeftovers(container));
   }
+  if (container.attempt > 0)
+    (void)services_.files.removeFile(
+        folder_.terminationMessage(container.spec.name(), container.attempt - 1));
   if (container.attempt > 1)
     (void)removeContainerLog(services_.files,
                              folder_.log(container.spec.name(), container.attempt - 2));
@@ -346,121 +380,6 @@ Co<void> PodWorker::refresh(Container& container) {
   }
   container.refreshing = false;
   wake();
-}
-
-Co<void> PodWorker::kill(Container& container, std::string id, int signal) {
-  Status status = co_await services_.runtime.kill(id, signal);
-  if (!container.running() || id != containerId(container, container.attempt)) co_return;
-  if (status.is(Code::kNotFound)) {
-    containerChanged(id);
-  } else if (!status.ok()) {
-    logWarning("kill_failed", {{"id", id}, {"signal", signal}, {"error", status}});
-    if (signal == SIGKILL) {
-      container.killNotBefore = services_.clock.now() + kKillRetry;
-      container.killed = false;
-    }
-  }
-  wake();
-}
-
-Co<void> PodWorker::runProbe(Container& container, std::string id) {
-  ProbeTarget target;
-  target.containerId = id;
-  target.namespaces = namespaces_;
-  target.podIp = podIps_.empty() ? "" : podIps_.front();
-  target.ports.assign(container.spec.ports().begin(), container.spec.ports().end());
-  auto spec = container.spec.readinessprobe();
-  auto outcome = co_await services_.prober.probe(std::move(target), spec);
-  container.probing = false;
-  if (container.running() && id == containerId(container, container.attempt)) {
-    Duration period =
-        std::chrono::seconds(spec.has_periodseconds() ? std::max(1, spec.periodseconds()) : 10);
-    while (container.nextProbe <= services_.clock.now()) container.nextProbe += period;
-    container.probe.add(outcome.success, spec);
-    if (!outcome.success) {
-      event(container, EventClass::kWarning, "Unhealthy",
-            "Readiness probe failed: " + outcome.output);
-    }
-  }
-  wake();
-}
-
-Co<Status> PodWorker::tearDown() {
-  Status worst;
-  auto keep = [&worst](Status status) {
-    if (worst.ok()) worst = std::move(status);
-  };
-  for (const auto& container : containers_) {
-    auto ids = container->leftovers;
-    for (int attempt = std::max(0, container->attempt - 1); attempt <= container->attempt;
-         ++attempt) {
-      ids.insert(containerId(*container, attempt));
-    }
-    for (const auto& id : ids) keep(co_await services_.runtime.remove(id));
-  }
-  if (pod_->spec().shareprocessnamespace())
-    keep(co_await services_.runtime.removePidNamespace(uid_));
-  keep(co_await services_.dataplane.removeSandbox(uid_));
-  keep(co_await services_.volumes.tearDown(uid_));
-  co_return worst;
-}
-
-Co<void> PodWorker::tearDownFinished() {
-  auto step = [this]() -> Co<Status> {
-    Status status = co_await tearDown();
-    // The address goes with the sandbox: finished pods are kept for their logs, by the thousand.
-    if (status.ok()) status = co_await services_.addresses.release(uid_);
-    // A pod that is to go is torn down once more.
-    co_return stopping_ ? Status() : status;
-  };
-  co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
-  tearingDown_ = false;
-  tornDown_ = true;
-  references_.clear();
-  sandbox_ = storage_ = Step::kTodo;
-  sandboxFound_ = false;
-  if (services_.addressFreed) services_.addressFreed();
-  if (services_.instanceEnded) services_.instanceEnded();
-  wake();
-}
-
-Co<void> PodWorker::finish() {
-  references_.clear();
-  auto step = [this] { return tearDown(); };
-  co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
-  sandbox_ = storage_ = Step::kTodo;
-  sandboxFound_ = false;
-  if (!removedAtServer_) co_await removeFromServer();
-  services_.statuses.forget(uid_);
-  auto forget = [this]() -> Co<Status> {
-    Status status = co_await services_.addresses.release(uid_);
-    // The record goes last: until then a restarted agent knows of the pod.
-    co_return status.ok() ? services_.checkpoints.removePod(uid_) : status;
-  };
-  co_await untilDone(services_.clock, "pod_not_forgotten", api::keyOf(*pod_), forget);
-  finished_ = true;
-  if (services_.addressFreed) services_.addressFreed();
-  wake();
-}
-
-Co<void> PodWorker::removeFromServer() {
-  publish();
-  co_await services_.statuses.flush(uid_);
-  api::ResourceId id{&api::kindFor<corev1::Pod>(), pod_->metadata().namespace_(),
-                     pod_->metadata().name(), ""};
-  api::DeleteOptions options;
-  options.set_graceperiodseconds(0);
-  options.mutable_preconditions()->set_uid(uid_);
-  Duration retry = kFirstRetry;
-  while (!removedAtServer_) {
-    auto removed = co_await services_.api.remove(id, options);
-    Status status = removed.status();
-    // A conflict: another pod has the name by now.
-    if (status.ok() || status.is(Code::kNotFound) || status.is(Code::kConflict)) break;
-    logDebug("pod_delete_retry", {{"pod", api::keyOf(*pod_)}, {"error", status}});
-    co_await removed_.waitUntil(services_.clock, services_.clock.now() + retry);
-    retry = std::min(2 * retry, kLastRetry);
-  }
 }
 
 }  // namespace podlab::node

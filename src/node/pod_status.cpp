@@ -21,9 +21,17 @@ bool succeeded(const ContainerView& container) {
   return container.phase == Phase::kTerminated && container.ended->exitcode() == 0;
 }
 
+bool isRunning(const ContainerView& container) {
+  return container.phase == Phase::kRunning && !container.postStart;
+}
+
 bool isReady(const ContainerView& container, bool init) {
-  if (init) return succeeded(container);
-  return container.phase == Phase::kRunning && (!container.probed || container.probeSucceeded);
+  if (init && !container.sidecar) return succeeded(container);
+  return isRunning(container) && container.ready;
+}
+
+bool isStarted(const ContainerView& container) {
+  return isRunning(container) && container.started;
 }
 
 void fillContainerStatus(corev1::ContainerStatus& out, const ContainerView& in, bool init,
@@ -35,26 +43,26 @@ void fillContainerStatus(corev1::ContainerStatus& out, const ContainerView& in, 
   if (!in.containerId.empty()) out.set_containerid(in.containerId);
   out.set_restartcount(in.restartCount);
   out.set_ready(isReady(in, init));
-  out.set_started(in.phase == Phase::kRunning);
+  out.set_started(isStarted(in));
   auto& state = *out.mutable_state();
   auto& last = *out.mutable_laststate();
-  switch (in.phase) {
-    case Phase::kWaiting:
-      state.mutable_waiting()->set_reason(in.waitingReason.empty() ? std::string(defaultReason)
-                                                                   : in.waitingReason);
-      if (!in.waitingMessage.empty()) state.mutable_waiting()->set_message(in.waitingMessage);
-      if (in.ended || in.previous) *last.mutable_terminated() = in.ended ? *in.ended : *in.previous;
-      break;
-    case Phase::kRunning:
-      *state.mutable_running()->mutable_startedat() =
-          api::toTime(in.startedAt.value_or(WallTime()));
-      if (in.previous) *last.mutable_terminated() = *in.previous;
-      break;
-    case Phase::kTerminated:
-      *state.mutable_terminated() = *in.ended;
-      if (in.previous) *last.mutable_terminated() = *in.previous;
-      break;
+  if (in.phase == Phase::kTerminated) {
+    *state.mutable_terminated() = *in.ended;
+    if (in.previous) *last.mutable_terminated() = *in.previous;
+  } else if (isRunning(in)) {
+    *state.mutable_running()->mutable_startedat() = api::toTime(in.startedAt.value_or(WallTime()));
+    if (in.previous) *last.mutable_terminated() = *in.previous;
+  } else {
+    state.mutable_waiting()->set_reason(in.waitingReason.empty() ? std::string(defaultReason)
+                                                                 : in.waitingReason);
+    if (!in.waitingMessage.empty()) state.mutable_waiting()->set_message(in.waitingMessage);
+    if (in.ended || in.previous) *last.mutable_terminated() = in.ended ? *in.ended : *in.previous;
   }
+}
+
+/// The init container has done its part: the next may begin.
+bool isInitDone(const ContainerView& container) {
+  return container.sidecar ? isStarted(container) : succeeded(container);
 }
 
 std::string nameList(std::string_view what, const std::vector<std::string>& names) {
@@ -72,9 +80,10 @@ api::ConditionState initialized(const PodView& view, std::string_view phase) {
   if (phase == "Succeeded") return condition("Initialized", true, "PodCompleted");
   std::vector<std::string> incomplete;
   for (const auto& container : view.initContainers) {
-    if (!succeeded(container)) incomplete.push_back(container.name);
+    if (!isInitDone(container)) incomplete.push_back(container.name);
   }
-  if (incomplete.empty()) return condition("Initialized", true);
+  // A sidecar that starts again does not take a pod back to its beginning.
+  if (incomplete.empty() || view.initialized) return condition("Initialized", true);
   return condition("Initialized", false, "ContainersNotInitialized",
                    nameList("incomplete", incomplete));
 }
@@ -83,6 +92,9 @@ api::ConditionState containersReady(const PodView& view, std::string_view phase)
   if (phase == "Succeeded") return condition("ContainersReady", false, "PodCompleted");
   if (phase == "Failed") return condition("ContainersReady", false, "PodFailed");
   std::vector<std::string> unready;
+  for (const auto& container : view.initContainers) {
+    if (container.sidecar && !isReady(container, true)) unready.push_back(container.name);
+  }
   for (const auto& container : view.containers) {
     if (!isReady(container, false)) unready.push_back(container.name);
   }
@@ -125,21 +137,27 @@ api::ConditionState ready(const corev1::Pod& pod, api::ConditionState containers
 std::string_view podPhase(const corev1::PodSpec& spec, const PodView& view) {
   bool pendingInit = false;
   bool failedInit = false;
+  std::size_t waiting = 0;
+  std::size_t running = 0;
   for (const auto& container : view.initContainers) {
+    if (container.sidecar) {
+      // One that has ended says nothing about the pod.
+      const bool ended =
+          container.phase != Phase::kRunning && (container.ended || container.previous);
+      if (isRunning(container)) ++running;
+      if (!ended && !isStarted(container) && !view.initialized) pendingInit = true;
+      continue;
+    }
     if (succeeded(container)) continue;
     // One that waits for its next try has failed, too.
     bool failed =
         container.phase != Phase::kRunning && container.ended && container.ended->exitcode() != 0;
     (failed ? failedInit : pendingInit) = true;
   }
-  if (failedInit && (spec.restartpolicy() == "Never" || view.final)) return "Failed";
-
-  std::size_t waiting = 0;
-  std::size_t running = 0;
   std::size_t stopped = 0;
   std::size_t good = 0;
   for (const auto& container : view.containers) {
-    if (container.phase == Phase::kRunning) {
+    if (isRunning(container)) {
       ++running;
     } else if (container.ended || container.previous) {
       ++stopped;
@@ -148,6 +166,8 @@ std::string_view podPhase(const corev1::PodSpec& spec, const PodView& view) {
       ++waiting;
     }
   }
+  if (view.failure && view.final) return "Failed";
+  if (failedInit && (spec.restartpolicy() == "Never" || view.final)) return "Failed";
   if (pendingInit || waiting > 0) return "Pending";
   if (running > 0) return "Running";
   if (stopped == 0) return "Pending";
@@ -161,17 +181,16 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
                                 const corev1::PodStatus& before, WallTime now) {
   corev1::PodStatus status = before;
   std::string_view phase = podPhase(pod.spec(), view);
-  if (!view.eviction.empty()) {
-    status.set_reason(kEvicted);
-    status.set_message(view.eviction);
-    const bool running = std::ranges::any_of(
-        view.containers, [](const auto& container) { return container.phase == Phase::kRunning; });
-    if (!running) phase = "Failed";
+  const bool evicted = view.failure && view.failure->reason == kEvicted;
+  if (evicted) {
     const api::ConditionState why{"DisruptionTarget", "True", "TerminationByKubelet",
-                                  view.eviction};
+                                  view.failure->message};
     api::setCondition(status, why, now);
   }
-  status.set_phase(std::string(phase));
+  if (view.failure && (phase == "Failed" || evicted)) {
+    status.set_reason(view.failure->reason);
+    status.set_message(view.failure->message);
+  }
   *status.mutable_starttime() = api::toTime(view.startTime);
 
   status.clear_hostip();
@@ -183,7 +202,7 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
   for (const auto& ip : view.podIps) status.add_podips()->set_ip(ip);
   if (!view.podIps.empty()) status.set_podip(view.podIps.front());
 
-  bool initDone = std::ranges::all_of(view.initContainers, succeeded);
+  bool initDone = std::ranges::all_of(view.initContainers, isInitDone) || view.initialized;
   status.clear_initcontainerstatuses();
   for (const auto& container : view.initContainers) {
     fillContainerStatus(*status.add_initcontainerstatuses(), container, true, "PodInitializing");
@@ -193,6 +212,13 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
     fillContainerStatus(
         *status.add_containerstatuses(), container, false,
         initDone || view.initContainers.empty() ? "ContainerCreating" : "PodInitializing");
+  }
+  status.clear_ephemeralcontainerstatuses();
+  for (const auto& container : view.ephemeralContainers) {
+    auto& added = *status.add_ephemeralcontainerstatuses();
+    fillContainerStatus(added, container, false, "ContainerCreating");
+    added.set_ready(false);
+    added.clear_started();
   }
 
   if (api::findCondition(status, "PodScheduled") == nullptr) {

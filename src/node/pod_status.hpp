@@ -28,8 +28,16 @@ struct ContainerView {
   std::optional<WallTime> startedAt;                      ///< of the running instance
   std::optional<corev1::ContainerStateTerminated> ended;  ///< how the instance ended, once it has
   std::optional<corev1::ContainerStateTerminated> previous;  ///< how the one before it ended
-  bool probed = false;                                       ///< has a readiness probe
-  bool probeSucceeded = false;
+  bool sidecar = false;    ///< an init container that goes on running beside the others
+  bool postStart = false;  ///< runs, but its hook has not ended: shown as waiting still
+  bool started = false;    ///< runs, and its startup probe has succeeded
+  bool ready = false;      ///< and its readiness probe holds
+};
+
+/// Why a pod is ended before its containers say so.
+struct PodFailure {
+  std::string reason;
+  std::string message;
 };
 
 /// What the node knows of a pod.
@@ -38,10 +46,12 @@ struct PodView {
   std::vector<std::string> podIps;
   std::vector<std::string> hostIps;
   WallTime startTime;
-  bool final = false;    ///< no container will be started any more
-  std::string eviction;  ///< why the node has given the pod up; empty: it has not
+  bool final = false;        ///< no container will be started any more
+  bool initialized = false;  ///< containers that are no init containers have begun
+  std::optional<PodFailure> failure;
   std::vector<ContainerView> initContainers;
   std::vector<ContainerView> containers;
+  std::vector<ContainerView> ephemeralContainers;
 };
 
 /// The pod's phase as kubelet derives it (pkg/kubelet/kubelet_pods.go getPhase).

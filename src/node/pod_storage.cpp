@@ -167,7 +167,7 @@ Co<void> PodWorker::checkUsage() {
   checkingUsage_ = false;
   nextUsageCheck_ = services_.clock.now() + kUsagePeriod;
   for (std::size_t i = 0; sizes.ok() && i < limits.size(); ++i) {
-    if ((*sizes)[i] <= limits[i].bytes || stopping_ || eviction_) continue;
+    if ((*sizes)[i] <= limits[i].bytes || stopping_ || failure_) continue;
     evict("Usage of EmptyDir volume \"" + limits[i].volume + "\" exceeds the limit \"" +
           limits[i].text + "\". ");
   }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstdint>
 #include <utility>
 
 #include "api/conditions.hpp"
@@ -12,6 +13,7 @@
 #include "common/log.hpp"
 #include "node/pod_container.hpp"
 #include "node/stored_images.hpp"
+#include "node/termination_message.hpp"
 
 namespace podlab::node {
 namespace {
@@ -21,6 +23,8 @@ using Phase = ContainerView::Phase;
 
 /// While containers start, a status may wait so long for the next one to come.
 constexpr Duration kStatusDelay = std::chrono::milliseconds(100);
+/// As kubelet's default for terminationGracePeriodSeconds.
+constexpr std::int64_t kGraceSeconds = 30;
 constexpr int kKilledExitCode = 128 + SIGKILL;
 /// What kubelet gives the containers of a pod that has used too much.
 constexpr Duration kEvictionGrace = std::chrono::seconds(1);
@@ -48,128 +52,15 @@ PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> p
       status_(pod_->status()),
       startTime_(services.clock.wallNow()),
       operations_(services.executor) {
-  for (const auto& spec : pod_->spec().initcontainers()) addContainer(spec, true);
-  for (const auto& spec : pod_->spec().containers()) addContainer(spec, false);
+  for (const auto& spec : pod_->spec().initcontainers()) addContainer(spec, Role::kInit);
+  for (const auto& spec : pod_->spec().containers()) addContainer(spec, Role::kMain);
+  addEphemeralContainers();
   restore(remains);
   update(pod_);
 }
 
 PodWorker::~PodWorker() {
   services_.clock.cancel(timer_);
-}
-
-void PodWorker::addContainer(const corev1::Container& spec, bool init) {
-  auto container = std::make_unique<Container>();
-  container->spec = spec;
-  container->init = init;
-  container->view.name = spec.name();
-  container->view.image = spec.image();
-  container->view.probed = !init && spec.has_readinessprobe();
-  containers_.push_back(std::move(container));
-}
-
-void PodWorker::restore(const PodRemains& remains) {
-  const auto& record = remains.record;
-  if (record.pod().has_status()) status_ = mergeStatus(status_, record.pod().status());
-  if (api::isSet(status_.starttime())) startTime_ = api::toWallTime(status_.starttime());
-  podIps_.assign(record.addresses().begin(), record.addresses().end());
-  stopping_ = record.stopping();
-  sandboxFound_ = remains.sandbox;
-  addressed_ = !podIps_.empty();
-  if (status_.reason() == kEvicted) eviction_ = status_.message();
-  // Without a record, the server remembers the last report.
-  std::map<std::string, records::ContainerRecord, std::less<>> known;
-  for (const auto& status : status_.initcontainerstatuses())
-    known[status.name()] = recordOf(status);
-  for (const auto& status : status_.containerstatuses()) known[status.name()] = recordOf(status);
-  for (const auto& saved : record.containers()) known[saved.name()] = saved;
-  bool begun = false;
-  for (auto& container : containers_) {
-    restoreContainer(*container, known[container->spec.name()], remains.containers);
-    begun = begun || container->attempt >= 0;
-  }
-  inert_ = !begun && api::isFinished(*pod_);
-  if (remains.sandbox || pod_->spec().hostnetwork() || !begun) return;
-  auto phase = podPhase(pod_->spec(), view());
-  if (phase == "Succeeded" || phase == "Failed") return;
-  // The sandbox is gone, as after a reboot: the pod begins anew in another one, init containers
-  // included.
-  for (auto& container : containers_) {
-    container->outdated = container->running();
-    if (!container->init || !container->succeeded()) continue;
-    container->view.phase = Phase::kWaiting;
-    container->view.previous = std::exchange(container->view.ended, std::nullopt);
-  }
-}
-
-records::ContainerRecord PodWorker::recordOf(const corev1::ContainerStatus& status) {
-  records::ContainerRecord record;
-  record.set_name(status.name());
-  if (status.containerid().empty()) return record;
-  record.set_attempt(status.restartcount());
-  record.set_restartcount(status.restartcount());
-  record.set_started(true);
-  record.set_image(status.image());
-  record.set_imageid(status.imageid());
-  if (status.state().has_terminated()) {
-    *record.mutable_ended() = status.state().terminated();
-    if (status.laststate().has_terminated())
-      *record.mutable_previous() = status.laststate().terminated();
-  } else if (status.state().has_waiting() && status.laststate().has_terminated()) {
-    *record.mutable_ended() = status.laststate().terminated();
-  } else if (status.laststate().has_terminated()) {
-    *record.mutable_previous() = status.laststate().terminated();
-  }
-  return record;
-}
-
-void PodWorker::restoreContainer(Container& container, const records::ContainerRecord& record,
-                                 const std::vector<ContainerStatus>& found) {
-  if (record.has_attempt()) {
-    container.attempt = record.attempt();
-    container.started = record.started();
-    container.view.restartCount = record.restartcount();
-    container.view.image = record.image();
-    container.view.imageId = record.imageid();
-    container.backoff = RestartBackoff(Duration(record.backoffnanos()));
-    if (record.has_previous()) container.view.previous = record.previous();
-  }
-  const ContainerStatus* latest = nullptr;
-  for (const auto& status : found) {
-    if (status.name != container.spec.name()) continue;
-    int attempt = std::atoi(status.id.substr(status.id.rfind('_') + 1).c_str());
-    if (attempt >= container.attempt) {
-      // A newer instance than the record's is one whose beginning could not be recorded.
-      if (attempt > container.attempt && record.has_ended())
-        container.view.previous = record.ended();
-      if (attempt > container.attempt) container.started = false;
-      container.attempt = attempt;
-      latest = &status;
-    }
-  }
-  for (const auto& status : found) {
-    if (status.name == container.spec.name() && &status != latest)
-      container.leftovers.insert(status.id);
-  }
-  if (!container.leftovers.empty()) spawn("remove", removeLeftovers(container));
-  if (container.attempt < 0) return;
-  if (container.started)
-    container.view.containerId = externalId(containerId(container, container.attempt));
-  for (const auto& before : status_.containerstatuses()) {
-    if (before.name() == container.spec.name()) container.probe = ProbeResult(before.ready());
-  }
-  if (record.has_ended() && record.attempt() == container.attempt) {
-    ended(container, record.ended(), Duration::zero());
-  } else if (latest != nullptr && latest->state == ContainerState::kCreated) {
-    container.busy = true;
-    spawn("discard", discardHalfBegun(container));
-  } else if (latest != nullptr) {
-    apply(container, *latest);
-  } else if (container.started) {
-    lost(container);
-  } else {
-    --container.attempt;  // announced, but never begun
-  }
 }
 
 Co<void> PodWorker::run() {
@@ -232,6 +123,7 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   };
   take(pod_->spec().initcontainers());
   take(pod_->spec().containers());
+  addEphemeralContainers();
 
   refusal_.clear();
   for (const auto& cause : api::unsupportedByNode(*pod_)) {
@@ -239,8 +131,7 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   }
   if (pod_->metadata().has_deletiontimestamp()) {
     stopping_ = true;
-    auto deadline =
-        services_.clock.now() + std::chrono::seconds(pod_->metadata().deletiongraceperiodseconds());
+    auto deadline = services_.clock.now() + gracePeriod();
     stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
   }
   // What a pod refers to does not change.
@@ -261,10 +152,13 @@ void PodWorker::removedAtServer(const corev1::Pod* last) {
 
 Duration PodWorker::gracePeriod() const {
   const auto& metadata = pod_->metadata();
-  if (metadata.has_deletiongraceperiodseconds())
-    return std::chrono::seconds(metadata.deletiongraceperiodseconds());
-  if (!pod_->spec().has_terminationgraceperiodseconds()) return std::chrono::seconds(30);
-  return std::chrono::seconds(pod_->spec().terminationgraceperiodseconds());
+  std::int64_t seconds = kGraceSeconds;
+  if (metadata.has_deletiongraceperiodseconds()) {
+    seconds = metadata.deletiongraceperiodseconds();
+  } else if (pod_->spec().has_terminationgraceperiodseconds()) {
+    seconds = pod_->spec().terminationgraceperiodseconds();
+  }
+  return std::chrono::seconds(std::max<std::int64_t>(1, seconds));
 }
 
 void PodWorker::containerChanged(const std::string& id) {
@@ -282,15 +176,12 @@ void PodWorker::sync() {
     syncStop();
     return;
   }
-  if (inert_) return;
+  if (inert_ || tearingDown_ || tornDown_) return;
   syncReferences();
-  if (eviction_) {
-    syncEviction();
-    return;
-  }
-  auto phase = podPhase(pod_->spec(), view());
-  if (phase == "Succeeded" || phase == "Failed" || tearingDown_ || tornDown_) {
-    if (tearingDown_ || tornDown_) return;
+  checkDeadline();
+  if (isOver()) {
+    const bool settingUp = sandbox_ == Step::kBusy || storage_ == Step::kBusy;
+    if (stopContainers() || settingUp) return;
     tearingDown_ = true;
     spawn("tear down", tearDownFinished());
     return;
@@ -309,6 +200,43 @@ void PodWorker::sync() {
   syncRunning();
 }
 
+/// kubelet pkg/kubelet/active_deadline.go.
+void PodWorker::checkDeadline() {
+  if (!pod_->spec().has_activedeadlineseconds() || over_ || failure_) return;
+  const Duration left = startTime_ + std::chrono::seconds(pod_->spec().activedeadlineseconds()) -
+                        services_.clock.wallNow();
+  if (left > Duration::zero()) {
+    wakeAt(services_.clock.now() + left);
+    return;
+  }
+  if (isOver()) return;
+  failure_ = PodFailure{"DeadlineExceeded",
+                        "Pod was active on the node longer than the specified deadline"};
+  event(EventClass::kNormal, failure_->reason, failure_->message);
+}
+
+/// Whether no container will be started any more: the pod has failed, or all that it is made for
+/// has ended. What only serves or watches the others does not keep it alive.
+bool PodWorker::isOver() {
+  if (over_) return true;
+  const auto phase = podPhase(pod_->spec(), view());
+  over_ = failure_ || phase == "Succeeded" || phase == "Failed";
+  if (over_ || !initialized_) return over_;
+  over_ = std::ranges::all_of(containers_, [this](const auto& container) {
+    if (container->init || container->ephemeral) return true;
+    return !container->running() && !container->busy && !shouldRestart(*container);
+  });
+  return over_;
+}
+
+void PodWorker::evict(std::string message) {
+  event(EventClass::kWarning, kEvicted, message);
+  failure_ = PodFailure{kEvicted, std::move(message)};
+  const auto deadline = services_.clock.now() + kEvictionGrace;
+  stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
+  wake();
+}
+
 void PodWorker::syncRunning() {
   if (services_.networkUp && (sandbox_ == Step::kTodo || storage_ == Step::kTodo)) {
     if (services_.clock.now() >= setUpNotBefore_) {
@@ -318,21 +246,25 @@ void PodWorker::syncRunning() {
     }
   }
   syncVolumes();
-  bool initDone = true;
+  bool open = true;  // the next container may start
   for (auto& container : containers_) {
-    if (container->init) {
-      if (!initDone || container->succeeded()) continue;
-      initDone = false;
-      syncContainer(*container);
-    } else if (initDone || container->running()) {
-      syncContainer(*container);
-    }
+    const bool main = !container->init && !container->ephemeral;
+    if (container->init && !container->sidecar && (initialized_ || container->succeeded()))
+      continue;
+    if (open || container->running() || container->ephemeral) syncContainer(*container);
+    if (container->init && !initialized_) open = open && container->sidecar && container->isUp();
+    // Containers start one after the other as far as their hooks tell.
+    if (main && container->spec.lifecycle().has_poststart())
+      open = open && !container->busy && container->postStart == Step::kDone;
   }
 }
 
 bool PodWorker::shouldRestart(const Container& container) const {
   if (!container.view.ended) return true;
-  if (container.outdated || !isSameImage(container.view.image, container.spec.image())) return true;
+  if (container.ephemeral) return false;
+  if (container.sidecar || container.outdated ||
+      !isSameImage(container.view.image, container.spec.image()))
+    return true;
   const auto& policy = pod_->spec().restartpolicy();
   if (policy == "Never") return false;
   return container.view.ended->exitcode() != 0 || (policy != "OnFailure" && !container.init);
@@ -341,15 +273,18 @@ bool PodWorker::shouldRestart(const Container& container) const {
 void PodWorker::syncContainer(Container& container) {
   MonoTime now = services_.clock.now();
   if (container.running()) {
-    if (!container.outdated) {
-      syncProbe(container);
-    } else {
-      if (!container.killAt) {
-        event(container, EventClass::kNormal, "Killing",
-              "Container " + container.spec.name() + " definition changed, will be restarted");
-      }
-      driveStop(container, container.killAt.value_or(now + gracePeriod()));
+    if (container.outdated && !container.stopAt) {
+      stopContainer(container,
+                    "Container " + container.spec.name() + " definition changed, will be restarted",
+                    now + gracePeriod());
     }
+    if (container.stopAt) {
+      driveStop(container, true);
+    } else if (container.postStart == Step::kTodo) {
+      container.postStart = Step::kBusy;
+      spawn("postStart", runPostStart(container, containerId(container, container.attempt)));
+    }
+    syncProbes(container);
     return;
   }
   if (container.busy || container.configFailed || !shouldRestart(container)) return;
@@ -391,69 +326,6 @@ void PodWorker::syncContainer(Container& container) {
   }
 }
 
-void PodWorker::syncProbe(Container& container) {
-  if (!container.view.probed || container.probing) return;
-  if (services_.clock.now() < container.nextProbe) {
-    wakeAt(container.nextProbe);
-    return;
-  }
-  container.probing = true;
-  spawn("probe", runProbe(container, containerId(container, container.attempt)));
-}
-
-void PodWorker::syncStop() {
-  bool pending = sandbox_ == Step::kBusy || storage_ == Step::kBusy || tearingDown_;
-  for (auto& container : containers_) {
-    if (container->busy) {
-      pending = true;
-    } else if (container->running()) {
-      pending = true;
-      if (!container->terminated) {
-        event(*container, EventClass::kNormal, "Killing",
-              "Stopping container " + container->spec.name());
-      }
-      if (!stopDeadline_) stopDeadline_ = services_.clock.now() + gracePeriod();
-      driveStop(*container, *stopDeadline_);
-    }
-  }
-  if (pending || finishing_) return;
-  finishing_ = true;
-  spawn("finish", finish());
-}
-
-void PodWorker::evict(std::string message) {
-  event(EventClass::kWarning, kEvicted, message);
-  eviction_ = std::move(message);
-  wake();
-}
-
-void PodWorker::syncEviction() {
-  if (tearingDown_ || tornDown_) return;
-  bool pending = sandbox_ == Step::kBusy || storage_ == Step::kBusy;
-  for (auto& container : containers_) {
-    pending = pending || container->busy || container->running();
-    if (container->running() && !container->busy)
-      driveStop(*container, services_.clock.now() + kEvictionGrace);
-  }
-  if (pending) return;
-  tearingDown_ = true;
-  spawn("tear down", tearDownFinished());
-}
-
-void PodWorker::driveStop(Container& container, MonoTime deadline) {
-  container.killAt = container.killAt ? std::min(*container.killAt, deadline) : deadline;
-  MonoTime now = services_.clock.now();
-  MonoTime killAt = std::max(*container.killAt, container.killNotBefore);
-  bool due = now >= killAt;
-  if (!due) wakeAt(killAt);
-  bool& sent = due ? container.killed : container.terminated;
-  if (sent) return;
-  sent = true;
-  container.terminated = true;
-  spawn("kill", kill(container, containerId(container, container.attempt),
-                     due ? SIGKILL : container.stopSignal));
-}
-
 void PodWorker::apply(Container& container, const ContainerStatus& status) {
   if (status.id != containerId(container, container.attempt) || container.view.ended) return;
   if (status.state == ContainerState::kCreated) return;
@@ -465,9 +337,7 @@ void PodWorker::apply(Container& container, const ContainerStatus& status) {
     if (container.running()) return;
     container.view.phase = Phase::kRunning;
     container.view.startedAt = status.startedAt.value_or(services_.clock.wallNow());
-    container.nextProbe =
-        services_.clock.now() +
-        std::chrono::seconds(container.spec.readinessprobe().initialdelayseconds());
+    beginProbes(container);
     return;
   }
   corev1::ContainerStateTerminated how;
@@ -478,6 +348,12 @@ void PodWorker::apply(Container& container, const ContainerStatus& status) {
   *how.mutable_startedat() = api::toTime(began);
   *how.mutable_finishedat() = api::toTime(finished);
   how.set_containerid(externalId(status.id));
+  const auto& name = container.spec.name();
+  std::string message = terminationMessage(services_.files, container.spec, how.exitcode(),
+                                           folder_.terminationMessage(name, container.attempt),
+                                           folder_.log(name, container.attempt),
+                                           terminationMessageLimit(containers_.size()));
+  if (!message.empty()) how.set_message(std::move(message));
   ended(container, std::move(how), finished - began);
 }
 
@@ -485,13 +361,24 @@ void PodWorker::ended(Container& container, corev1::ContainerStateTerminated how
   container.started = true;
   container.view.phase = Phase::kTerminated;
   container.view.startedAt.reset();
-  container.probe = ProbeResult();
-  container.killAt.reset();
-  container.terminated = container.killed = false;
+  container.stopAt.reset();
+  container.terminatedAt.reset();
+  container.killed = false;
+  container.postStart = Step::kDone;
+  container.hookMayEnd.notifyAll();
   container.image.reset();
   container.backoff.ended(ran);
+  Duration delay = container.backoff.current();
   // What is stopped to be replaced did not crash.
-  Duration delay = container.outdated ? Duration::zero() : container.backoff.current();
+  if (container.outdated) delay = {};
+  container.charged = true;
+  if (std::exchange(container.sick, false)) {
+    // kubelet looks at the end of the instance before this one when it kills one.
+    const auto& before = container.view.previous;
+    container.charged = before.has_value();
+    if (!before || services_.clock.wallNow() >= api::toWallTime(before->finishedat()) + delay)
+      delay = {};
+  }
   Duration since = services_.clock.wallNow() - api::toWallTime(how.finishedat());
   // API times have whole seconds: an end within this second is now.
   since = since < std::chrono::seconds(1) ? Duration::zero() : std::min(since, delay);
@@ -517,12 +404,17 @@ PodView PodWorker::view() const {
   view.podIps = podIps_;
   view.hostIps = services_.hostIps;
   view.startTime = startTime_;
-  view.final = stopping_;
-  view.eviction = eviction_.value_or("");
+  view.final = stopping_ || over_;
+  view.initialized = initialized_;
+  view.failure = failure_;
   for (const auto& container : containers_) {
-    auto& list = container->init ? view.initContainers : view.containers;
-    list.push_back(container->view);
-    list.back().probeSucceeded = container->probe.ready();
+    auto& list = container->init        ? view.initContainers
+                 : container->ephemeral ? view.ephemeralContainers
+                                        : view.containers;
+    auto& added = list.emplace_back(container->view);
+    added.postStart = container->running() && container->postStart != Step::kDone;
+    added.started = container->isUp();
+    added.ready = added.started && container->passes(ProbeKind::kReadiness);
     // An agent that has just come back waits for what is still running to be seen.
     if (container->running()) view.final = false;
   }
@@ -543,37 +435,6 @@ void PodWorker::publish() {
     services_.statuses.set(uid_, status_, busy ? kStatusDelay : Duration::zero());
   // What is begun has its record before; its steps need none, for a restarted agent looks itself.
   if (!finished_ && !busy) checkpoint();
-}
-
-void PodWorker::checkpoint() {
-  records::PodRecord record;
-  *record.mutable_pod() = *pod_;
-  *record.mutable_pod()->mutable_status() = status_;
-  // The server's, and another after each write of the status.
-  record.mutable_pod()->mutable_metadata()->clear_resourceversion();
-  record.set_stopping(stopping_);
-  for (const auto& ip : podIps_) record.add_addresses(ip);
-  for (const auto& container : containers_) {
-    auto& saved = *record.add_containers();
-    saved.set_name(container->spec.name());
-    if (container->attempt < 0) continue;
-    saved.set_attempt(container->attempt);
-    saved.set_started(container->started);
-    saved.set_restartcount(container->view.restartCount);
-    saved.set_image(container->view.image);
-    saved.set_imageid(container->view.imageId);
-    saved.set_backoffnanos(container->backoff.current().count());
-    if (container->view.ended) *saved.mutable_ended() = *container->view.ended;
-    if (container->view.previous) *saved.mutable_previous() = *container->view.previous;
-  }
-  std::string content = record.SerializeAsString();
-  if (content == savedRecord_) return;
-  Status status = services_.checkpoints.savePod(record);
-  if (status.ok()) {
-    savedRecord_ = std::move(content);
-  } else {
-    logError("record_not_written", {{"pod", api::keyOf(*pod_)}, {"error", status}});
-  }
 }
 
 std::string PodWorker::containerId(const Container& container, int attempt) const {
@@ -604,8 +465,10 @@ void PodWorker::event(EventClass type, std::string_view reason, std::string mess
 
 void PodWorker::event(const Container& container, EventClass type, std::string_view reason,
                       std::string message) {
-  std::string path = std::string(container.init ? "spec.initContainers{" : "spec.containers{") +
-                     container.spec.name() + "}";
+  const char* list = container.init        ? "spec.initContainers{"
+                     : container.ephemeral ? "spec.ephemeralContainers{"
+                                           : "spec.containers{";
+  const std::string path = list + container.spec.name() + "}";
   services_.events.record(*pod_, path, type, reason, std::move(message));
 }
 

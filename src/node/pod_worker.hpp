@@ -11,6 +11,7 @@
 #include "common/sync.hpp"
 #include "node/pod_services.hpp"
 #include "node/pod_status.hpp"
+#include "node/probe_worker.hpp"
 #include "node/restart_backoff.hpp"
 
 namespace podlab::node {
@@ -69,27 +70,54 @@ class PodWorker {
   struct Container;
   enum class Step { kTodo, kBusy, kDone };
 
-  // Construction from what an earlier agent left.
-  void addContainer(const corev1::Container& spec, bool init);
+  enum class Role { kInit, kMain, kEphemeral };
+
+  // What an earlier agent left (pod_restore.cpp).
+  Container& addContainer(const corev1::Container& spec, Role role);
+  void addEphemeralContainers();
   void restore(const PodRemains& remains);
   static records::ContainerRecord recordOf(const corev1::ContainerStatus& status);
   void restoreContainer(Container& container, const records::ContainerRecord& record,
                         const std::vector<ContainerStatus>& found);
 
+  void checkpoint();
+
   // The state machine.
   void sync();
   void syncRunning();
   void syncContainer(Container& container);
-  void syncProbe(Container& container);
-  void syncStop();
-  void driveStop(Container& container, MonoTime deadline);
+  void checkDeadline();
+  bool isOver();
   void publish();
-  void checkpoint();
   void wake();
   void wakeAt(MonoTime at);
   void spawn(std::string_view what, Co<void> task);
 
-  // Operations.
+  // Probes and hooks (pod_probes.cpp).
+  static void addProbes(Container& container);
+  void beginProbes(Container& container);
+  void syncProbes(Container& container);
+  Co<void> runProbe(Container& container, std::size_t index, std::string id);
+  void judge(Container& container, const ProbeWorker& probe);
+  ProbeTarget probeTarget(const Container& container) const;
+  Co<void> runPostStart(Container& container, std::string id);
+  Co<void> runPreStop(Container& container, std::string id);
+  Co<void> untilHookMustEnd(Container& container, std::string id, bool preStop);
+  bool isCurrent(const Container& container, const std::string& id) const;
+
+  // The end of containers and of the pod (pod_stop.cpp).
+  void syncStop();
+  bool stopContainers();
+  void stopContainer(Container& container, std::string message, MonoTime deadline);
+  void driveStop(Container& container, bool itsTurn);
+  bool isItsTurnToStop(const Container& container) const;
+  Co<void> kill(Container& container, std::string id, int signal);
+  Co<void> tearDownFinished();
+  Co<void> finish();
+  Co<Status> tearDown();
+  Co<void> removeFromServer();
+
+  // Operations (pod_operations.cpp).
   void beginSetUp();
   Co<void> setUpSandbox();
   EtcFiles etcFiles() const;
@@ -100,12 +128,8 @@ class PodWorker {
   void removeEarlier(Container& container);
   Co<void> removeLeftovers(Container& container);
   Co<void> refresh(Container& container);
-  Co<void> kill(Container& container, std::string id, int signal);
-  Co<void> runProbe(Container& container, std::string id);
-  Co<void> tearDownFinished();
-  Co<void> finish();
-  Co<Status> tearDown();
-  Co<void> removeFromServer();
+  Co<Result<std::string>> pidNamespaceOf(std::string container);
+  Status addTerminationLog(const Container& container, std::vector<Mount>& mounts);
 
   // Volumes, and the objects that the pod refers to (pod_storage.cpp).
   void holdReferences();
@@ -120,7 +144,6 @@ class PodWorker {
   Co<void> checkUsage();
   Co<Result<std::vector<Mount>>> containerMounts(const Container& container, Variables variables);
   void evict(std::string message);
-  void syncEviction();
 
   // Transitions of a container.
   void apply(Container& container, const ContainerStatus& status);
@@ -135,6 +158,7 @@ class PodWorker {
   PodEnvironment environment() const;
   UserFiles userFiles(const Image& image) const;
   PodView view() const;
+  /// At least one second, as kubelet gives.
   Duration gracePeriod() const;
   void event(client::EventClass type, std::string_view reason, std::string message);
   void event(const Container& container, client::EventClass type, std::string_view reason,
@@ -144,7 +168,7 @@ class PodWorker {
   std::string uid_;
   std::shared_ptr<const corev1::Pod> pod_;
   PodFolder folder_;
-  std::vector<std::unique_ptr<Container>> containers_;  ///< init containers first
+  std::vector<std::unique_ptr<Container>> containers_;  ///< init containers first, ephemeral last
   corev1::PodStatus status_;                            ///< as last computed
   WallTime startTime_;
   std::string savedRecord_;
@@ -169,8 +193,10 @@ class PodWorker {
   std::uint64_t volumesHash_ = 0;  ///< of what was written last
   MonoTime nextUsageCheck_;
   bool checkingUsage_ = false;
-  std::optional<std::string> eviction_;  ///< why the node gives the pod up
 
+  bool initialized_ = false;           ///< containers that are no init containers have begun
+  std::optional<PodFailure> failure_;  ///< the pod ends, whatever its containers say
+  bool over_ = false;                  ///< the pod has ended by itself; what runs still is stopped
   bool inert_ = false;  ///< had ended before this agent could know: only its deletion matters
   bool stopping_ = false;
   bool removedAtServer_ = false;

@@ -17,6 +17,12 @@ Result<std::string> SimulatedFilesystem::readFile(const std::string& path) {
   return it->second;
 }
 
+Result<std::string> SimulatedFilesystem::readTail(const std::string& path, std::size_t most) {
+  auto content = readFile(path);
+  if (content.ok() && content->size() > most) content->erase(0, content->size() - most);
+  return content;
+}
+
 Status SimulatedFilesystem::writeFileAtomic(const std::string& path, std::string_view content,
                                             std::uint32_t, bool) {
   if (!writesFail_.ok()) return writesFail_;

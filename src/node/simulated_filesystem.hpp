@@ -11,6 +11,7 @@ namespace podlab::node {
 class SimulatedFilesystem final : public Filesystem {
  public:
   Result<std::string> readFile(const std::string& path) override;
+  Result<std::string> readTail(const std::string& path, std::size_t most) override;
   Status writeFileAtomic(const std::string& path, std::string_view content, std::uint32_t mode,
                          bool durable) override;
   Status createDirectories(const std::string& path, std::uint32_t mode) override;

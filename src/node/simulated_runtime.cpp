@@ -47,6 +47,7 @@ struct SimulatedRuntime::State {
   std::function<ContainerScript(const ContainerSpec&)> script;
   std::function<ExecScript(const std::string&, const ExecSpec&)> execScript;
   std::function<void(const ContainerSpec&)> observer;
+  std::function<void(const std::string&, int)> signalObserver;
   std::function<void(std::string)> listener;
   std::map<std::string, Instance> instances;
   std::set<std::string> pidNamespaces;
@@ -153,6 +154,10 @@ void SimulatedRuntime::onStart(std::function<void(const ContainerSpec&)> observe
   state_->observer = std::move(observer);
 }
 
+void SimulatedRuntime::onSignal(std::function<void(const std::string&, int)> observer) {
+  state_->signalObserver = std::move(observer);
+}
+
 Co<Status> SimulatedRuntime::start(ContainerSpec spec) {
   auto state = state_;
   if (state->observer) state->observer(spec);
@@ -190,6 +195,7 @@ Co<Status> SimulatedRuntime::kill(std::string id, int signal) {
   auto it = state_->instances.find(id);
   if (it == state_->instances.end() || it->second.status.state != ContainerState::kRunning)
     co_return unknown(id);
+  if (state_->signalObserver) state_->signalObserver(id, signal);
   const auto& script = it->second.script;
   if (signal == SIGKILL) {
     state_->end(id, 128 + SIGKILL);

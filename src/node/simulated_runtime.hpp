@@ -51,6 +51,8 @@ class SimulatedRuntime final : public ContainerRuntime {
   std::string inputOf(const std::string& id) const;
   /// Called at each start that is asked for, before it happens.
   void onStart(std::function<void(const ContainerSpec&)> observer);
+  /// Called at each signal that is sent to a running container.
+  void onSignal(std::function<void(const std::string& id, int signal)> observer);
 
   Co<Status> start(ContainerSpec spec) override;
   Co<Status> kill(std::string id, int signal) override;

@@ -377,6 +377,15 @@ Result<std::shared_ptr<TlsContext>> makeClientTls(std::string_view caPem,
   return makeContext(TLS_client_method(), caPem, credentials);
 }
 
+std::shared_ptr<TlsContext> makeUnverifyingClientTls() {
+  auto context = std::make_shared<TlsContext>();
+  context->ssl.reset(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX_set_min_proto_version(context->ssl.get(), TLS1_2_VERSION);
+  SSL_CTX_set_session_cache_mode(context->ssl.get(), SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_verify(context->ssl.get(), SSL_VERIFY_NONE, nullptr);
+  return context;
+}
+
 Co<Result<std::unique_ptr<ByteStream>>> tlsAccept(std::shared_ptr<TlsContext> context, Clock& clock,
                                                   std::unique_ptr<ByteStream> stream,
                                                   Duration timeout) {

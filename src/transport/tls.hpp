@@ -12,11 +12,11 @@
 
 namespace podlab::transport {
 
-/// The settings shared by all TLS streams of one side. TLS 1.3 only, no session resumption, no
-/// ALPN. A connection cut below TLS reads as an ordinary end of the stream: the protocols above
-/// know by their own framing whether something is missing. A server asks for the client's
-/// certificate and accepts clients that have none (their peerIdentity() is empty), but refuses one
-/// that the cluster's CA did not issue.
+/// The settings shared by all TLS streams of one side. TLS 1.3 only (but for probes), no session
+/// resumption, no ALPN. A connection cut below TLS reads as an ordinary end of the stream: the
+/// protocols above know by their own framing whether something is missing. A server asks for the
+/// client's certificate and accepts clients that have none (their peerIdentity() is empty), but
+/// refuses one that the cluster's CA did not issue.
 class TlsContext;
 
 /// `credentials` may be empty for a client that has no certificate.
@@ -24,6 +24,10 @@ Result<std::shared_ptr<TlsContext>> makeServerTls(std::string_view caPem,
                                                   const Credentials& credentials);
 Result<std::shared_ptr<TlsContext>> makeClientTls(std::string_view caPem,
                                                   const Credentials& credentials = {});
+
+/// A client that takes any certificate, from TLS 1.2 on: for probes, which ask whether a server
+/// answers, not who it is.
+std::shared_ptr<TlsContext> makeUnverifyingClientTls();
 
 inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);
 

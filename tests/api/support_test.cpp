@@ -73,16 +73,12 @@ TEST(Support, NamesWhatANodeRefuses) {
        "spec.volumes[0].emptyDir.medium"},
       {R"(containers { name: "d" env { name: "a" valueFrom { fileKeyRef { key: "k" } } } })",
        "spec.containers[1].env[0].valueFrom.fileKeyRef"},
-      {R"(containers { name: "d" livenessProbe { handler { exec { command: "x" } } } })",
-       "spec.containers[1].livenessProbe"},
-      {R"(containers { name: "d" readinessProbe { handler { grpc { port: 1 } } } })",
-       "spec.containers[1].readinessProbe.grpc"},
-      {R"(containers { name: "d" lifecycle { preStop { sleep { seconds: 1 } } } })",
-       "spec.containers[1].lifecycle"},
+      {R"(containers { name: "d" lifecycle { stopSignal: "SIGINT" } })",
+       "spec.containers[1].lifecycle.stopSignal"},
+      {R"(ephemeralContainers { ephemeralContainerCommon { name: "d" volumeDevices { name: "x" } } })",
+       "spec.ephemeralContainers[0].volumeDevices[0]"},
       {R"(containers { name: "d" volumeMounts { name: "v" mountPropagation: "HostToContainer" } })",
        "spec.containers[1].volumeMounts[0].mountPropagation"},
-      {R"(initContainers { name: "d" restartPolicy: "Always" })",
-       "spec.initContainers[0].restartPolicy"},
       {R"(hostPID: true)", "spec.hostPID"},
       {R"(hostUsers: false)", "spec.hostUsers"},
       {R"(os { name: "windows" })", "spec.os.name"},
@@ -108,7 +104,9 @@ void collectUncovered(const Descriptor& type, const std::string& path,
       continue;
     }
     const bool message = field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE && !field.is_map();
-    const std::string name = field.name() == "initContainers" ? "containers" : field.name();
+    const std::string name =
+        field.name() == "initContainers" || field.name() == "ephemeralContainers" ? "containers"
+                                                                                  : field.name();
     std::string here = path;
     here.append(".").append(name).append(message && field.is_repeated() ? "[]" : "");
     if (rows.contains(here) || rows.contains(path + ".*")) continue;

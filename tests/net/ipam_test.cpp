@@ -26,6 +26,9 @@ class OneFile final : public Filesystem {
     if (!content) return Status(Code::kNotFound, path);
     return *content;
   }
+  Result<std::string> readTail(const std::string& path, std::size_t) override {
+    return readFile(path);
+  }
   Status writeFileAtomic(const std::string&, std::string_view text, std::uint32_t,
                          bool durable) override {
     EXPECT_TRUE(durable);

@@ -142,6 +142,9 @@ class CrashingFilesystem final : public Filesystem {
  public:
   CrashingFilesystem(Filesystem& inner, CrashPoint& point) : inner_(inner), point_(point) {}
   Result<std::string> readFile(const std::string& path) override { return inner_.readFile(path); }
+  Result<std::string> readTail(const std::string& path, std::size_t most) override {
+    return inner_.readTail(path, most);
+  }
   Status writeFileAtomic(const std::string& path, std::string_view content, std::uint32_t mode,
                          bool durable) override {
     return point_.allow() ? inner_.writeFileAtomic(path, content, mode, durable) : dead();

@@ -279,19 +279,13 @@ TEST_F(PodLifeTest, ANewImageReplacesTheContainer) {
 TEST_F(PodLifeTest, RefusesWhatItCannotDo) {
   boot();
   auto pod = makePod("web");
-  pod.mutable_spec()
-      ->mutable_containers(0)
-      ->mutable_lifecycle()
-      ->mutable_prestop()
-      ->mutable_exec()
-      ->add_command("x");
+  pod.mutable_spec()->set_runtimeclassname("other");
   add(pod);
   clock_.advance(minutes(1));
   EXPECT_EQ(status("web").phase(), "Pending");
   EXPECT_EQ(container("web").state().waiting().reason(), "CreateContainerConfigError");
-  EXPECT_THAT(container("web").state().waiting().message(),
-              HasSubstr("spec.containers[0].lifecycle"));
-  EXPECT_THAT(eventMessage("Failed"), HasSubstr("lifecycle"));
+  EXPECT_THAT(container("web").state().waiting().message(), HasSubstr("spec.runtimeClassName"));
+  EXPECT_THAT(eventMessage("Failed"), HasSubstr("runtimeClassName"));
   EXPECT_LE(eventCount("Failed"), 2);
   EXPECT_EQ(runtime_.starts(), 0U);
   remove("web");
@@ -586,7 +580,7 @@ TEST_F(PodLifeTest, SlowProbesFailByTimeout) {
   boot();
   add(probedPod("web"));
   clock_.advance(seconds(7));
-  EXPECT_EQ(eventMessage("Unhealthy"), "Readiness probe failed: no answer within 1s");
+  EXPECT_EQ(eventMessage("Unhealthy"), "Readiness probe failed: command \"check\" timed out");
 }
 
 TEST_F(PodLifeTest, ANewInstanceMustProveItselfAgain) {

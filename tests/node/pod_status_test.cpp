@@ -27,7 +27,8 @@ ContainerView container(char state, const std::string& name) {
     case 'n':
       view.phase = Phase::kRunning;
       view.startedAt = WallTime();
-      view.probed = state == 'n';
+      view.started = true;
+      view.ready = state == 'r';
       break;
     case 'd':
     case 'f':

@@ -12,6 +12,7 @@ namespace {
 
 using std::chrono::seconds;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class ProberTest : public NodeTest {
@@ -68,24 +69,30 @@ class ProberTest : public NodeTest {
 TEST_F(ProberTest, HttpJudgesTheStatusCode) {
   struct Case {
     std::vector<std::string> pieces;
-    bool success;
+    ProbeVerdict verdict;
     const char* output;
   };
   const Case cases[] = {
-      {{"HTTP/1.1 200 OK\r\n\r\nbody"}, true, ""},
-      {{"HTTP/1.0 204 No Content\r\n\r\n"}, true, ""},
-      {{"HTT", "P/1.1 30", "2 Found\r", "\n\r\n"}, true, ""},
-      {{"HTTP/1.1 404 Not Found\r\n\r\n"}, false, "statuscode: 404"},
-      {{"HTTP/1.1 503\r\n\r\n"}, false, "statuscode: 503"},
-      {{"SSH-2.0-OpenSSH\r\n"}, false, "not HTTP"},
-      {{"HTTP/1.1 abc\r\n"}, false, "not HTTP"},
-      {{"HTTP/1.1 200"}, false, "no HTTP answer"},
-      {{}, false, "no answer within 2s"},
+      {{"HTTP/1.1 200 OK\r\n\r\nbody"}, ProbeVerdict::kSuccess, "body"},
+      {{"HTTP/1.0 204 No Content\r\n\r\n"}, ProbeVerdict::kSuccess, ""},
+      {{"HTT", "P/1.1 30", "2 Found\r", "\n\r\n", "gone"},
+       ProbeVerdict::kWarning,
+       "Probe terminated redirects, Response body: gone"},
+      {{"HTTP/1.1 404 Not Found\r\n\r\n"},
+       ProbeVerdict::kFailure,
+       "HTTP probe failed with statuscode: 404"},
+      {{"HTTP/1.1 503\r\n\r\n"}, ProbeVerdict::kFailure, "statuscode: 503"},
+      {{"SSH-2.0-OpenSSH\r\n"}, ProbeVerdict::kFailure, "malformed HTTP response"},
+      {{"HTTP/1.1 abc\r\n\r\n"}, ProbeVerdict::kFailure, "malformed HTTP response"},
+      {{"HTTP/1.1 200"}, ProbeVerdict::kFailure, "unexpected EOF"},
+      {{},
+       ProbeVerdict::kFailure,
+       "Get \"http://10.244.1.2:80/healthz\": context deadline exceeded"},
   };
   for (const auto& one : cases) {
     answer(one.pieces);
     auto outcome = run(httpProbe(80));
-    EXPECT_EQ(outcome.success, one.success) << one.output;
+    EXPECT_EQ(outcome.verdict, one.verdict) << one.output;
     EXPECT_THAT(outcome.output, HasSubstr(one.output));
   }
 }
@@ -102,7 +109,7 @@ TEST_F(ProberTest, HttpAsksAsItIsTold) {
   auto& extra = *get.add_httpheaders();
   extra.set_name("X-Probe");
   extra.set_value("1");
-  EXPECT_TRUE(run(probe).success);
+  EXPECT_EQ(run(probe).verdict, ProbeVerdict::kSuccess);
   EXPECT_EQ(dialed_, "10.244.1.2 8080");
   EXPECT_THAT(request_, StartsWith("GET /live HTTP/1.1\r\nHost: example.org\r\n"));
   EXPECT_THAT(request_, HasSubstr("\r\nX-Probe: 1\r\n"));
@@ -114,48 +121,88 @@ TEST_F(ProberTest, FaultsAreNamed) {
   unnamed.mutable_handler()->mutable_httpget()->mutable_port()->set_type(1);
   unnamed.mutable_handler()->mutable_httpget()->mutable_port()->set_strval("nope");
   EXPECT_THAT(run(unnamed).output, HasSubstr("port \"nope\""));
+  EXPECT_EQ(run(unnamed).verdict, ProbeVerdict::kUnknown);
   auto named = httpProbe(80);
   named.mutable_handler()->mutable_httpget()->set_host("localhost");
   EXPECT_THAT(run(named).output, HasSubstr("\"localhost\" is not an IP address"));
-  auto secure = httpProbe(80);
-  secure.mutable_handler()->mutable_httpget()->set_scheme("HTTPS");
-  EXPECT_THAT(run(secure).output, HasSubstr("HTTPS"));
 }
 
 TEST_F(ProberTest, TcpSucceedsWhenConnected) {
   corev1::Probe probe;
   probe.mutable_handler()->mutable_tcpsocket()->mutable_port()->set_intval(5432);
-  EXPECT_FALSE(run(probe).success);
+  EXPECT_EQ(run(probe).verdict, ProbeVerdict::kFailure);
   answer({"x"});
-  EXPECT_TRUE(run(probe).success);
+  EXPECT_EQ(run(probe).verdict, ProbeVerdict::kSuccess);
   EXPECT_EQ(dialed_, "10.244.1.2 5432");
 }
 
-TEST(ProbeResult, CountsEqualOutcomesInARow) {
-  corev1::Probe spec;
-  spec.set_successthreshold(2);
-  spec.set_failurethreshold(3);
-  struct Step {
-    bool success;
-    bool ready;
+// As Go's client does for kubelet: same host, whatever the port; at most ten times.
+TEST_F(ProberTest, FollowsRedirectsOnTheSameHost) {
+  int served = 0;
+  std::string where;
+  dialer_.setAnswer([&](const net::IpAddress&, std::uint16_t port) {
+    auto [client, server] = transport::makeMemoryPipe();
+    std::shared_ptr<ByteStream> shared = std::move(server);
+    ++served;
+    std::vector<std::string> reply{port == 80 ? "HTTP/1.1 302 Found\r\nLocation: " + where +
+                                                    "\r\nContent-Length: 0\r\n\r\n"
+                                              : "HTTP/1.1 200 OK\r\n\r\n"};
+    asio::co_spawn(io_, serve(shared, reply), asio::detached);
+    return Result<std::unique_ptr<ByteStream>>(std::move(client));
+  });
+  where = "http://10.244.1.2:8080/next?x=1#part";
+  EXPECT_EQ(run(httpProbe(80)).verdict, ProbeVerdict::kSuccess);
+  EXPECT_EQ(served, 2);
+  EXPECT_THAT(request_, StartsWith("GET /next?x=1 HTTP/1.1\r\nHost: 10.244.1.2:8080\r\n"));
+
+  served = 0;
+  where = "http://example.org/";
+  EXPECT_EQ(run(httpProbe(80)).verdict, ProbeVerdict::kWarning);
+  EXPECT_EQ(served, 1);
+
+  served = 0;
+  where = "/again";
+  auto endless = run(httpProbe(80));
+  EXPECT_EQ(endless.verdict, ProbeVerdict::kFailure);
+  EXPECT_THAT(endless.output, HasSubstr("stopped after 10 redirects"));
+  EXPECT_EQ(served, 10);
+
+  where = "gopher://10.244.1.2/";
+  EXPECT_THAT(run(httpProbe(80)).output, HasSubstr("unsupported protocol scheme \"gopher\""));
+}
+
+TEST_F(ProberTest, HeadersCannotSmuggleARequest) {
+  answer({"HTTP/1.1 200 OK\r\n\r\n"});
+  auto probe = httpProbe(80, "/a b\r\nX: y");
+  EXPECT_EQ(run(probe).verdict, ProbeVerdict::kSuccess);
+  EXPECT_THAT(request_, StartsWith("GET /a%20b%0D%0AX:%20y HTTP/1.1\r\n"));
+  auto& header = *probe.mutable_handler()->mutable_httpget()->add_httpheaders();
+  header.set_name("X-Probe");
+  header.set_value("1\r\nEvil: 1");
+  EXPECT_THAT(run(probe).output, HasSubstr("invalid header field value for \"X-Probe\""));
+}
+
+TEST_F(ProberTest, HeadersReplaceTheUsualOnes) {
+  answer({"HTTP/1.1 200 OK\r\n\r\n"});
+  auto probe = httpProbe(80);
+  const auto add = [&probe](const char* name, const char* value) {
+    auto& header = *probe.mutable_handler()->mutable_httpget()->add_httpheaders();
+    header.set_name(name);
+    header.set_value(value);
   };
-  const Step steps[] = {{true, false}, {false, false}, {true, false}, {true, true},
-                        {false, true}, {false, true},  {true, true},  {false, true},
-                        {false, true}, {false, false}, {true, false}, {true, true}};
-  ProbeResult result;
-  for (std::size_t i = 0; i < std::size(steps); ++i) {
-    result.add(steps[i].success, spec);
-    EXPECT_EQ(result.ready(), steps[i].ready) << i;
-  }
-  // Unset thresholds are Kubernetes' defaults, 1 and 3.
-  ProbeResult defaults;
-  defaults.add(true, corev1::Probe());
-  EXPECT_TRUE(defaults.ready());
-  for (int i = 0; i < 3; ++i) {
-    EXPECT_TRUE(defaults.ready());
-    defaults.add(false, corev1::Probe());
-  }
-  EXPECT_FALSE(defaults.ready());
+  add("user-agent", "me");
+  add("Accept", "");
+  run(probe);
+  EXPECT_THAT(request_, HasSubstr("\r\nuser-agent: me\r\n"));
+  EXPECT_THAT(request_, Not(HasSubstr("kube-probe")));
+  EXPECT_THAT(request_, Not(HasSubstr("Accept")));
+}
+
+// What cannot run says nothing about the container, and is tried three times.
+TEST_F(ProberTest, ACommandThatCannotRunIsNoFailure) {
+  corev1::Probe probe;
+  probe.mutable_handler()->mutable_exec()->add_command("x");
+  EXPECT_EQ(run(probe).verdict, ProbeVerdict::kUnknown);
 }
 
 }  // namespace

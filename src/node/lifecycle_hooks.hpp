@@ -1,0 +1,14 @@
+#pragma once
+#include "api/object.hpp"
+#include "common/clock.hpp"
+#include "common/co.hpp"
+#include "node/prober.hpp"
+
+namespace podlab::node {
+
+/// Runs a postStart or preStop handler to its end, without a time limit (kubelet
+/// pkg/kubelet/lifecycle): a command must exit with 0; of an HTTP request any answer will do.
+Co<Status> runHook(Clock& clock, Prober& prober, ProbeTarget target,
+                   corev1::LifecycleHandler handler);
+
+}  // namespace podlab::node

@@ -1,0 +1,190 @@
+// What a PodWorker writes down for a later agent, and how it begins from what an earlier one left.
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "api/conditions.hpp"
+#include "api/ephemeral_containers.hpp"
+#include "api/times.hpp"
+#include "common/log.hpp"
+#include "node/pod_container.hpp"
+
+namespace podlab::node {
+
+using Phase = ContainerView::Phase;
+
+PodWorker::Container& PodWorker::addContainer(const corev1::Container& spec, Role role) {
+  auto container = std::make_unique<Container>();
+  container->spec = spec;
+  container->init = role == Role::kInit;
+  container->ephemeral = role == Role::kEphemeral;
+  container->sidecar = container->init && spec.restartpolicy() == "Always";
+  container->view.name = spec.name();
+  container->view.image = spec.image();
+  container->view.sidecar = container->sidecar;
+  addProbes(*container);
+  containers_.push_back(std::move(container));
+  return *containers_.back();
+}
+
+/// Those that the pod has got since.
+void PodWorker::addEphemeralContainers() {
+  for (const auto& added : pod_->spec().ephemeralcontainers()) {
+    const auto spec = api::containerOf(added);
+    const bool known = std::ranges::any_of(
+        containers_, [&](const auto& container) { return container->spec.name() == spec.name(); });
+    if (!known) addContainer(spec, Role::kEphemeral).target = added.targetcontainername();
+  }
+}
+
+void PodWorker::restore(const PodRemains& remains) {
+  const auto& record = remains.record;
+  if (record.pod().has_status()) status_ = mergeStatus(status_, record.pod().status());
+  if (api::isSet(status_.starttime())) startTime_ = api::toWallTime(status_.starttime());
+  podIps_.assign(record.addresses().begin(), record.addresses().end());
+  stopping_ = record.stopping();
+  sandboxFound_ = remains.sandbox;
+  addressed_ = !podIps_.empty();
+  // Without a record, the server remembers the last report.
+  std::map<std::string, records::ContainerRecord, std::less<>> known;
+  for (const auto* list : {&status_.initcontainerstatuses(), &status_.containerstatuses(),
+                           &status_.ephemeralcontainerstatuses()}) {
+    for (const auto& status : *list) known[status.name()] = recordOf(status);
+  }
+  for (const auto& saved : record.containers()) known[saved.name()] = saved;
+  bool begun = false;
+  for (auto& container : containers_) {
+    restoreContainer(*container, known[container->spec.name()], remains.containers);
+    begun = begun || container->attempt >= 0;
+    const bool main = !container->init && !container->ephemeral;
+    initialized_ = initialized_ || (main && container->attempt >= 0);
+  }
+  inert_ = !begun && api::isFinished(*pod_);
+  const bool failed = status_.phase() == "Failed" && !status_.reason().empty();
+  if (!inert_ && (failed || status_.reason() == kEvicted))
+    failure_ = PodFailure{status_.reason(), status_.message()};
+  if (remains.sandbox || pod_->spec().hostnetwork() || !begun) return;
+  auto phase = podPhase(pod_->spec(), view());
+  if (phase == "Succeeded" || phase == "Failed") return;
+  // The sandbox is gone, as after a reboot: the pod begins anew in another one, init containers
+  // included. What was added to it to look at it is not.
+  initialized_ = false;
+  for (auto& container : containers_) {
+    if (container->ephemeral) continue;
+    container->outdated = container->running();
+    if (!container->init || !container->succeeded()) continue;
+    container->view.phase = Phase::kWaiting;
+    container->view.previous = std::exchange(container->view.ended, std::nullopt);
+  }
+}
+
+records::ContainerRecord PodWorker::recordOf(const corev1::ContainerStatus& status) {
+  records::ContainerRecord record;
+  record.set_name(status.name());
+  if (status.containerid().empty()) return record;
+  record.set_attempt(status.restartcount());
+  record.set_restartcount(status.restartcount());
+  record.set_started(true);
+  record.set_image(status.image());
+  record.set_imageid(status.imageid());
+  if (status.state().has_terminated()) {
+    *record.mutable_ended() = status.state().terminated();
+    if (status.laststate().has_terminated())
+      *record.mutable_previous() = status.laststate().terminated();
+  } else if (status.state().has_waiting() && status.laststate().has_terminated()) {
+    *record.mutable_ended() = status.laststate().terminated();
+  } else if (status.laststate().has_terminated()) {
+    *record.mutable_previous() = status.laststate().terminated();
+  }
+  return record;
+}
+
+void PodWorker::restoreContainer(Container& container, const records::ContainerRecord& record,
+                                 const std::vector<ContainerStatus>& found) {
+  if (record.has_attempt()) {
+    container.attempt = record.attempt();
+    container.started = record.started();
+    container.view.restartCount = record.restartcount();
+    container.view.image = record.image();
+    container.view.imageId = record.imageid();
+    container.backoff = RestartBackoff(Duration(record.backoffnanos()));
+    if (record.has_previous()) container.view.previous = record.previous();
+    if (record.poststartpending()) container.postStart = Step::kTodo;
+    if (record.prestopdone()) container.preStop = Step::kDone;
+  }
+  const ContainerStatus* latest = nullptr;
+  for (const auto& status : found) {
+    if (status.name != container.spec.name()) continue;
+    int attempt = std::atoi(status.id.substr(status.id.rfind('_') + 1).c_str());
+    if (attempt >= container.attempt) {
+      // A newer instance than the record's is one whose beginning could not be recorded.
+      if (attempt > container.attempt && record.has_ended())
+        container.view.previous = record.ended();
+      if (attempt > container.attempt) container.started = false;
+      container.attempt = attempt;
+      latest = &status;
+    }
+  }
+  for (const auto& status : found) {
+    if (status.name == container.spec.name() && &status != latest)
+      container.leftovers.insert(status.id);
+  }
+  if (!container.leftovers.empty()) spawn("remove", removeLeftovers(container));
+  if (container.attempt < 0) return;
+  if (container.started)
+    container.view.containerId = externalId(containerId(container, container.attempt));
+  for (const auto* list : {&status_.initcontainerstatuses(), &status_.containerstatuses()}) {
+    for (const auto& before : *list) {
+      if (before.name() == container.spec.name() &&
+          before.containerid() == container.view.containerId)
+        container.known = {before.started(), before.ready()};
+    }
+  }
+  if (record.has_ended() && record.attempt() == container.attempt) {
+    ended(container, record.ended(), Duration::zero());
+  } else if (latest != nullptr && latest->state == ContainerState::kCreated) {
+    container.busy = true;
+    spawn("discard", discardHalfBegun(container));
+  } else if (latest != nullptr) {
+    apply(container, *latest);
+  } else if (container.started) {
+    lost(container);
+  } else {
+    --container.attempt;  // announced, but never begun
+  }
+}
+
+void PodWorker::checkpoint() {
+  records::PodRecord record;
+  *record.mutable_pod() = *pod_;
+  *record.mutable_pod()->mutable_status() = status_;
+  // The server's, and another after each write of the status.
+  record.mutable_pod()->mutable_metadata()->clear_resourceversion();
+  record.set_stopping(stopping_);
+  for (const auto& ip : podIps_) record.add_addresses(ip);
+  for (const auto& container : containers_) {
+    auto& saved = *record.add_containers();
+    saved.set_name(container->spec.name());
+    if (container->attempt < 0) continue;
+    saved.set_attempt(container->attempt);
+    saved.set_started(container->started);
+    saved.set_restartcount(container->view.restartCount);
+    saved.set_image(container->view.image);
+    saved.set_imageid(container->view.imageId);
+    saved.set_backoffnanos(container->backoff.current().count());
+    if (container->postStart != Step::kDone) saved.set_poststartpending(true);
+    if (container->stopAt && container->preStop == Step::kDone) saved.set_prestopdone(true);
+    if (container->view.ended) *saved.mutable_ended() = *container->view.ended;
+    if (container->view.previous) *saved.mutable_previous() = *container->view.previous;
+  }
+  std::string content = record.SerializeAsString();
+  if (content == savedRecord_) return;
+  Status status = services_.checkpoints.savePod(record);
+  if (status.ok()) {
+    savedRecord_ = std::move(content);
+  } else {
+    logError("record_not_written", {{"pod", api::keyOf(*pod_)}, {"error", status}});
+  }
+}
+
+}  // namespace podlab::node
