@@ -3,6 +3,7 @@
 #include "api/age.hpp"
 #include "api/api.hpp"
 #include "api/conditions.hpp"
+#include "api/ephemeral_containers.hpp"
 #include "api/pod_resources.hpp"
 #include "api/times.hpp"
 #include "cli/describe_object.hpp"
@@ -199,8 +200,10 @@ void addContainer(Description& out, const metav1::ObjectMeta& meta,
   addMounts(out, container);
 }
 
+using Containers = google::protobuf::RepeatedPtrField<corev1::Container>;
+
 void addContainers(Description& out, const metav1::ObjectMeta& meta, const char* title,
-                   const google::protobuf::RepeatedPtrField<corev1::Container>& containers,
+                   const Containers& containers,
                    const google::protobuf::RepeatedPtrField<corev1::ContainerStatus>& statuses) {
   if (containers.empty()) return;
   out.line(0, {title});
@@ -339,6 +342,11 @@ std::string describePod(const corev1::Pod& pod, const Events& events, WallTime n
   addContainers(out, pod.metadata(), "Init Containers:", spec.initcontainers(),
                 status.initcontainerstatuses());
   addContainers(out, pod.metadata(), "Containers:", spec.containers(), status.containerstatuses());
+  Containers ephemeral;
+  for (const auto& container : spec.ephemeralcontainers())
+    *ephemeral.Add() = api::containerOf(container);
+  addContainers(out, pod.metadata(), "Ephemeral Containers:", ephemeral,
+                status.ephemeralcontainerstatuses());
   if (!status.conditions().empty()) {
     out.line(0, {"Conditions:"});
     out.line(1, {"Type", "Status"});

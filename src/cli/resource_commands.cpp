@@ -1,4 +1,5 @@
 #include "cli/commands.hpp"
+#include "cli/debug_command.hpp"
 #include "cli/describe_command.hpp"
 #include "cli/get_command.hpp"
 #include "cli/logs_command.hpp"
@@ -18,6 +19,7 @@ void addResourceCommands(CLI::App& app, Context& context) {
   addLogsCommand(app, context);
   addStreamCommands(app, context);
   addPortForwardCommand(app, context);
+  addDebugCommand(app, context);
   addObserveCommands(app, context);
   addReachCommand(app, context);
   addTopCommand(app, context);

@@ -78,17 +78,7 @@ Co<int> attach(Session& session, const ProgramOptions& options, api::ResourceId 
   // A container with a terminal gets this one, asked for or not, as with kubectl.
   const bool tty =
       stdin && container->tty && (options.tty ? haveTerminal(session.context) : ::isatty(0) != 0);
-  rpc::AttachRequest request;
-  request.set_namespace_(id.ns);
-  request.set_pod(id.name);
-  request.set_container(name);
-  request.set_stdin(stdin);
-  request.set_tty(tty);
-  auto stream = co_await openStream(session, "attach", rpc::encode(request));
-  if (!stream) co_return failRequest(stream.status());
-  say(session.context, "If you don't see a command prompt, try pressing enter.");
-  const int code = co_await runProgramSession(
-      session, **stream, {.stdin = stdin, .tty = tty, .exitCode = false, .redraw = true});
+  const int code = co_await attachContainer(session, id, name, stdin, tty);
   if (code == kDone && tty && !session.context.quiet && pod.spec().restartpolicy() == "Always") {
     std::printf(
         "Session ended, resume using 'podlab attach %s -c %s -i -t' command when the pod is "
@@ -118,6 +108,21 @@ CLI::App* addProgramCommand(CLI::App& app, Context& context, const char* name, c
 }
 
 }  // namespace
+
+Co<int> attachContainer(Session& session, const api::ResourceId& pod, const std::string& container,
+                        bool stdin, bool tty) {
+  rpc::AttachRequest request;
+  request.set_namespace_(pod.ns);
+  request.set_pod(pod.name);
+  request.set_container(container);
+  request.set_stdin(stdin);
+  request.set_tty(tty);
+  auto stream = co_await openStream(session, "attach", rpc::encode(request));
+  if (!stream) co_return failRequest(stream.status());
+  say(session.context, "If you don't see a command prompt, try pressing enter.");
+  co_return co_await runProgramSession(
+      session, **stream, {.stdin = stdin, .tty = tty, .exitCode = false, .redraw = true});
+}
 
 void addStreamCommands(CLI::App& app, Context& context) {
   auto options = std::make_shared<ProgramOptions>();

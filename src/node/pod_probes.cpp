@@ -47,7 +47,8 @@ void PodWorker::beginProbes(Container& container) {
 /// Other probes wait for the startup probe, which ends with its success; while the container is
 /// being stopped, only readiness matters (kubelet pkg/kubelet/prober/worker.go doProbe).
 void PodWorker::syncProbes(Container& container) {
-  if (container.postStart != Step::kDone) return;
+  // A new agent has to find the pod's network first.
+  if (container.postStart != Step::kDone || sandbox_ != Step::kDone) return;
   const bool started = container.passes(ProbeKind::kStartup);
   const MonoTime now = services_.clock.now();
   for (std::size_t i = 0; i < container.probes.size(); ++i) {

@@ -181,6 +181,7 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
                                 const corev1::PodStatus& before, WallTime now) {
   corev1::PodStatus status = before;
   std::string_view phase = podPhase(pod.spec(), view);
+  status.set_phase(std::string(phase));
   const bool evicted = view.failure && view.failure->reason == kEvicted;
   if (evicted) {
     const api::ConditionState why{"DisruptionTarget", "True", "TerminationByKubelet",

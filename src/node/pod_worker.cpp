@@ -280,7 +280,7 @@ void PodWorker::syncContainer(Container& container) {
     }
     if (container.stopAt) {
       driveStop(container, true);
-    } else if (container.postStart == Step::kTodo) {
+    } else if (container.postStart == Step::kTodo && sandbox_ == Step::kDone) {
       container.postStart = Step::kBusy;
       spawn("postStart", runPostStart(container, containerId(container, container.attempt)));
     }

@@ -406,6 +406,36 @@ TEST(PodUpdate, FinalizersDoNotGrowWhileDeleted) {
   EXPECT_TRUE(validateUpdate(now, before));
 }
 
+TEST(PodStatusUpdate, SidecarsStartAgainAndEphemeralContainersDoNot) {
+  const Pod before = makePod(R"(spec { restartPolicy: "Never"
+        initContainers { name: "s" image: "x" restartPolicy: "Always" } }
+      status { initContainerStatuses { name: "s" state { terminated { exitCode: 0 } } } })");
+  Pod now = before;
+  now.mutable_status()->mutable_initcontainerstatuses(0)->mutable_state()->clear_terminated();
+  EXPECT_TRUE(validateStatusUpdate(now, before));
+  const Pod ended = makePod(R"(spec { restartPolicy: "OnFailure" }
+      status { ephemeralContainerStatuses { name: "e" state { terminated { exitCode: 1 } } } })");
+  now = ended;
+  now.mutable_status()->mutable_ephemeralcontainerstatuses(0)->mutable_state()->clear_terminated();
+  EXPECT_EQ(lines(validateStatusUpdate(now, ended).causes()),
+            "status.ephemeralContainerStatuses[0].state: Forbidden: may not be transitioned to "
+            "non-terminated state\n");
+}
+
+TEST(PodCreate, AHooksSleepFitsIntoTheGracePeriod) {
+  const auto faultsOf = [](int seconds) {
+    return lines(validateCreate(makePod("spec { terminationGracePeriodSeconds: 10 containers { "
+                                        "name: \"d\" image: \"x\" lifecycle { preStop { sleep { "
+                                        "seconds: " +
+                                        std::to_string(seconds) + " } } } } }"))
+                     .causes());
+  };
+  EXPECT_EQ(faultsOf(10), "");
+  EXPECT_EQ(faultsOf(11),
+            "spec.containers[1].lifecycle.preStop.sleep: Invalid value: 11: must be non-negative "
+            "and less than terminationGracePeriodSeconds (10)\n");
+}
+
 TEST(PodStatusUpdate, KeepsEndedContainersEnded) {
   const Pod before = makePod(R"(spec { restartPolicy: "OnFailure" } status { qosClass: "BestEffort"
       containerStatuses { name: "c" state { terminated { exitCode: 0 } } }

@@ -168,6 +168,60 @@ TEST_F(VerbsTest, StatusAndSpecAreWrittenApart) {
   EXPECT_EQ(update(configMap("a"), "status").status().code(), Code::kNotFound);
 }
 
+// As upstream's ephemeralcontainers subresource.
+TEST_F(VerbsTest, EphemeralContainersAreAddedAndStay) {
+  ASSERT_TRUE(create(pod("web")).ok());
+  Pod next = *get<Pod>("web");
+  auto& added = *next.mutable_spec()->add_ephemeralcontainers();
+  added.mutable_ephemeralcontainercommon()->set_name("debug");
+  added.mutable_ephemeralcontainercommon()->set_image("host");
+  added.set_targetcontainername("main");
+  EXPECT_EQ(update(next).status().code(), Code::kInvalid);  // not by the pod itself
+  // Nothing else is written with them.
+  next.mutable_spec()->mutable_containers(0)->set_image("other");
+  (*next.mutable_metadata()->mutable_labels())["a"] = "b";
+  const auto written = update(next, "ephemeralcontainers");
+  ASSERT_TRUE(written.ok()) << written.status().toString();
+  EXPECT_EQ(written->spec().containers(0).image(), "host");
+  EXPECT_TRUE(written->metadata().labels().empty());
+  EXPECT_EQ(written->metadata().generation(), 2);
+  const auto& debug = written->spec().ephemeralcontainers(0).ephemeralcontainercommon();
+  EXPECT_EQ(debug.terminationmessagepath(), "/dev/termination-log");
+  EXPECT_EQ(debug.imagepullpolicy(), "Always");
+
+  const auto refused = [&](auto change) {
+    Pod changed = *get<Pod>("web");
+    change(*changed.mutable_spec());
+    return update(changed, "ephemeralcontainers").status().message();
+  };
+  EXPECT_NE(refused([](auto& spec) { spec.clear_ephemeralcontainers(); })
+                .find("spec.ephemeralContainers: Forbidden: existing ephemeral containers "
+                      "\"debug\" may not be removed"),
+            std::string::npos);
+  EXPECT_NE(
+      refused([](auto& spec) {
+        spec.mutable_ephemeralcontainers(0)->mutable_ephemeralcontainercommon()->set_image("x");
+      }).find("existing ephemeral containers \"debug\" may not be changed"),
+      std::string::npos);
+  const auto bad = refused([](auto& spec) {
+    auto& more = *spec.add_ephemeralcontainers();
+    more.set_targetcontainername("debug");
+    auto& common = *more.mutable_ephemeralcontainercommon();
+    common.set_name("main");
+    common.set_image("host");
+    common.add_ports()->set_containerport(80);
+    common.mutable_lifecycle()->mutable_prestop()->mutable_sleep()->set_seconds(1);
+  });
+  for (const char* fault :
+       {"spec.ephemeralContainers[1].name: Duplicate value: \"main\"",
+        "spec.ephemeralContainers[1].targetContainerName: Not found: \"debug\"",
+        "spec.ephemeralContainers[1].ports: Forbidden: cannot be set for an Ephemeral Container",
+        "spec.ephemeralContainers[1].lifecycle: Forbidden: cannot be set for an Ephemeral"}) {
+    EXPECT_NE(bad.find(fault), std::string::npos) << fault << "\n" << bad;
+  }
+  EXPECT_EQ(update(configMap("a"), "ephemeralcontainers").status().code(), Code::kNotFound);
+}
+
 TEST_F(VerbsTest, PatchesMergeAndJson) {
   ASSERT_TRUE(create(configMap("a")).ok());
   const auto merged =

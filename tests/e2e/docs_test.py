@@ -12,7 +12,7 @@ from harness import PODLAB
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CLI = ROOT / "docs" / "cli"
-NEEDS_DEMO = ("objects.md", "streams.md", "reach.md", "top.md", "troubleshooting.md")
+NEEDS_DEMO = ("objects.md", "streams.md", "debug.md", "reach.md", "top.md", "troubleshooting.md")
 
 
 def examples(page):
@@ -83,6 +83,9 @@ class Docs(unittest.TestCase):
 
     def test_streams(self):
         self.run_page(CLI / "streams.md")
+
+    def test_debug(self):
+        self.run_page(CLI / "debug.md")
 
     def test_reach(self):
         self.run_page(CLI / "reach.md")

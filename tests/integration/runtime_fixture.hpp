@@ -151,6 +151,7 @@ class RuntimeFixture {
   std::string cgroupOf(const std::string& id, const char* controller) const {
     return cgroups_.cgroups.of(controller)->base + "/" + cgroups_.container("pod", id);
   }
+  asio::any_io_executor executor() { return io_.get_executor(); }
   Filesystem& files() { return *files_; }
   Clock& clock() { return *clock_; }
   HostImageStore& images() { return images_; }

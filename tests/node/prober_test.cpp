@@ -5,7 +5,10 @@
 #include "intstr.pb.h"
 
 #include "node_fixture.hpp"
+#include "tests/fakes/grpc_health_server.hpp"
+#include "transport/certificates.hpp"
 #include "transport/memory.hpp"
+#include "transport/tls.hpp"
 
 namespace podlab::node {
 namespace {
@@ -48,6 +51,14 @@ class ProberTest : public NodeTest {
       (void)co_await stream->write(std::as_bytes(std::span(piece.data(), piece.size())));
     }
     if (pieces.empty()) co_await clock_.sleepFor(seconds(100));
+  }
+  Co<void> serveTls(std::unique_ptr<ByteStream> stream,
+                    std::shared_ptr<transport::TlsContext> context) {
+    auto secured = co_await transport::tlsAccept(context, clock_, std::move(stream));
+    if (!secured.ok()) co_return;
+    std::shared_ptr<ByteStream> shared = *std::move(secured);
+    std::vector<std::string> reply{"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"};
+    co_await serve(shared, reply);
   }
   static corev1::Probe httpProbe(int port, const std::string& path = "/healthz") {
     corev1::Probe probe;
@@ -203,6 +214,88 @@ TEST_F(ProberTest, ACommandThatCannotRunIsNoFailure) {
   corev1::Probe probe;
   probe.mutable_handler()->mutable_exec()->add_command("x");
   EXPECT_EQ(run(probe).verdict, ProbeVerdict::kUnknown);
+}
+
+TEST_F(ProberTest, GrpcAsksTheHealthService) {
+  using fakes::GrpcAnswer;
+  using fakes::healthResponse;
+  struct Case {
+    GrpcAnswer answer;
+    ProbeVerdict verdict;
+    const char* output;
+  };
+  const Case cases[] = {
+      {{.body = healthResponse(1), .grpcStatus = "0", .grpcMessage = ""},
+       ProbeVerdict::kSuccess,
+       "service healthy"},
+      {{.body = healthResponse(2), .grpcStatus = "0", .grpcMessage = ""},
+       ProbeVerdict::kFailure,
+       "service unhealthy (responded with \"NOT_SERVING\")"},
+      {{.body = "", .grpcStatus = "5", .grpcMessage = "unknown%20service"},
+       ProbeVerdict::kFailure,
+       "error: health rpc probe failed: rpc error: code = NotFound desc = unknown service"},
+      {{.body = "", .grpcStatus = "12", .grpcMessage = "nope"},
+       ProbeVerdict::kFailure,
+       "error: this server does not implement the grpc health protocol "
+       "(grpc.health.v1.Health): nope"},
+      {{.httpStatus = 503, .body = "busy", .grpcStatus = "", .grpcMessage = ""},
+       ProbeVerdict::kFailure,
+       "code = Unavailable desc = unexpected HTTP status code received from server: 503"},
+      {{.body = std::string(5000, 'x'), .grpcStatus = "0", .grpcMessage = ""},
+       ProbeVerdict::kFailure,
+       "the response is not one HealthCheckResponse"},
+  };
+  corev1::Probe probe;
+  probe.mutable_handler()->mutable_grpc()->set_port(5000);
+  probe.mutable_handler()->mutable_grpc()->set_service("mine");
+  for (const auto& one : cases) {
+    auto server = std::make_shared<fakes::GrpcHealthServer>(one.answer);
+    dialer_.setAnswer([this, server](const net::IpAddress&, std::uint16_t port) {
+      EXPECT_EQ(port, 5000);
+      auto [client, end] = transport::makeMemoryPipe();
+      std::shared_ptr<ByteStream> stream = std::move(end);
+      auto serve = [](std::shared_ptr<fakes::GrpcHealthServer> health,
+                      std::shared_ptr<ByteStream> on) -> Co<void> { co_await health->serve(*on); };
+      asio::co_spawn(io_, serve(server, stream), asio::detached);
+      return Result<std::unique_ptr<ByteStream>>(std::move(client));
+    });
+    auto outcome = run(probe);
+    EXPECT_EQ(outcome.verdict, one.verdict) << outcome.output;
+    EXPECT_THAT(outcome.output, HasSubstr(one.output));
+    EXPECT_EQ(server->path(), "/grpc.health.v1.Health/Check");
+  }
+  answer({"HTTP/1.1 400 Bad Request\r\n\r\n"});
+  EXPECT_THAT(run(probe).output, HasSubstr("error: failed to connect service"));
+  dialer_.setAnswer(nullptr);
+  EXPECT_THAT(run(probe).output,
+              HasSubstr("timeout: failed to connect service \"10.244.1.2:5000\" within 1s"));
+}
+
+// Kubelet asks whether a server answers, not who it is.
+TEST_F(ProberTest, HttpsTakesAnyCertificate) {
+  auto ca = transport::CertificateAuthority::create("somebody", clock_.wallNow(), rng_);
+  ASSERT_TRUE(ca.ok());
+  transport::LeafSpec spec;
+  spec.commonName = "else";
+  spec.server = true;
+  spec.validity = seconds(1);
+  auto leaf = ca->issue(spec, clock_.wallNow(), rng_);
+  ASSERT_TRUE(leaf.ok()) << leaf.status().message();
+  auto tls = transport::makeServerTls(ca->certificatePem(), *leaf);
+  ASSERT_TRUE(tls.ok());
+  clock_.advance(seconds(100));  // expired, too
+  dialer_.setAnswer([this, &tls](const net::IpAddress&, std::uint16_t) {
+    auto [client, end] = transport::makeMemoryPipe();
+    asio::co_spawn(io_, serveTls(std::move(end), *tls), asio::detached);
+    return Result<std::unique_ptr<ByteStream>>(std::move(client));
+  });
+  auto probe = httpProbe(8443);
+  probe.mutable_handler()->mutable_httpget()->set_scheme("HTTPS");
+  auto outcome = run(probe);
+  EXPECT_EQ(outcome.verdict, ProbeVerdict::kSuccess) << outcome.output;
+  EXPECT_THAT(request_, StartsWith("GET /healthz HTTP/1.1\r\nHost: 10.244.1.2:8443\r\n"));
+  answer({"HTTP/1.1 400 Bad Request\r\n\r\n"});
+  EXPECT_EQ(run(probe).verdict, ProbeVerdict::kFailure);
 }
 
 }  // namespace

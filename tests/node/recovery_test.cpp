@@ -293,8 +293,18 @@ class StartInvariants {
   std::map<std::string, std::set<std::string>> alive_;
 };
 
-/// The whole life of a pod with an init container, a volume that changes, a crash and a delete,
-/// with the agent dying once at every possible call.
+void addSidecar(corev1::Pod& pod, const std::string& name) {
+  addInit(pod, name);
+  auto& spec = *pod.mutable_spec();
+  spec.mutable_initcontainers(spec.initcontainers_size() - 1)->set_restartpolicy("Always");
+}
+
+void addHook(corev1::LifecycleHandler& hook, const char* command) {
+  hook.mutable_exec()->add_command(command);
+}
+
+/// The whole life of a pod with an init container, a sidecar, hooks, a volume that changes, a crash
+/// and a delete, with the agent dying once at every possible call.
 TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
   int deaths = 0;
   for (bool afterEffect : {false, true}) {
@@ -311,9 +321,15 @@ TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
         if (spec.name == "flaky" && spec.id.ends_with("_0")) script.runsFor = seconds(2);
         return script;
       });
+      std::map<std::string, int> hooks;
+      runtime_.setExecScript([&](const std::string&, const ExecSpec& spec) {
+        ++hooks[spec.argv[0]];
+        return ExecScript{.exitCode = 0, .out = "", .takes = milliseconds(300)};
+      });
       giveRange();
       launchMortal(at, afterEffect);
       auto pod = makePod("web", {"main", "flaky"});
+      addSidecar(pod, "proxy");
       addInit(pod, "init");
       pod.mutable_spec()->add_volumes()->set_name("config");
       pod.mutable_spec()
@@ -331,6 +347,9 @@ TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
       settings.mutable_metadata()->set_namespace_("default");
       (*settings.mutable_data())["color"] = "blue";
       api_.put(settings);
+      auto& lifecycle = *pod.mutable_spec()->mutable_containers(0)->mutable_lifecycle();
+      addHook(*lifecycle.mutable_poststart(), "begin");
+      addHook(*lifecycle.mutable_prestop(), "bye");
       api_.put(pod);
       auto restartIfDead = [&] {
         if (world_ == nullptr || !world_->point.dead()) return;
@@ -348,14 +367,20 @@ TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
       EXPECT_TRUE(ready("web")) << status("web").DebugString();
       const auto& volume = volumes_.pods().at(uidOf("web")).volumes.at("config");
       EXPECT_EQ(volume.files->at("color").content, "red");
+      EXPECT_EQ(container("web").restartcount(), 0);
       EXPECT_EQ(container("web", 1).restartcount(), 1);
-      EXPECT_EQ(runtime_.runningCount(), 2U);
+      EXPECT_EQ(runtime_.runningCount(), 3U);
+      // At least once, and again only when the agent died meanwhile.
+      EXPECT_GE(hooks["begin"], 1);
+      EXPECT_LE(hooks["begin"], 2);
       remove("web");
       for (int step = 0; step < 40; ++step) {
         clock_.advance(milliseconds(250));
         restartIfDead();
       }
       EXPECT_FALSE(exists("web"));
+      EXPECT_GE(hooks["bye"], 1);
+      EXPECT_LE(hooks["bye"], 2);
       bool survived = world_ != nullptr && !world_->point.dead();
       // The lease goes on for ever: the last steps are those of the pod's life.
       clock_.advance(seconds(1));
@@ -395,6 +420,10 @@ TEST_F(RecoveryTest, RandomLifeConverges) {
       if (rng.chance(0.1)) script.fails = Status(Code::kInternal, "trouble");
       return script;
     });
+    runtime_.setExecScript([&](const std::string&, const ExecSpec&) {
+      return ExecScript{
+          .exitCode = rng.chance(0.2) ? 1 : 0, .out = "", .takes = milliseconds(rng.below(3000))};
+    });
     giveRange();
     launchMortal();
     int made = 0;
@@ -408,6 +437,16 @@ TEST_F(RecoveryTest, RandomLifeConverges) {
           pod.mutable_spec()->set_terminationgraceperiodseconds(static_cast<int>(rng.below(5)));
           if (rng.chance(0.4)) addInit(pod, "init-1");
           if (rng.chance(0.2)) addInit(pod, "init-2");
+          if (rng.chance(0.3)) addSidecar(pod, "side-1");
+          if (rng.chance(0.2)) addSidecar(pod, "side-2");
+          auto& first = *pod.mutable_spec()->mutable_containers(0);
+          if (rng.chance(0.2)) addHook(*first.mutable_lifecycle()->mutable_poststart(), "begin");
+          if (rng.chance(0.2)) addHook(*first.mutable_lifecycle()->mutable_prestop(), "bye");
+          if (rng.chance(0.2))
+            first.mutable_startupprobe()->mutable_handler()->mutable_exec()->add_command("up");
+          if (rng.chance(0.2))
+            first.mutable_livenessprobe()->mutable_handler()->mutable_exec()->add_command("live");
+          if (rng.chance(0.1)) pod.mutable_spec()->set_activedeadlineseconds(10);
           api_.put(pod);
           break;
         }
@@ -458,6 +497,7 @@ TEST_F(RecoveryTest, RandomLifeConverges) {
       if (spec.name.starts_with("init")) script.runsFor = seconds(1);
       return script;
     });
+    runtime_.setExecScript(nullptr);
     dataplane_.setSandboxScript(nullptr);
     api_.clearFailures();
     for (int i = 0; i < 400; ++i) clock_.advance(seconds(3));
@@ -468,6 +508,10 @@ TEST_F(RecoveryTest, RandomLifeConverges) {
       const auto now = status(name);
       const auto& phase = now.phase();
       EXPECT_NE(phase, "Pending") << name << " " << now.ShortDebugString();
+      if (now.reason() == "DeadlineExceeded") {
+        EXPECT_EQ(phase, "Failed");
+        continue;
+      }
       for (const auto& one : now.containerstatuses()) {
         bool over = one.state().has_terminated() &&
                     api_.find<corev1::Pod>("default/" + name)->spec().restartpolicy() != "Always";

@@ -82,13 +82,20 @@ PodSpec withOldValues(const PodSpec& now, const PodSpec& before) {
   return spec;
 }
 
+bool isSidecar(const PodSpec& spec, const std::string& name) {
+  return std::ranges::any_of(spec.initcontainers(), [&](const corev1::Container& container) {
+    return container.name() == name && container.restartpolicy() == "Always";
+  });
+}
+
 /// A container that ended for good stays ended.
 template <typename Statuses>
-void validateTransitions(const Statuses& now, const Statuses& before,
+void validateTransitions(const Statuses& now, const Statuses& before, const PodSpec& spec,
                          const std::string& restartPolicy, const FieldPath& path,
                          FieldErrors& errors) {
   if (restartPolicy == "Always") return;
   forEach(before, path, [&](const corev1::ContainerStatus& old, const FieldPath& at) {
+    if (isSidecar(spec, old.name())) return;
     if (!old.state().has_terminated()) return;
     if (old.state().terminated().exitcode() != 0 && restartPolicy == "OnFailure") return;
     for (const corev1::ContainerStatus& status : now) {
@@ -156,10 +163,16 @@ std::vector<Cause> validatePodStatusUpdate(const Pod& now, const Pod& before) {
             errors.invalidEach(at.child("type"), condition.type(),
                                faultsOfQualifiedName(condition.type()));
           });
-  validateTransitions(now.status().containerstatuses(), before.status().containerstatuses(), policy,
-                      path.child("containerStatuses"), errors);
-  validateTransitions(now.status().initcontainerstatuses(), before.status().initcontainerstatuses(),
-                      policy, path.child("initContainerStatuses"), errors);
+  const auto transitions = [&](const auto& after, const auto& was, const std::string& restart,
+                               const char* field) {
+    validateTransitions(after, was, before.spec(), restart, path.child(field), errors);
+  };
+  transitions(now.status().containerstatuses(), before.status().containerstatuses(), policy,
+              "containerStatuses");
+  transitions(now.status().initcontainerstatuses(), before.status().initcontainerstatuses(), policy,
+              "initContainerStatuses");
+  transitions(now.status().ephemeralcontainerstatuses(),
+              before.status().ephemeralcontainerstatuses(), "Never", "ephemeralContainerStatuses");
   validateAddresses(now.status().podips(), path.child("podIPs"), errors);
   validateAddresses(now.status().hostips(), path.child("hostIPs"), errors);
   return errors.take();
