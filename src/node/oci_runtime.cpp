@@ -1,7 +1,6 @@
 #include "node/oci_runtime.hpp"
 
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,19 +11,18 @@
 #include <utility>
 
 #include <asio.hpp>
-#include <nlohmann/json.hpp>
 
-#include "api/codec_base64.hpp"
 #include "common/log.hpp"
 #include "common/readable.hpp"
 #include "common/sealed_program.hpp"
 #include "common/sync.hpp"
+#include "node/cgroup_tree.hpp"
 #include "node/container_input.hpp"
 #include "node/exec_session.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_config.hpp"
-#include "node/seccomp_filter.hpp"
-#include "node/seccomp_profile.hpp"
+#include "node/pid_namespaces.hpp"
+#include "node/seccomp_filters.hpp"
 #include "node/shim_client.hpp"
 #include "node/shim_state.hpp"
 
@@ -33,13 +31,12 @@ namespace {
 
 /// More at once only compete for the processors.
 constexpr std::size_t kMaxStarts = 8;
-/// How long a container's cgroup may have processes after the container's end, and how often to
-/// look.
-constexpr Duration kCgroupPatience = std::chrono::seconds(2);
-constexpr Duration kCgroupRetry = std::chrono::milliseconds(5);
-
 std::string baseName(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
+}
+
+bool isCrun(const std::string& runtime) {
+  return baseName(runtime) == "crun";
 }
 
 struct Container {
@@ -64,7 +61,10 @@ class Core : public std::enable_shared_from_this<Core> {
         files_(files),
         processes_(processes),
         options_(std::move(options)),
-        shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock") {}
+        filters_(files_, options_.seccompFolder, isCrun(options_.runtime)),
+        cgroups_(host_.cgroups, clock_, files_),
+        shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock"),
+        pidNamespaces_(files_, shim_, options_.stateFolder + "/pidns") {}
 
   Co<Status> open() {
     ::signal(SIGPIPE, SIG_IGN);
@@ -95,7 +95,7 @@ class Core : public std::enable_shared_from_this<Core> {
       Status removed = co_await removeFolder(id);
       if (!removed) logWarning("container_not_removed", {{"container", id}, {"error", removed}});
     }
-    removeUnknownCgroups();
+    cgroups_.removeUnknown([this](const std::string& id) { return containers_.contains(id); });
     co_return removeStrayDiskFolders();
   }
 
@@ -123,9 +123,9 @@ class Core : public std::enable_shared_from_this<Core> {
     }
     const std::string podUid = podOf(id);
     Status removed = co_await removeFolder(id);
-    if (removed) removed = co_await removeContainerCgroup(podUid, id);
+    if (removed) removed = co_await cgroups_.removeContainer(podUid, id);
+    if (removed && isLast(podUid, id)) removed = cgroups_.removePod(podUid);
     if (removed) containers_.erase(id);
-    if (removed) removePodCgroup(podUid);
     co_return removed;
   }
 
@@ -152,8 +152,8 @@ class Core : public std::enable_shared_from_this<Core> {
     const std::string folder = folderOf(id);
     auto config = files_.readFile(folder + "/" + kConfigFile);
     if (!config) co_return config.status();
-    const auto cgroups =
-        entersCgroups() ? processFiles(container->status.podUid, id) : std::vector<std::string>();
+    const auto cgroups = entersCgroups() ? cgroups_.processFiles(container->status.podUid, id)
+                                         : std::vector<std::string>();
     co_return co_await startExec(executor_, std::move(command), program_.get(), std::move(id),
                                  std::move(spec), folder, cgroups, std::move(*config));
   }
@@ -165,40 +165,7 @@ class Core : public std::enable_shared_from_this<Core> {
     return openContainerInput(executor_, container->record.shim);
   }
 
-  Co<Result<std::string>> createPidNamespace(std::string podUid) {
-    const std::string file = pidNamespaceFile(podUid);
-    const auto earlier = readHolder(file);
-    if (!earlier) co_return earlier.status();
-    if (*earlier) {
-      const Liveness found = livenessOf(**earlier);
-      if (found == Liveness::kAlive) co_return pidNamespacePath(**earlier);
-      if (found == Liveness::kUnknown) {
-        co_return Status(Code::kExhausted,
-                         "it cannot be told whether the pod's PID namespace " + file + " is there");
-      }
-      Status removed = files_.removeFile(file);
-      if (!removed) co_return removed;
-    }
-    ShimRequest request;
-    request.kind = ShimRequest::Kind::kPidNamespace;
-    request.folder = file;
-    auto reply = co_await shim_.request(std::move(request));
-    if (!reply) co_return reply.status();
-    const auto holder = parseIdentity(*reply);
-    if (!holder) co_return Status(Code::kInternal, "malformed reply of the shim: " + *reply);
-    co_return pidNamespacePath(*holder);
-  }
-
-  Status removePidNamespace(const std::string& podUid) {
-    const std::string file = pidNamespaceFile(podUid);
-    const auto holder = readHolder(file);
-    if (!holder) return holder.status();
-    if (*holder) {
-      Status killed = signalProcess(**holder, SIGKILL);
-      if (!killed && !killed.is(Code::kNotFound)) return killed;
-    }
-    return files_.removeFile(file);
-  }
+  PidNamespaces& pidNamespaces() { return pidNamespaces_; }
 
   Co<Result<std::string>> version() {
     auto output = co_await runRuntime({options_.runtime, "--version"});
@@ -217,9 +184,6 @@ class Core : public std::enable_shared_from_this<Core> {
   std::string folderOf(const std::string& id) const {
     return options_.stateFolder + "/containers/" + id;
   }
-  std::string pidNamespaceFile(const std::string& podUid) const {
-    return options_.stateFolder + "/pidns/" + podUid;
-  }
   std::string diskFolderOf(const std::string& id) const { return diskFolder() + "/" + id; }
   std::string diskFolder() const {
     return options_.diskFolder.empty() ? options_.stateFolder + "/rootfs" : options_.diskFolder;
@@ -235,17 +199,6 @@ class Core : public std::enable_shared_from_this<Core> {
     }
     return {};
   }
-  static std::string pidNamespacePath(const ProcessIdentity& holder) {
-    return "/proc/" + std::to_string(holder.pid) + "/ns/pid";
-  }
-  /// nullopt when there is none; an error is not to be taken for that.
-  Result<std::optional<ProcessIdentity>> readHolder(const std::string& file) {
-    auto text = files_.readFile(file);
-    if (text) return parseIdentity(*text);
-    if (text.status().is(Code::kNotFound)) return std::optional<ProcessIdentity>();
-    return text.status();
-  }
-
   Container* find(const std::string& id) {
     auto it = containers_.find(id);
     return it == containers_.end() ? nullptr : &it->second;
@@ -261,119 +214,16 @@ class Core : public std::enable_shared_from_this<Core> {
 
   /// Whether podlab puts the runtime into the container's cgroups. Others than crun cannot be kept
   /// from doing that themselves: they are told the path.
-  bool entersCgroups() const { return baseName(options_.runtime) == "crun"; }
-
-  /// cgroup.procs of the container's cgroups.
-  std::vector<std::string> processFiles(const std::string& podUid, const std::string& id) const {
-    std::vector<std::string> files;
-    if (!host_.cgroups.any()) return files;
-    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.container(podUid, id))) {
-      std::string file = folder + "/cgroup.procs";
-      if (files_.exists(file)) files.push_back(std::move(file));
-    }
-    return files;
-  }
+  bool entersCgroups() const { return isCrun(options_.runtime); }
 
   /// Ids are "UID_NAME_ATTEMPT".
   static std::string podOf(const std::string& id) { return id.substr(0, id.find('_')); }
 
-  /// What runs there still, such as a runtime at its end, is killed.
-  Co<Status> removeContainerCgroup(std::string podUid, std::string id) {
-    if (!host_.cgroups.any()) co_return Status();
-    const MonoTime deadline = clock_.now() + kCgroupPatience;
-    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.container(podUid, id))) {
-      Status removed = removeCgroup(folder);
-      while (removed.is(Code::kConflict) && clock_.now() < deadline) {
-        killCgroup(folder);
-        co_await clock_.sleepFor(kCgroupRetry);
-        removed = removeCgroup(folder);
-      }
-      if (!removed) co_return removed;
-    }
-    co_return Status();
-  }
-
-  /// The pod's cgroup goes with its last container.
-  void removePodCgroup(const std::string& podUid) {
-    if (!host_.cgroups.any() || starting_.contains(podUid)) return;
-    for (const auto& [id, container] : containers_) {
-      if (container.status.podUid == podUid) return;
-    }
-    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.pod(podUid))) {
-      Status removed = removeCgroup(folder);
-      if (!removed) logWarning("cgroup_not_removed", {{"error", removed}});
-    }
-  }
-
-  /// After a crash: cgroups of containers that never ran, or are gone.
-  void removeUnknownCgroups() {
-    if (!host_.cgroups.any()) return;
-    for (const auto& folder : host_.cgroups.cgroups.folders(host_.cgroups.path)) {
-      for (const auto& pod : foldersIn(folder)) {
-        bool empty = true;
-        for (const auto& id : foldersIn(folder + "/" + pod)) {
-          if (containers_.contains(id)) {
-            empty = false;
-            continue;
-          }
-          const std::string unknown = folder + "/" + pod + "/" + id;
-          killCgroup(unknown);
-          Status removed = removeCgroup(unknown);
-          if (!removed) logWarning("cgroup_not_removed", {{"error", removed}});
-        }
-        if (empty) (void)removeCgroup(folder + "/" + pod);
-      }
-    }
-  }
-
-  /// The cgroups in one.
-  std::vector<std::string> foldersIn(const std::string& folder) {
-    auto names = files_.listDirectory(folder).valueOr({});
-    std::erase_if(names, [&](const auto& name) {
-      struct stat info{};
-      return ::stat((folder + "/" + name).c_str(), &info) < 0 || !S_ISDIR(info.st_mode);
+  /// Whether the pod has no other container than this one.
+  bool isLast(const std::string& podUid, const std::string& id) const {
+    return !starting_.contains(podUid) && std::ranges::none_of(containers_, [&](const auto& entry) {
+      return entry.second.status.podUid == podUid && entry.first != id;
     });
-    return names;
-  }
-
-  /// The container's filter of system calls.
-  Result<SeccompFilter> seccompOf(const ContainerSpec& spec) {
-    switch (spec.security.seccomp) {
-      case ContainerSecurity::Seccomp::kDefault:
-        return defaultFilter(capabilitiesOf(spec, host_));
-      case ContainerSecurity::Seccomp::kUnconfined:
-        return SeccompFilter();
-      case ContainerSecurity::Seccomp::kLocal:
-        break;
-    }
-    const std::string file = options_.seccompFolder + "/" + spec.security.seccompFile;
-    auto text = files_.readFile(file);
-    if (!text)
-      return Status(Code::kInvalid,
-                    "cannot load seccomp profile \"" + file + "\": " + text.status().message());
-    const auto profile = nlohmann::json::parse(*text, nullptr, false);
-    if (!profile.is_object() || !profile.contains("defaultAction"))
-      return Status(Code::kInvalid,
-                    "seccomp profile \"" + file + "\" is not a JSON object with a defaultAction");
-    return SeccompFilter{*text, ""};
-  }
-
-  /// Compiled once for all containers with these capabilities, where the runtime takes that.
-  Result<SeccompFilter> defaultFilter(const std::set<std::string>& capabilities) {
-    auto [found, fresh] = filters_.try_emplace(capabilities);
-    if (!fresh) return found->second;
-    SeccompFilter& filter = found->second;
-    filter.profile = defaultSeccomp(capabilities);
-    if (baseName(options_.runtime) != "crun") return filter;
-    auto program = compileSeccomp(filter.profile);
-    if (!program) {
-      filters_.erase(found);
-      return program.status();
-    }
-    filter.program = api::codec::base64Encode(*program);
-    // crun looks whether there is a profile, and takes the program.
-    filter.profile = R"({"defaultAction":"SCMP_ACT_ERRNO"})";
-    return filter;
   }
 
   ShimRequest startRequest(const ContainerSpec& spec) const {
@@ -430,7 +280,7 @@ class Core : public std::enable_shared_from_this<Core> {
       made = makeOverlayFolders(spec.id);
     }
     if (made) {
-      auto seccomp = seccompOf(own);
+      auto seccomp = filters_.of(own.security, capabilitiesOf(own, host_));
       auto config = seccomp ? makeOciConfig(own, host_, *seccomp) : seccomp.status();
       made = config ? files_.writeFileAtomic(folder + "/" + kConfigFile, *config, 0600, false)
                     : config.status();
@@ -457,7 +307,7 @@ class Core : public std::enable_shared_from_this<Core> {
       failed = runs.status();
     }
     (void)co_await removeFolder(spec.id);
-    (void)co_await removeContainerCgroup(spec.podUid, spec.id);
+    (void)co_await cgroups_.removeContainer(spec.podUid, spec.id);
     co_return runtimeFailure(failed.message(), spec.argv[0]);
   }
 
@@ -582,9 +432,11 @@ class Core : public std::enable_shared_from_this<Core> {
   ProcessRunner& processes_;
   OciRuntimeOptions options_;
   HostFacts host_;
-  std::map<std::set<std::string>, SeccompFilter> filters_;
+  SeccompFilters filters_;
+  CgroupTree cgroups_;
   UniqueFd program_;  ///< the runtime's, sealed; none where that is not possible
   ShimClient shim_;
+  PidNamespaces pidNamespaces_;
   std::map<std::string, Container> containers_;
   std::function<void(std::string)> listener_;
   WaitQueue changed_;
@@ -614,10 +466,10 @@ class OciRuntimeImpl final : public OciRuntime {
     return core_->openInput(id);
   }
   Co<Result<std::string>> createPidNamespace(std::string podUid) override {
-    co_return co_await core_->createPidNamespace(std::move(podUid));
+    co_return co_await core_->pidNamespaces().create(std::move(podUid));
   }
   Co<Status> removePidNamespace(std::string podUid) override {
-    co_return core_->removePidNamespace(podUid);
+    co_return core_->pidNamespaces().remove(podUid);
   }
   Co<Result<std::string>> version() override { co_return co_await core_->version(); }
 

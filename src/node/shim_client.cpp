@@ -14,6 +14,7 @@
 #include "common/log.hpp"
 #include "common/readable.hpp"
 #include "common/spawn.hpp"
+#include "node/shim.hpp"
 
 namespace podlab::node {
 namespace {

@@ -8,7 +8,7 @@
 #include "common/co.hpp"
 #include "common/status.hpp"
 #include "common/unique_fd.hpp"
-#include "node/shim.hpp"
+#include "node/shim_request.hpp"
 
 namespace podlab::node {
 

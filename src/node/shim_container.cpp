@@ -18,12 +18,15 @@
 #include <optional>
 #include <vector>
 
+#include "common/cgroups.hpp"
 #include "common/filesystem.hpp"
 #include "common/spawn.hpp"
 #include "common/time.hpp"
 #include "node/console_socket.hpp"
 #include "node/container_log_writer.hpp"
+#include "node/overlay.hpp"
 #include "node/shim.hpp"
+#include "node/shim_request.hpp"
 #include "node/shim_state.hpp"
 
 namespace podlab::node {
@@ -199,11 +202,10 @@ class Container {
     return file.empty() ? 0 : readCgroupNumber(file, "oom_kill").value_or(0);
   }
 
-  /// Whether the init process was killed so, or ends with the code that says that a child was.
+  /// As containerd has it: whichever process was killed, the container failed for it.
   bool wasKilledForMemory(const siginfo_t& info) const {
-    const bool killed =
-        info.si_code == CLD_EXITED ? info.si_status == 128 + SIGKILL : info.si_status == SIGKILL;
-    return killed && oomKills() > 0;
+    const bool succeeded = info.si_code == CLD_EXITED && info.si_status == 0;
+    return !succeeded && oomKills() > 0;
   }
 
   /// Puts the input where agents take it from.

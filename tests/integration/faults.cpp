@@ -102,6 +102,7 @@ Faults::Exempt::~Exempt() {
 // Not setns: a thread that cannot return to its namespace ends the agent, as a SIGKILL does.
 FAULTY(chmod, EIO)
 FAULTY(chown, EIO)
+FAULTY(clone, EAGAIN)
 FAULTY(fcntl, EMFILE)
 FAULTY(fork, EAGAIN)
 FAULTY(memfd_create, EMFILE)
@@ -128,13 +129,5 @@ FAULTY(unlinkat, EIO)
 FAULTY(unshare, ENOSPC)
 FAULTY(write, ENOSPC)
 #undef FAULTY
-
-/// Returns its error.
-extern "C" long faulty_spawn(long a, long b, long c, long d, long e,
-                             long f) __asm__("posix_spawnp");
-long faulty_spawn(long a, long b, long c, long d, long e, long f) {
-  static const Function real = next("posix_spawnp");
-  return strike("posix_spawnp", EAGAIN) ? EAGAIN : real(a, b, c, d, e, f);
-}
 
 }  // namespace podlab::test

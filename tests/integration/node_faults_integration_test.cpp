@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <set>
 
@@ -47,7 +48,8 @@ class FastClock final : public Clock {
 /// A node's agent with all that is real but the server.
 class RealNode {
  public:
-  explicit RealNode(std::string folder) : folder_(std::move(folder)) {
+  RealNode(std::string folder, NodeCgroups cgroups)
+      : folder_(std::move(folder)), cgroups_(std::move(cgroups)) {
     // The underlay.
     EXPECT_EQ(std::system("ip link set lo up && ip link add eth0 type veth peer eth0-peer && ip "
                           "link set eth0-peer up && "
@@ -61,6 +63,7 @@ class RealNode {
     EXPECT_EQ(run(dataplane_->start()), Status());
     OciRuntimeOptions runtime;
     runtime.stateFolder = folder_ + "/run/containers";
+    runtime.cgroups = cgroups_;
     runtime_ = makeOciRuntime(io_.get_executor(), clock_, *files_, *processes_, runtime);
     EXPECT_EQ(run(runtime_->open()), Status());
     volumes_ = makeLocalVolumes(*files_, *pool_, clock_, folder_ + "/state", folder_ + "/run");
@@ -146,6 +149,11 @@ class RealNode {
       for (const auto& name : files_->listDirectory(folder_ + path).valueOr({}))
         found.insert(std::string(path) + "/" + name);
     }
+    for (const auto& folder : cgroups_.cgroups.folders(cgroups_.path)) {
+      for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+        if (entry.is_directory()) found.insert("cgroup " + entry.path().string());
+      }
+    }
     struct if_nameindex* links = ::if_nameindex();
     for (auto* link = links; link->if_index != 0; ++link)
       found.insert(std::string("link ") + link->if_name);
@@ -189,6 +197,7 @@ class RealNode {
   }
 
   std::string folder_;
+  NodeCgroups cgroups_;
   asio::io_context io_;
   FastClock clock_{io_.get_executor()};
   SeededRng rng_{1};
@@ -229,6 +238,7 @@ corev1::Pod makePod(const std::string& name) {
   main.set_image("host");
   main.add_command("sleep");
   main.add_command("1000");
+  (*main.mutable_resources()->mutable_limits())["memory"].set_string("256Mi");
   for (const auto& volume : spec.volumes()) {
     auto& mount = *main.add_volumemounts();
     mount.set_name(volume.name());
@@ -246,9 +256,9 @@ INSTANTIATE_RUNTIME_TEST(NodeFaults);
 
 TEST_P(NodeFaults, EachCallFailsOnce) {
   if (test::kNoFaults != nullptr) GTEST_SKIP() << test::kNoFaults;
-  inWorld([](RuntimeFixture&) {
+  inWorld([](RuntimeFixture& world) {
     test::Faults::open("/mnt/faults");
-    RealNode node("/mnt/node");
+    RealNode node("/mnt/node", world.cgroups());
     const auto cycle = [&node](const std::string& name, const std::multiset<std::string>& before) {
       node.add(makePod(name));
       const bool up = node.eventually([&] { return node.ready(name); });
@@ -283,7 +293,7 @@ TEST_P(NodeFaults, AFullDiskIsSaidAndGotOver) {
   inWorld([](RuntimeFixture& world) {
     ASSERT_EQ(world.files().createDirectories("/mnt/small"), Status());
     ASSERT_EQ(::mount("none", "/mnt/small", "tmpfs", 0, "size=2m"), 0);
-    RealNode node("/mnt/small");
+    RealNode node("/mnt/small", world.cgroups());
     node.add(makePod("before"));
     ASSERT_TRUE(node.eventually([&] { return node.ready("before"); }));
     const std::string filler = "/mnt/small/filler";
