@@ -27,6 +27,8 @@ def expectations(text):
 
 class Course(LabTestCase):
     cluster = """
+apiVersion: podlab.io/v1alpha1
+kind: Cluster
 images: {missing: stand-in}
 nodes:
   - name: node1
@@ -39,8 +41,9 @@ nodes:
     def setUpClass(cls):
         super().setUpClass()
         for name in BUSYBOX:
-            cls.build(name, "--package", "busybox-static", "--cmd", "sh")
+            cls.build(name, "--package", "busybox-static", "--file", "/usr/bin/printenv", "--cmd", "sh")
         cls.build("nginx", "--package", "busybox-static", "--expose", "80",
+                  "--file", f"{COURSE}/index.html:/usr/share/nginx/html/index.html",
                   "--cmd", "httpd -f -p 80 -h /usr/share/nginx/html")
         cls.build("polinux/stress", "--package", "stress")
 

@@ -134,6 +134,7 @@ class Images(ImageTestCase):
         (agent,) = self.processes("agent", "--node-name", "node2")
         os.kill(agent, signal.SIGKILL)
         self.assertTrue(eventually(lambda: self.processes("agent", "--node-name", "node2") not in ([], [agent])))
+        self.assertTrue(eventually(lambda: self.run_podlab("logs", "stops").returncode == 0))
         with subprocess.Popen([self.program, "logs", "-f", "stops"], env=self.environment, stdout=subprocess.PIPE,
                               text=True, **self.identity) as logs:
             self.assertEqual(logs.stdout.readline(), "up\n")

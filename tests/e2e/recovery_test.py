@@ -68,6 +68,10 @@ class Recovery(LabTestCase):
     def pod(self, name):
         return json.loads(self.podlab("get", "pod", name, "-o", "json"))
 
+    def unfinished(self):
+        return [pod["metadata"]["name"] for pod in self.objects("pods", "-l", "churn=job")
+                if pod["status"].get("phase") not in ("Succeeded", "Failed")]
+
     def agent(self):
         """Its pid; 0 while there is none. A child that it forks looks the same until it is another program."""
         found = self.processes("agent", "--node-name", NODE)
@@ -148,6 +152,7 @@ class Recovery(LabTestCase):
             try:
                 while not over.is_set():
                     n += 1
+                    eventually(lambda: over.is_set() or len(self.unfinished()) < 20, 60)
                     code = own.choice((0, 0, 1, 7, 255))
                     self.create(JOB % {"n": n, "code": code})
                     jobs[f"job-{n}"] = (n, code)
@@ -174,12 +179,8 @@ class Recovery(LabTestCase):
         print(f"{len(jobs)} jobs and as many sleepers", flush=True)
 
         # Every job ran once, to its own end, with every line.
-        def unfinished():
-            return [pod["metadata"]["name"] for pod in self.objects("pods", "-l", "churn=job")
-                    if pod["status"].get("phase") not in ("Succeeded", "Failed")]
-
-        eventually(lambda: not unfinished(), 60)
-        self.assertEqual(unfinished(), [])
+        eventually(lambda: not self.unfinished(), 60)
+        self.assertEqual(self.unfinished(), [])
         for pod in self.objects("pods", "-l", "churn=job"):
             name = pod["metadata"]["name"]
             n, code = jobs[name]

@@ -72,7 +72,8 @@ class Resources(LabTestCase):
 
     def test_01_a_memory_hog_is_oomkilled(self):
         self.podlab("apply", "-f", "-", input=MANIFEST)
-        ended = eventually(lambda: self.status("hog")["state"].get("terminated"))
+        self.assertTrue(eventually(lambda: "OOMKilled" in self.podlab("get", "pod", "hog")))
+        ended = self.status("hog")["state"]["terminated"]
         self.assertEqual((ended["reason"], ended["exitCode"]), ("OOMKilled", 137))
 
     def test_02_the_declared_memory_is_the_ceiling(self):
