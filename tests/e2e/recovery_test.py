@@ -9,7 +9,7 @@ import threading
 import time
 import unittest
 
-from harness import LabTestCase, eventually
+from harness import LabTestCase, eventually, parent
 
 KILLS = int(os.environ.get("PODLAB_TEST_KILLS", "200"))
 NODE = "node1"
@@ -73,12 +73,8 @@ class Recovery(LabTestCase):
                 if pod["status"].get("phase") not in ("Succeeded", "Failed")]
 
     def agent(self):
-        """Its pid; 0 while there is none. A child that it forks looks the same until it is another program."""
-        found = self.processes("agent", "--node-name", NODE)
-        try:
-            return next((pid for pid in found if self.parent(pid) not in found), 0)
-        except OSError:
-            return 0
+        """Its pid; 0 while there is none."""
+        return next(iter(self.processes("agent", "--node-name", NODE)), 0)
 
     def belongings(self):
         """What pods have on the node beside their containers: links, mounts, namespaces, files, processes."""
@@ -102,19 +98,13 @@ class Recovery(LabTestCase):
         self.maxDiff = None
         self.assertEqual(self.belongings(), expected)
 
-    @staticmethod
-    def parent(pid):
-        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
     def node_processes(self, agent):
         """The host pids of all processes of the node: the descendants of the agent's parent, its init."""
         children = {}
         for entry in os.listdir("/proc"):
-            try:
-                children.setdefault(self.parent(int(entry)), []).append(int(entry))
-            except (ValueError, OSError):  # no process, or no longer one
-                continue
-        found, todo = [], [self.parent(agent)]
+            if entry.isdigit():
+                children.setdefault(parent(int(entry)), []).append(int(entry))
+        found, todo = [], [parent(agent)]
         while todo:
             for child in children.get(todo.pop(), []):
                 found.append(child)
