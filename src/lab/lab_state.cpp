@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <sstream>
 
 #include "common/cgroups.hpp"
+#include "common/hash.hpp"
 
 namespace podlab::lab {
 namespace {
@@ -91,11 +91,9 @@ Result<UniqueFd> lockLabs() {
 }
 
 std::string labCgroup(const LabPaths& paths) {
-  // FNV-1a: labs of several users and state folders may have the same name.
-  std::uint32_t hash = 2166136261;
-  for (const unsigned char c : paths.root) hash = (hash ^ c) * 16777619;
+  // Labs of several users and state folders may have the same name.
   std::array<char, 9> digits;
-  std::snprintf(digits.data(), digits.size(), "%08x", hash);
+  std::snprintf(digits.data(), digits.size(), "%08x", static_cast<unsigned>(fnv1a(paths.root)));
   return "podlab/" + paths.root.substr(paths.root.rfind('/') + 1) + "-" + digits.data();
 }
 
