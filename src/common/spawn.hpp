@@ -20,8 +20,8 @@ struct SpawnSpec {
   /// no others; 0, 1 and 2 are /dev/null unless given.
   std::vector<std::pair<int, int>> descriptors;
   bool newSession = false;
-  /// cgroup.procs files: the child enters these cgroups before it runs the program, so that all
-  /// that it does is theirs.
+  /// cgroup.procs files, or tasks files of version 1: the child enters these cgroups before it runs
+  /// the program, so that all that it does is theirs.
   std::vector<std::string> cgroups;
 };
 

@@ -20,8 +20,8 @@ std::vector<std::string> CgroupTree::processFiles(const std::string& podUid,
                                                   const std::string& id) const {
   std::vector<std::string> files;
   if (!node_.any()) return files;
-  for (const auto& folder : node_.cgroups.folders(node_.container(podUid, id))) {
-    std::string file = folder + "/cgroup.procs";
+  for (const auto& hierarchy : node_.cgroups.hierarchies()) {
+    std::string file = processFile(hierarchy, hierarchy.base + "/" + node_.container(podUid, id));
     if (files_.exists(file)) files.push_back(std::move(file));
   }
   return files;

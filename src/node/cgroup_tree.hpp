@@ -17,7 +17,7 @@ class CgroupTree {
   CgroupTree(const NodeCgroups& node, Clock& clock, Filesystem& files)
       : node_(node), clock_(clock), files_(files) {}
 
-  /// cgroup.procs of the container's cgroups, those that are there.
+  /// The files by which a process enters the container's cgroups, those that are there.
   std::vector<std::string> processFiles(const std::string& podUid, const std::string& id) const;
   /// What runs there still, such as a runtime at its end, is killed.
   Co<Status> removeContainer(std::string podUid, std::string id);

@@ -21,6 +21,10 @@ bool has(const CgroupHierarchy& hierarchy, std::string_view controller) {
 
 }  // namespace
 
+std::string processFile(const CgroupHierarchy& hierarchy, const std::string& folder) {
+  return folder + (hierarchy.unified ? "/cgroup.procs" : "/tasks");
+}
+
 CgroupPlan planCgroup(const NodeCgroups& node, const ContainerSpec& spec) {
   CgroupPlan plan;
   for (const auto& hierarchy : node.cgroups.hierarchies()) {
@@ -42,7 +46,7 @@ CgroupPlan planCgroup(const NodeCgroups& node, const ContainerSpec& spec) {
       plan.oomFile = own + (hierarchy.unified ? "/memory.events" : "/memory.oom_control");
     }
     if (has(hierarchy, "devices") && !spec.security.privileged) add(own, deviceSettings());
-    plan.processFiles.push_back(own + "/cgroup.procs");
+    plan.processFiles.push_back(processFile(hierarchy, own));
   }
   return plan;
 }

@@ -19,6 +19,11 @@ struct NodeCgroups {
   }
 };
 
+/// The file by which a process of one thread enters the cgroup `folder`. In version 1 as a thread:
+/// for one that moves itself the kernel then does not hold up all forks and exits of the machine
+/// (cgroup_procs_write_start in kernel/cgroup/cgroup.c).
+std::string processFile(const CgroupHierarchy& hierarchy, const std::string& folder);
+
 /// What the shim does so that a container is born in its cgroup.
 struct CgroupPlan {
   struct Write {
@@ -28,7 +33,7 @@ struct CgroupPlan {
   };
   std::vector<std::string> folders;  ///< to make, in this order
   std::vector<Write> writes;
-  std::vector<std::string> processFiles;  ///< cgroup.procs of the container's cgroup
+  std::vector<std::string> processFiles;  ///< of the container's cgroup
   std::string oomFile;                    ///< has the line "oom_kill COUNT"
 };
 CgroupPlan planCgroup(const NodeCgroups& node, const ContainerSpec& spec);

@@ -13,7 +13,7 @@ namespace podlab::node {
 /// container's `id` and the program are appended) from the file `runtime` (a descriptor, or -1),
 /// and returns when the program runs. A program that cannot be executed is kNotFound or kForbidden
 /// with the runtime's message. `folder` is where a terminal's socket can be for a moment. The
-/// process must ignore SIGPIPE. `cgroups` are the cgroup.procs files of the program's cgroups,
+/// process must ignore SIGPIPE. `cgroups` are the files by which to enter the program's cgroups,
 /// `config` is the container's config.json.
 Co<Result<std::unique_ptr<ExecSession>>> startExec(
     asio::any_io_executor executor, std::vector<std::string> command, int runtime, std::string id,
