@@ -210,14 +210,20 @@ std::optional<std::uint64_t> readCgroupNumber(const std::string& file, std::stri
   return std::nullopt;
 }
 
-void killCgroup(const std::string& folder) {
-  if (writeCgroupFile(folder + "/cgroup.kill", "1").ok()) return;
-  // Version 1, and kernels before 5.14. What forks meanwhile is found the next time round.
+std::vector<std::string> cgroupsIn(const std::string& folder) {
+  std::vector<std::string> names;
   std::error_code error;
   for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
        it.increment(error)) {
-    if (it->is_directory(error)) killCgroup(it->path());
+    if (it->is_directory(error)) names.push_back(it->path().filename());
   }
+  return names;
+}
+
+void killCgroup(const std::string& folder) {
+  if (writeCgroupFile(folder + "/cgroup.kill", "1").ok()) return;
+  // Version 1, and kernels before 5.14. What forks meanwhile is found the next time round.
+  for (const auto& name : cgroupsIn(folder)) killCgroup(folder + "/" + name);
   for (const auto& pid : split(readText(folder + "/cgroup.procs"), '\n')) {
     // 0 is a process that this PID namespace does not see.
     if (const int number = std::atoi(pid.c_str()); number > 0) ::kill(number, SIGKILL);
@@ -225,11 +231,8 @@ void killCgroup(const std::string& folder) {
 }
 
 Status removeCgroup(const std::string& folder) {
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    if (!it->is_directory(error)) continue;
-    if (Status removed = removeCgroup(it->path()); !removed.ok()) return removed;
+  for (const auto& name : cgroupsIn(folder)) {
+    if (Status removed = removeCgroup(folder + "/" + name); !removed.ok()) return removed;
   }
   if (::rmdir(folder.c_str()) == 0 || errno == ENOENT) return {};
   if (errno == EBUSY)

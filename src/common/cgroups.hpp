@@ -62,6 +62,8 @@ Status makeCgroup(const CgroupHierarchy& hierarchy, const std::string& path);
 Status writeCgroupFile(const std::string& file, std::string_view value);
 /// A number of a cgroup's file, or of the line that begins with `key` in it.
 std::optional<std::uint64_t> readCgroupNumber(const std::string& file, std::string_view key = "");
+/// The names of the cgroups in one; none when it is not there.
+std::vector<std::string> cgroupsIn(const std::string& folder);
 /// Sends SIGKILL to all processes in the cgroup and below.
 void killCgroup(const std::string& folder);
 /// Removes the cgroup and those below; absent is OK, kConflict while processes are in it.

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "common/pipe.hpp"
 #include "common/spawn.hpp"
 #include "common/unique_fd.hpp"
 
@@ -44,15 +45,6 @@ class Interruptions {
   sigset_t before_{};
   UniqueFd fd_;
 };
-
-struct Pipe {
-  UniqueFd read, write;
-};
-Result<Pipe> makePipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
 
 /// The reason in a tool's last line; in logrus's form, its msg="...".
 std::string reasonOf(std::string text) {

@@ -1,7 +1,5 @@
 #include "node/cgroup_tree.hpp"
 
-#include <sys/stat.h>
-
 #include <chrono>
 
 #include "common/log.hpp"
@@ -68,15 +66,6 @@ void CgroupTree::removeUnknown(const std::function<bool(const std::string& id)>&
       if (empty) (void)removeCgroup(folder + "/" + pod);
     }
   }
-}
-
-std::vector<std::string> CgroupTree::cgroupsIn(const std::string& folder) const {
-  auto names = files_.listDirectory(folder).valueOr({});
-  std::erase_if(names, [&](const auto& name) {
-    struct stat info{};
-    return ::stat((folder + "/" + name).c_str(), &info) < 0 || !S_ISDIR(info.st_mode);
-  });
-  return names;
 }
 
 }  // namespace podlab::node

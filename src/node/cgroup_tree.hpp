@@ -27,8 +27,6 @@ class CgroupTree {
   void removeUnknown(const std::function<bool(const std::string& id)>& isKnown);
 
  private:
-  std::vector<std::string> cgroupsIn(const std::string& folder) const;
-
   const NodeCgroups& node_;
   Clock& clock_;
   Filesystem& files_;

@@ -12,6 +12,7 @@
 
 #include <asio.hpp>
 
+#include "common/pipe.hpp"
 #include "common/readable.hpp"
 #include "common/spawn.hpp"
 #include "common/sync.hpp"
@@ -33,11 +34,6 @@ constexpr int kFolderDescriptor = 4;
 /// The file with the program's process.json.
 constexpr int kProcessDescriptor = 5;
 
-struct Pipe {
-  UniqueFd read;
-  UniqueFd write;
-};
-
 /// A file in memory.
 Result<UniqueFd> makeMemoryFile(const std::string& content) {
   UniqueFd file(::memfd_create("podlab-process", MFD_CLOEXEC));
@@ -45,12 +41,6 @@ Result<UniqueFd> makeMemoryFile(const std::string& content) {
       ::write(file.get(), content.data(), content.size()) != static_cast<ssize_t>(content.size()))
     return errnoStatus(errno, "cannot write the program's configuration");
   return file;
-}
-
-Result<Pipe> makePipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
 /// The runtime's process and its streams. Lives until the process is reaped.

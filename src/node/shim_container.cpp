@@ -20,6 +20,7 @@
 
 #include "common/cgroups.hpp"
 #include "common/filesystem.hpp"
+#include "common/pipe.hpp"
 #include "common/spawn.hpp"
 #include "common/time.hpp"
 #include "node/console_socket.hpp"
@@ -149,10 +150,10 @@ class Container {
   }
 
   static Status openPipe(UniqueFd& read, UniqueFd& write) {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-    read.reset(ends[0]);
-    write.reset(ends[1]);
+    auto pipe = makePipe();
+    if (!pipe) return pipe.status();
+    read = std::move(pipe->read);
+    write = std::move(pipe->write);
     return {};
   }
 
@@ -322,9 +323,9 @@ class Container {
 
 /// Forks the init, records it in `file` and lets it go on.
 Result<std::string> startPause(const std::string& file) {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) < 0) return errnoStatus(errno, "cannot make a pipe");
-  UniqueFd wait(ends[0]), go(ends[1]);
+  auto pipe = makePipe();
+  if (!pipe) return pipe.status();
+  UniqueFd wait = std::move(pipe->read), go = std::move(pipe->write);
   if (::unshare(CLONE_NEWPID) < 0) return errnoStatus(errno, "cannot make a PID namespace");
   const pid_t init = ::fork();
   if (init == 0) {

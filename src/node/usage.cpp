@@ -1,23 +1,12 @@
 #include "node/usage.hpp"
 
 #include <algorithm>
-#include <filesystem>
 
 namespace podlab::node {
 namespace {
 
 constexpr std::uint64_t kNanosPerMicro = 1000;
 constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
-
-std::vector<std::string> foldersIn(const std::string& folder) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
-       it.increment(error)) {
-    if (it->is_directory(error)) names.push_back(it->path().filename());
-  }
-  return names;
-}
 
 /// "UID_NAME_ATTEMPT": the name.
 std::string nameIn(const std::string& id) {
@@ -56,8 +45,8 @@ std::map<UsageKey, UsageSample> readNodeUsage(const NodeCgroups& node) {
   all[{"", ""}] = readUsage(node.cgroups, node.path);
   const auto* memory = node.cgroups.of("memory");
   const auto& listed = memory != nullptr ? *memory : node.cgroups.hierarchies().front();
-  for (const auto& pod : foldersIn(listed.base + "/" + node.path)) {
-    for (const auto& id : foldersIn(listed.base + "/" + node.pod(pod)))
+  for (const auto& pod : cgroupsIn(listed.base + "/" + node.path)) {
+    for (const auto& id : cgroupsIn(listed.base + "/" + node.pod(pod)))
       all[{pod, id}] = readUsage(node.cgroups, node.container(pod, id));
   }
   return all;
