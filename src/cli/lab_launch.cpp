@@ -7,6 +7,7 @@
 
 #include "cli/executable.hpp"
 #include "common/filesystem.hpp"
+#include "common/unix_socket.hpp"
 #include "lab/isolate.hpp"
 #include "lab/listen.hpp"
 #include "net/link.hpp"
@@ -74,12 +75,17 @@ Status launchLab(const Context& context, const lab::LabPaths& paths) {
           files->writeFileAtomic(paths.apiAddress(), "127.0.0.1:" + std::to_string(*port), 0644);
       !status.ok())
     return status;
+  auto admin = listenOnUnixSocket(paths.adminSocket());
+  if (!admin) return admin.status();
 
   auto images = lab::imageStoreRoot();
   if (!images) return images.status();
   lab::IsolatedSpec spec;
-  spec.argv = {*executable,     "lab",           "--state-dir", paths.root,
-               "--image-store", *images,         "--api-fd",    std::to_string(socket->get()),
+  spec.argv = {*executable,     "lab",
+               "--state-dir",   paths.root,
+               "--image-store", *images,
+               "--api-fd",      std::to_string(socket->get()),
+               "--admin-fd",    std::to_string(admin->get()),
                "--log-level",   context.logLevel};
   spec.namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET;
   if (::geteuid() != 0) {
@@ -88,7 +94,7 @@ Status launchLab(const Context& context, const lab::LabPaths& paths) {
   }
   spec.newSession = true;
   spec.logFile = paths.log("lab");
-  spec.keepFds = {socket->get()};
+  spec.keepFds = {socket->get(), admin->get()};
   auto started = lab::startIsolated(spec);
   return started ? Status() : started.status();
 }

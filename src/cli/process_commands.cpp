@@ -20,6 +20,8 @@ void addServer(CLI::App& app, Context& context) {
       ->required();
   command->add_option("--listen", options->listen, "Address to listen on, e.g. 0.0.0.0:6443");
   command->add_option("--listen-fds", *fds, "Inherited listening sockets")->group("");
+  command->add_option("--admin-fd", options->adminFd, "Inherited Unix socket of the administrator")
+      ->group("");
   command->add_option("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family")
       ->required();
   command
@@ -104,11 +106,13 @@ void addLab(CLI::App& app, Context& context) {
   auto stateDir = std::make_shared<std::string>();
   auto imageStore = std::make_shared<std::string>();
   auto apiFd = std::make_shared<int>(-1);
+  auto adminFd = std::make_shared<int>(-1);
   auto* command = app.add_subcommand("lab", "The first process of a lab")->group("");
   command->add_option("--state-dir", *stateDir)->required();
   command->add_option("--image-store", *imageStore)->required();
   command->add_option("--api-fd", *apiFd)->required();
-  command->callback([&context, stateDir, imageStore, apiFd] {
+  command->add_option("--admin-fd", *adminFd)->required();
+  command->callback([&context, stateDir, imageStore, apiFd, adminFd] {
     initLogging(logLevelOf(context.logLevel), LogFormat::kText, "lab");
     auto executable = executablePath();
     if (!executable) {
@@ -118,6 +122,7 @@ void addLab(CLI::App& app, Context& context) {
     lab::LabOptions options;
     options.paths = {*stateDir};
     options.apiSocket = UniqueFd(*apiFd);
+    options.adminSocket = UniqueFd(*adminFd);
     options.imageStore = *imageStore;
     options.executable = *executable;
     options.logLevel = context.logLevel;

@@ -5,6 +5,7 @@
 #include <asio.hpp>
 
 #include "apiserver/api_service.hpp"
+#include "apiserver/identity.hpp"
 #include "apiserver/rpc_server.hpp"
 #include "apiserver/stream_relay.hpp"
 #include "cli/process_setup.hpp"
@@ -13,6 +14,7 @@
 #include "store/sqlite_store.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
+#include "transport/unix.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -68,6 +70,11 @@ class Server {
     for (const auto& address : options_.listen) {
       if (Status status = serveOn(transport::listenTcp(executor_, address)); !status.ok())
         return status;
+    }
+    // Who may open the socket's file may read the administrator's key, too.
+    if (options_.adminFd >= 0) {
+      rpc.serve(transport::listenOnUnixFd(executor_, UniqueFd(options_.adminFd),
+                                          {"podlab-admin", {std::string(apiserver::kMasters)}}));
     }
     return {};
   }

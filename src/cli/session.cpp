@@ -5,40 +5,26 @@
 #include "common/filesystem.hpp"
 #include "common/real_clock.hpp"
 #include "common/sync.hpp"
-#include "transport/tcp.hpp"
-#include "transport/tls.hpp"
+#include "transport/unix.hpp"
 
 namespace podlab::cli {
 namespace {
 
-struct Target {
-  std::string address;
-  std::string ca;
-  transport::Credentials admin;
-};
-
-Result<Target> targetOf(const Context& context) {
+/// The path of the lab's socket.
+Result<std::string> socketOf(const Context& context) {
   auto paths = lab::labPaths(context.lab);
   if (!paths) return paths.status();
-  auto files = makeRealFilesystem();
-  if (!files->exists(paths->clusterFile())) {
-    return Status(Code::kNotFound, "there is no lab \"" + context.lab +
-                                       "\"; create it with: podlab up" +
-                                       (context.lab == "default" ? "" : " --name " + context.lab));
+  const std::string create =
+      "podlab up" + (context.lab == "default" ? std::string() : " --name " + context.lab);
+  if (!makeRealFilesystem()->exists(paths->clusterFile())) {
+    return Status(Code::kNotFound,
+                  "there is no lab \"" + context.lab + "\"; create it with: " + create);
   }
   if (!lab::runningLab(*paths)) {
     return Status(Code::kUnavailable,
-                  "the lab \"" + context.lab + "\" is not running; start it with: podlab up" +
-                      (context.lab == "default" ? "" : " --name " + context.lab));
+                  "the lab \"" + context.lab + "\" is not running; start it with: " + create);
   }
-  auto address = files->readFile(paths->apiAddress());
-  auto ca = files->readFile(paths->pki("ca.crt"));
-  auto certificate = files->readFile(paths->pki("admin.crt"));
-  auto key = files->readFile(paths->pki("admin.key"));
-  for (const auto* part : {&address, &ca, &certificate, &key}) {
-    if (!*part) return part->status();
-  }
-  return Target{*address, *ca, {*certificate, *key}};
+  return paths->adminSocket();
 }
 
 Co<void> finishUp(TaskGroup& tasks, asio::signal_set& signals, std::function<Co<void>()> cleanUp) {
@@ -65,18 +51,15 @@ void runUntilDone(asio::io_context& io, Co<void> main, int& code,
 }  // namespace
 
 int withSession(const Context& context, const std::function<Co<int>(Session&)>& command) {
-  auto target = targetOf(context);
-  if (!target) return fail(target.status());
-  auto tls = transport::makeClientTls(target->ca, target->admin);
-  if (!tls) return fail(tls.status());
+  auto socket = socketOf(context);
+  if (!socket) return fail(socket.status());
 
   asio::io_context io;
   auto clock = makeRealClock(io.get_executor());
   auto rng = makeSystemRng();
-  auto tcp = transport::makeTcpDialer(io.get_executor(), *clock);
-  auto dialer = transport::makeTlsDialer(*tcp, *clock, *tls, "localhost");
+  auto dialer = transport::makeUnixDialer(io.get_executor());
   client::ReconnectingConnection::Options options;
-  options.address = target->address;
+  options.address = *socket;
   client::ReconnectingConnection connection(io.get_executor(), *clock, *rng, *dialer,
                                             std::move(options));
   client::RemoteApi api(connection, *clock);

@@ -1,18 +1,15 @@
 #include "lab/control.hpp"
 
-#include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include <asio.hpp>
 
 #include "common/log.hpp"
 #include "common/unique_fd.hpp"
+#include "common/unix_socket.hpp"
 
 namespace podlab::lab {
 namespace {
@@ -38,35 +35,14 @@ Co<void> serveOne(Socket socket, ControlHandler handler) {
                              asio::redirect_error(asio::use_awaitable, writeError));
 }
 
-/// Unix socket paths are at most 107 bytes (unix(7)): a longer one is reached through its folder's
-/// descriptor.
-struct SocketName {
-  UniqueFd folder;
-  std::string path;
-};
-
-SocketName shortName(const std::string& path) {
-  if (path.size() < sizeof(sockaddr_un::sun_path)) return {UniqueFd(), path};
-  const auto slash = path.rfind('/');
-  UniqueFd folder(::open(path.substr(0, slash).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  std::string name = "/proc/self/fd/" + std::to_string(folder.get()) + path.substr(slash);
-  return {std::move(folder), std::move(name)};
-}
-
 }  // namespace
 
 Co<Status> serveControl(std::string socketPath, ControlHandler handler) {
   auto executor = co_await asio::this_coro::executor;
-  ::unlink(socketPath.c_str());
-  const SocketName name = shortName(socketPath);
-  asio::local::stream_protocol::acceptor acceptor(executor);
-  asio::error_code error;
-  acceptor.open(asio::local::stream_protocol(), error);
-  const mode_t before = ::umask(0177);
-  if (!error) acceptor.bind(asio::local::stream_protocol::endpoint(name.path), error);
-  ::umask(before);
-  if (!error) acceptor.listen(16, error);
-  if (error) co_return errnoStatus(error.value(), "cannot listen on " + socketPath);
+  auto listening = listenOnUnixSocket(socketPath);
+  if (!listening) co_return listening.status();
+  asio::local::stream_protocol::acceptor acceptor(executor, asio::local::stream_protocol(),
+                                                  listening->release());
   for (;;) {
     asio::error_code acceptError;
     Socket socket =
@@ -87,16 +63,9 @@ Co<Status> serveControl(std::string socketPath, ControlHandler handler) {
 }
 
 Result<LabResponse> askLab(const std::string& socketPath, const LabRequest& request) {
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd) return errnoStatus(errno, "socket");
-  const SocketName name = shortName(socketPath);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, name.path.c_str(), sizeof address.sun_path - 1);
-  if (::connect(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) < 0) {
-    return Status(Code::kUnavailable,
-                  errnoStatus(errno, "the lab does not answer at " + socketPath).message());
-  }
+  auto connected = connectToUnixSocket(socketPath);
+  if (!connected) return connected.status().withContext("the lab does not answer");
+  const UniqueFd fd = std::move(*connected);
   const std::string bytes = request.SerializeAsString();
   if (::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) !=
       static_cast<ssize_t>(bytes.size())) {

@@ -15,6 +15,7 @@ namespace podlab::lab {
 struct LabOptions {
   LabPaths paths;
   UniqueFd apiSocket;      ///< listening, from the host's network namespace
+  UniqueFd adminSocket;    ///< listening at LabPaths::adminSocket()
   std::string imageStore;  ///< folder of this user's images
   std::string executable;  ///< absolute path of podlab
   std::string logLevel;

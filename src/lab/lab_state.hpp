@@ -16,6 +16,7 @@ namespace podlab::lab {
 /// - api: host:port of the API on the host's loopback, while it runs and for the next start
 /// - lock: a POSIX record lock held by the running lab
 /// - cgroups: the folders of the lab's cgroups, one a line
+/// - admin.sock: what this user's commands talk to the server by
 /// - control.sock: what `podlab node` and `podlab down` talk to
 /// - pki/: ca, server and admin certificates and keys
 /// - server/: the store
@@ -29,6 +30,7 @@ struct LabPaths {
   std::string apiAddress() const { return root + "/api"; }
   std::string lock() const { return root + "/lock"; }
   std::string cgroups() const { return root + "/cgroups"; }
+  std::string adminSocket() const { return root + "/admin.sock"; }
   std::string controlSocket() const { return root + "/control.sock"; }
   std::string pki(std::string_view file) const { return root + "/pki/" + std::string(file); }
   std::string server() const { return root + "/server"; }

@@ -9,6 +9,7 @@
 #include <asio.hpp>
 
 #include "common/sync.hpp"
+#include "transport/socket_stream.hpp"
 
 namespace podlab::transport {
 namespace {
@@ -19,94 +20,20 @@ std::string toText(const tcp::endpoint& endpoint) {
   return joinHostPort(endpoint.address().to_string(), endpoint.port());
 }
 
-/// What a failed socket call means to the caller. The calls of a cancelled coroutine throw.
-Status ioStatus(const asio::error_code& error, bool closed, const std::string& what) {
-  if (closed) return Status(Code::kCanceled, what + ": closed by this side");
-  if (error == asio::error::eof) return Status(Code::kEndOfStream, what + ": end of stream");
-  if (error == asio::error::operation_aborted) throw asio::system_error(error);
-  return Status(Code::kUnavailable, what + ": " + error.message());
+std::unique_ptr<ByteStream> makeStream(tcp::socket socket) {
+  asio::error_code error;
+  socket.set_option(tcp::no_delay(true), error);
+  const auto endpoint = socket.remote_endpoint(error);
+  return std::make_unique<SocketStream<tcp::socket>>(std::move(socket),
+                                                     error ? "tcp" : toText(endpoint));
 }
 
-class TcpStream final : public ByteStream {
- public:
-  explicit TcpStream(tcp::socket socket) : socket_(std::move(socket)) {
-    asio::error_code error;
-    socket_.set_option(tcp::no_delay(true), error);
-    auto endpoint = socket_.remote_endpoint(error);
-    peer_ = error ? "tcp" : toText(endpoint);
-  }
-
-  Co<Result<std::size_t>> read(MutableBytes out) override {
-    if (!socket_.is_open()) co_return ioStatus({}, true, peer_);
-    asio::error_code error;
-    auto token = asio::redirect_error(asio::use_awaitable, error);
-    auto buffer = asio::buffer(out.data(), out.size());
-    std::size_t n = co_await socket_.async_read_some(buffer, token);
-    if (error) co_return ioStatus(error, !socket_.is_open(), peer_);
-    co_return n;
-  }
-
-  Co<Status> write(Bytes data) override {
-    if (!socket_.is_open()) co_return ioStatus({}, true, peer_);
-    asio::error_code error;
-    auto token = asio::redirect_error(asio::use_awaitable, error);
-    auto buffer = asio::buffer(data.data(), data.size());
-    co_await asio::async_write(socket_, buffer, token);
-    if (error) co_return ioStatus(error, !socket_.is_open(), peer_);
-    co_return Status();
-  }
-
-  void close() override {
-    asio::error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_both, ignored);
-    socket_.close(ignored);
-  }
-
-  bool finishWriting() override {
-    asio::error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
-    return true;
-  }
-
-  std::string peer() const override { return peer_; }
-
- private:
-  tcp::socket socket_;
-  std::string peer_;
-};
-
-class TcpListener final : public Listener {
- public:
-  explicit TcpListener(tcp::acceptor acceptor) : acceptor_(std::move(acceptor)) {
-    asio::error_code error;
-    auto endpoint = acceptor_.local_endpoint(error);
-    address_ = error ? "tcp" : toText(endpoint);
-  }
-
-  Co<Result<std::unique_ptr<ByteStream>>> accept() override {
-    while (acceptor_.is_open()) {
-      asio::error_code error;
-      auto token = asio::redirect_error(asio::use_awaitable, error);
-      tcp::socket socket = co_await acceptor_.async_accept(token);
-      if (!error) co_return std::unique_ptr<ByteStream>(new TcpStream(std::move(socket)));
-      // The peer gave up between its SYN and our accept.
-      if (error == asio::error::connection_aborted) continue;
-      co_return ioStatus(error, !acceptor_.is_open(), "accept on " + address_);
-    }
-    co_return ioStatus({}, true, "accept on " + address_);
-  }
-
-  std::string address() const override { return address_; }
-
-  void close() override {
-    asio::error_code ignored;
-    acceptor_.close(ignored);
-  }
-
- private:
-  tcp::acceptor acceptor_;
-  std::string address_;
-};
+std::unique_ptr<Listener> makeListener(tcp::acceptor acceptor) {
+  asio::error_code error;
+  const auto endpoint = acceptor.local_endpoint(error);
+  return std::make_unique<SocketListener<tcp>>(std::move(acceptor),
+                                               error ? "tcp" : toText(endpoint), makeStream);
+}
 
 class TcpDialer final : public Dialer {
  public:
@@ -127,7 +54,7 @@ class TcpDialer final : public Dialer {
     if (error) {
       co_return Status(Code::kUnavailable, "cannot connect to " + address + ": " + error.message());
     }
-    co_return std::unique_ptr<ByteStream>(new TcpStream(std::move(socket)));
+    co_return makeStream(std::move(socket));
   }
 
  private:
@@ -218,7 +145,7 @@ Result<std::unique_ptr<Listener>> listenTcp(const asio::any_io_executor& executo
   if (!error) acceptor.bind(tcp::endpoint(ip, target->port), error);
   if (!error) acceptor.listen(tcp::acceptor::max_listen_connections, error);
   if (error) return errnoStatus(error.value(), "listen on " + std::string(address));
-  return std::unique_ptr<Listener>(new TcpListener(std::move(acceptor)));
+  return makeListener(std::move(acceptor));
 }
 
 std::unique_ptr<ByteStream> adoptTcp(asio::any_io_executor executor, UniqueFd fd) {
@@ -226,7 +153,7 @@ std::unique_ptr<ByteStream> adoptTcp(asio::any_io_executor executor, UniqueFd fd
   socklen_t size = sizeof local;
   ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&local), &size);
   const auto protocol = local.ss_family == AF_INET6 ? tcp::v6() : tcp::v4();
-  return std::make_unique<TcpStream>(tcp::socket(executor, protocol, fd.release()));
+  return makeStream(tcp::socket(executor, protocol, fd.release()));
 }
 
 Result<std::unique_ptr<Listener>> listenOnFd(const asio::any_io_executor& executor, UniqueFd fd) {
@@ -249,7 +176,7 @@ Result<std::unique_ptr<Listener>> listenOnFd(const asio::any_io_executor& execut
   acceptor.assign(address.ss_family == AF_INET6 ? tcp::v6() : tcp::v4(), fd.get(), error);
   if (error) return errnoStatus(error.value(), "adopt listening socket");
   fd.release();
-  return std::unique_ptr<Listener>(new TcpListener(std::move(acceptor)));
+  return makeListener(std::move(acceptor));
 }
 
 }  // namespace podlab::transport
