@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <typeinfo>
 
 #include "api/kinds/rows.hpp"
 
@@ -78,9 +79,10 @@ const Kind* findResource(std::string_view group, std::string_view plural) {
 }
 
 const Kind* kindOf(const google::protobuf::Message& object) {
-  return firstOf(table().rows, [&](const Kind& row) {
-    return row.prototype->GetDescriptor() == object.GetDescriptor();
-  });
+  // Not by descriptors: the first use of one builds those of the whole API, which takes longer than
+  // most commands.
+  return firstOf(table().rows,
+                 [&](const Kind& row) { return typeid(*row.prototype) == typeid(object); });
 }
 
 const Kind* findByUserName(std::string_view name) {
