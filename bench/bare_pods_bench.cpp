@@ -105,8 +105,8 @@ class Node {
     spec.namespaces = {namespaces.network, namespaces.ipc, namespaces.uts};
     const std::string bundle = folder_ + "/" + spec.id;
     must(files_->createDirectories(bundle));
-    must(files_->writeFileAtomic(bundle + "/config.json", node::makeOciConfig(spec, host_), 0600,
-                                 false));
+    must(files_->writeFileAtomic(bundle + "/config.json",
+                                 must(node::makeOciConfig(spec, host_, {})), 0600, false));
     SpawnSpec crun;
     crun.argv = {"crun", "--root",   folder_ + "/crun", "--cgroup-manager=disabled",
                  "run",  "--detach", "--bundle",        bundle,
@@ -122,7 +122,7 @@ class Node {
   net::NodeLayout layout_;
   net::NodeLinks links_;
   std::optional<net::NamespacePins> pins_;
-  node::HostFacts host_ = node::hostFacts(node::CgroupMode::kNone);
+  node::HostFacts host_ = node::hostFacts({});
   node::Image image_;
 };
 

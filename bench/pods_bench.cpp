@@ -3,6 +3,9 @@
 //                                                watch, one pod after the other, a line each
 //   podlab_pods_bench rate COUNT CONTAINERS      seconds from the first create call until all are
 //                                                Ready
+//   podlab_pods_bench exec POD COUNT             milliseconds from the request to run `true` in the
+//                                                pod until its exit code is there, one after the
+//                                                other over one connection, a line each
 //   podlab_pods_bench delete                     deletes all pods of the default namespace
 // The lab is that of PODLAB_STATE_DIR, named "default".
 #include <cstdio>
@@ -16,8 +19,11 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 
+#include "agent_rpc.pb.h"
+
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
+#include "cli/pod_containers.hpp"
 #include "cli/session.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
@@ -137,15 +143,37 @@ Co<int> removeAll(cli::Session& session) {
   co_return 0;
 }
 
+Co<int> execute(cli::Session& session, std::string pod, int count) {
+  rpc::ExecRequest request;
+  request.set_namespace_("default");
+  request.set_pod(pod);
+  request.add_command("true");
+  for (int i = 0; i < count; ++i) {
+    const MonoTime begin = session.clock.now();
+    auto stream = must(co_await cli::openStream(session, "exec", rpc::encode(request)));
+    Result<std::string> message = std::string();
+    while (message) message = co_await stream->receive();
+    if (!message.status().is(Code::kEndOfStream)) die(message.status());
+    std::printf("%.2f\n", milliseconds(session.clock.now() - begin));
+  }
+  co_return 0;
+}
+
 int run(const std::vector<std::string>& arguments) {
   cli::Context context;
   const std::string what = arguments.empty() ? "" : arguments[0];
   if (what == "delete") return cli::withSession(context, removeAll);
+  if (what == "exec" && arguments.size() == 3) {
+    return cli::withSession(context, [&](cli::Session& session) {
+      return execute(session, arguments[1], std::atoi(arguments[2].c_str()));
+    });
+  }
   const bool measure = (what == "latency" || what == "rate") && arguments.size() == 3;
   const int count = measure ? std::atoi(arguments[1].c_str()) : 0;
   const int containers = measure ? std::atoi(arguments[2].c_str()) : 0;
   if (count <= 0 || containers <= 0) {
-    std::fputs("usage: podlab_pods_bench latency|rate COUNT CONTAINERS | delete\n", stderr);
+    std::fputs("usage: podlab_pods_bench latency|rate COUNT CONTAINERS | exec POD COUNT | delete\n",
+               stderr);
     return 2;
   }
   return cli::withSession(context, [&](cli::Session& session) {
