@@ -1,8 +1,9 @@
 // The yardstick of pods a second: the namespaces, links and `crun run`s of pods, by one loop a node
 // and nothing else: no API, store, scheduler, agent, shim or log. Used by bench/lab_bench.py.
-//   podlab_bare_pods_bench PODS NODES CONTAINERS   seconds from the first pod to the last one's
-//                                                  containers running
-// Needs root. All happens in namespaces that end with the process.
+//   podlab_bare_pods_bench PODS NODES CONTAINERS [cgroups]   seconds from the first pod to the last
+//                                                            one's containers running
+// With `cgroups` each container has cgroups of its own, by crun, as podlab's have. Needs root. All
+// happens in namespaces that end with the process.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -16,12 +17,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include "common/cgroups.hpp"
 #include "common/filesystem.hpp"
 #include "common/spawn.hpp"
 #include "lab/isolate.hpp"
@@ -31,11 +34,13 @@
 #include "net/pod_link.hpp"
 #include "node/host_image.hpp"
 #include "node/oci_config.hpp"
+#include "node/seccomp_filters.hpp"
 
 namespace podlab {
 namespace {
 
 const std::string kFolder = "/run/podlab-bare";  // a tmpfs of the process's own
+const std::string kCgroup = "podlab-bare";
 
 void must(const Status& status) {
   if (status) return;
@@ -67,7 +72,8 @@ node::Image hostImage(Filesystem& files, const std::string& folder) {
 /// One node: a network namespace with the bridge, made before the clock starts.
 class Node {
  public:
-  explicit Node(int number) : folder_(kFolder + "/node" + std::to_string(number)) {
+  Node(int number, bool cgroups) : folder_(kFolder + "/node" + std::to_string(number)) {
+    if (cgroups) host_ = node::hostFacts({Cgroups::find(), kCgroup});
     if (::unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) must(errnoStatus(errno, "unshare"));
     must(lab::makeMountsPrivate());
     must(net::raiseLoopback());
@@ -105,10 +111,12 @@ class Node {
     spec.namespaces = {namespaces.network, namespaces.ipc, namespaces.uts};
     const std::string bundle = folder_ + "/" + spec.id;
     must(files_->createDirectories(bundle));
+    const auto seccomp = must(filters_.of(spec.security, node::capabilitiesOf(spec, host_)));
     must(files_->writeFileAtomic(bundle + "/config.json",
-                                 must(node::makeOciConfig(spec, host_, {})), 0600, false));
+                                 must(node::makeOciConfig(spec, host_, seccomp)), 0600, false));
     SpawnSpec crun;
-    crun.argv = {"crun", "--root",   folder_ + "/crun", "--cgroup-manager=disabled",
+    const char* cgroups = host_.cgroups.any() ? "cgroupfs" : "disabled";
+    crun.argv = {"crun", "--root",   folder_ + "/crun", std::string("--cgroup-manager=") + cgroups,
                  "run",  "--detach", "--bundle",        bundle,
                  spec.id};
     crun.descriptors = {{STDERR_FILENO, STDERR_FILENO}};
@@ -123,6 +131,7 @@ class Node {
   net::NodeLinks links_;
   std::optional<net::NamespacePins> pins_;
   node::HostFacts host_ = node::hostFacts({});
+  node::SeccompFilters filters_{*files_, "", true};
   node::Image image_;
 };
 
@@ -141,7 +150,7 @@ struct Gate {
 };
 
 /// In the new namespaces.
-int measure(int pods, int nodes, int containers) {
+int measure(int pods, int nodes, int containers, bool cgroups) {
   must(lab::makeMountsPrivate());
   must(lab::mountProc());
   must(lab::hideHybridCgroups());
@@ -152,7 +161,7 @@ int measure(int pods, int nodes, int containers) {
     const pid_t pid = ::fork();
     if (pid == 0) {
       ::close(ready.ends[0]);
-      Node node(i);
+      Node node(i, cgroups);
       ::close(ready.ends[1]);
       start.wait();
       for (int pod = i; pod < pods; pod += nodes) node.makePod(pod / nodes, containers);
@@ -172,12 +181,17 @@ int measure(int pods, int nodes, int containers) {
   return 0;
 }
 
+void removeCgroups() {
+  for (const auto& folder : Cgroups::find().folders(kCgroup)) must(removeCgroup(folder));
+}
+
 }  // namespace
 }  // namespace podlab
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fputs("usage: podlab_bare_pods_bench PODS NODES CONTAINERS\n", stderr);
+  const bool cgroups = argc == 5 && std::string_view(argv[4]) == "cgroups";
+  if (argc != 4 && !cgroups) {
+    std::fputs("usage: podlab_bare_pods_bench PODS NODES CONTAINERS [cgroups]\n", stderr);
     return 2;
   }
   if (::unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET) < 0) {
@@ -187,11 +201,13 @@ int main(int argc, char** argv) {
   // The first process of the PID namespace: with it, all others end.
   const pid_t first = ::fork();
   if (first == 0) {
-    const int code = podlab::measure(std::atoi(argv[1]), std::atoi(argv[2]), std::atoi(argv[3]));
+    const int code =
+        podlab::measure(std::atoi(argv[1]), std::atoi(argv[2]), std::atoi(argv[3]), cgroups);
     std::fflush(stdout);
     std::_Exit(code);
   }
   int status = 0;
   ::waitpid(first, &status, 0);
+  if (cgroups) podlab::removeCgroups();
   return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
