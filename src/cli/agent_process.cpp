@@ -156,8 +156,8 @@ class AgentProcess {
     if (!logSize) co_return logSize.status().withContext("--container-log-max-size");
     runtimeOptions.logLimits = {static_cast<std::uint64_t>(logSize->value()),
                                 static_cast<std::uint64_t>(options_.logMaxFiles)};
-    auto runtime =
-        node::makeOciRuntime(executor_, *clock_, *files_, *processes_, std::move(runtimeOptions));
+    auto runtime = node::makeOciRuntime(executor_, *clock_, *files_, *processes_, *pool_,
+                                        std::move(runtimeOptions));
     if (Status status = co_await runtime->open(); !status.ok()) co_return status;
     node::StoredImages images(*files_, {options_.imageStore, options_.missingImages == "stand-in"});
     auto volumes =

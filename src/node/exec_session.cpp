@@ -16,6 +16,7 @@
 #include "common/readable.hpp"
 #include "common/spawn.hpp"
 #include "common/sync.hpp"
+#include "common/uncancelled.hpp"
 #include "node/console_socket.hpp"
 #include "node/oci_config.hpp"
 #include "node/program_input.hpp"
@@ -176,11 +177,12 @@ std::string terminalName() {
   return "exec-" + std::to_string(++count) + ".sock";
 }
 
-}  // namespace
-
-Co<Result<std::unique_ptr<ExecSession>>> startExec(
-    asio::any_io_executor executor, std::vector<std::string> command, int runtime, std::string id,
-    ExecSpec spec, std::string folder, std::vector<std::string> cgroups, std::string config) {
+Co<Result<std::unique_ptr<ExecSession>>> startNow(asio::any_io_executor executor,
+                                                  BlockingPool& pool,
+                                                  std::vector<std::string> command, int runtime,
+                                                  std::string id, ExecSpec spec, std::string folder,
+                                                  std::vector<std::string> cgroups,
+                                                  std::string config) {
   if (spec.argv.empty()) co_return Status(Code::kInvalid, "command: Required value");
   auto pidPipe = makePipe();
   if (!pidPipe) co_return pidPipe.status();
@@ -219,7 +221,7 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(
   }
   child.argv.push_back(std::move(id));
 
-  auto spawned = spawn(child);
+  auto spawned = co_await pool.run([child] { return spawn(child); });
   if (!spawned) co_return spawned.status();
   pidPipe->write.reset();
   err->write.reset();
@@ -227,7 +229,7 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(
   in->read.reset();
   auto running = std::make_shared<Running>(executor);
   running->takeProcess(std::move(*spawned));
-  // From here on the session kills the program when it goes, also when this coroutine is cancelled.
+  // From here on the session kills the program when it goes.
   auto session = std::make_unique<OciExecSession>(running, spec.tty);
 
   Descriptor pid(executor, pidPipe->read.release());
@@ -258,6 +260,18 @@ Co<Result<std::unique_ptr<ExecSession>>> startExec(
   }
   running->takeOutput(1, std::move(err->read));
   co_return std::unique_ptr<ExecSession>(std::move(session));
+}
+
+}  // namespace
+
+Co<Result<std::unique_ptr<ExecSession>>> startExec(
+    asio::any_io_executor executor, BlockingPool& pool, std::vector<std::string> command,
+    int runtime, std::string id, ExecSpec spec, std::string folder,
+    std::vector<std::string> cgroups, std::string config) {
+  // What has begun is not left half-way: nobody would reap the program.
+  auto start = startNow(executor, pool, std::move(command), runtime, std::move(id), std::move(spec),
+                        std::move(folder), std::move(cgroups), std::move(config));
+  co_return co_await uncancelled(executor, std::move(start));
 }
 
 }  // namespace podlab::node

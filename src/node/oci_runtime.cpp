@@ -16,6 +16,7 @@
 #include "common/readable.hpp"
 #include "common/sealed_program.hpp"
 #include "common/sync.hpp"
+#include "common/uncancelled.hpp"
 #include "node/cgroup_tree.hpp"
 #include "node/container_input.hpp"
 #include "node/exec_session.hpp"
@@ -45,21 +46,15 @@ struct Container {
   std::unique_ptr<asio::posix::stream_descriptor> shim;  ///< pidfd, while the container runs
 };
 
-/// A start that goes on when its caller is cancelled: a container must not run unknown.
-struct Start {
-  ContainerSpec spec;
-  std::optional<Status> result;
-  WaitQueue finished;
-};
-
 class Core : public std::enable_shared_from_this<Core> {
  public:
   Core(asio::any_io_executor executor, Clock& clock, Filesystem& files, ProcessRunner& processes,
-       OciRuntimeOptions options)
+       BlockingPool& pool, OciRuntimeOptions options)
       : executor_(std::move(executor)),
         clock_(clock),
         files_(files),
         processes_(processes),
+        pool_(pool),
         options_(std::move(options)),
         filters_(files_, options_.seccompFolder, isCrun(options_.runtime)),
         cgroups_(host_.cgroups, clock_, files_),
@@ -99,12 +94,9 @@ class Core : public std::enable_shared_from_this<Core> {
     co_return removeStrayDiskFolders();
   }
 
+  /// Goes on when its caller is cancelled: a container must not run unknown.
   Co<Status> start(ContainerSpec spec) {
-    auto start = std::make_shared<Start>();
-    start->spec = std::move(spec);
-    asio::co_spawn(executor_, runStart(shared_from_this(), start), asio::detached);
-    while (!start->result) co_await start->finished.wait();
-    co_return *start->result;
+    co_return co_await uncancelled(executor_, runStart(shared_from_this(), std::move(spec)));
   }
 
   Status kill(const std::string& id, int signal) {
@@ -154,8 +146,9 @@ class Core : public std::enable_shared_from_this<Core> {
     if (!config) co_return config.status();
     const auto cgroups = entersCgroups() ? cgroups_.processFiles(container->status.podUid, id)
                                          : std::vector<std::string>();
-    co_return co_await startExec(executor_, std::move(command), program_.get(), std::move(id),
-                                 std::move(spec), folder, cgroups, std::move(*config));
+    co_return co_await startExec(executor_, pool_, std::move(command), program_.get(),
+                                 std::move(id), std::move(spec), folder, cgroups,
+                                 std::move(*config));
   }
 
   Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) {
@@ -253,13 +246,13 @@ class Core : public std::enable_shared_from_this<Core> {
     return request;
   }
 
-  static Co<void> runStart(std::shared_ptr<Core> self, std::shared_ptr<Start> start) {
+  static Co<Status> runStart(std::shared_ptr<Core> self, ContainerSpec spec) {
     while (self->starting_.size() >= kMaxStarts) co_await self->startSlot_.wait();
-    const auto slot = self->starting_.insert(start->spec.podUid);
-    start->result = co_await self->startNow(start->spec);
+    const auto slot = self->starting_.insert(spec.podUid);
+    Status started = co_await self->startNow(spec);
     self->starting_.erase(slot);
     self->startSlot_.notifyOne();
-    start->finished.notifyAll();
+    co_return started;
   }
 
   Co<Status> startNow(const ContainerSpec& spec) {
@@ -430,6 +423,7 @@ class Core : public std::enable_shared_from_this<Core> {
   Clock& clock_;
   Filesystem& files_;
   ProcessRunner& processes_;
+  BlockingPool& pool_;
   OciRuntimeOptions options_;
   HostFacts host_;
   SeccompFilters filters_;
@@ -481,9 +475,9 @@ class OciRuntimeImpl final : public OciRuntime {
 
 std::unique_ptr<OciRuntime> makeOciRuntime(asio::any_io_executor executor, Clock& clock,
                                            Filesystem& files, ProcessRunner& processes,
-                                           OciRuntimeOptions options) {
-  return std::make_unique<OciRuntimeImpl>(
-      std::make_shared<Core>(std::move(executor), clock, files, processes, std::move(options)));
+                                           BlockingPool& pool, OciRuntimeOptions options) {
+  return std::make_unique<OciRuntimeImpl>(std::make_shared<Core>(
+      std::move(executor), clock, files, processes, pool, std::move(options)));
 }
 
 }  // namespace podlab::node

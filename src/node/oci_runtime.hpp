@@ -4,6 +4,7 @@
 
 #include <asio/any_io_executor.hpp>
 
+#include "common/blocking.hpp"
 #include "common/clock.hpp"
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
@@ -37,9 +38,9 @@ class OciRuntime : public ContainerRuntime {
 };
 
 /// Ends with the agent's loop: what runs on `executor` may outlive the object for a moment, but not
-/// `clock`, `files` and `processes`.
+/// `clock`, `files`, `processes` and `pool`, in which programs enter their cgroups.
 std::unique_ptr<OciRuntime> makeOciRuntime(asio::any_io_executor executor, Clock& clock,
                                            Filesystem& files, ProcessRunner& processes,
-                                           OciRuntimeOptions options);
+                                           BlockingPool& pool, OciRuntimeOptions options);
 
 }  // namespace podlab::node

@@ -64,7 +64,7 @@ class RealNode {
     OciRuntimeOptions runtime;
     runtime.stateFolder = folder_ + "/run/containers";
     runtime.cgroups = cgroups_;
-    runtime_ = makeOciRuntime(io_.get_executor(), clock_, *files_, *processes_, runtime);
+    runtime_ = makeOciRuntime(io_.get_executor(), clock_, *files_, *processes_, *pool_, runtime);
     EXPECT_EQ(run(runtime_->open()), Status());
     volumes_ = makeLocalVolumes(*files_, *pool_, clock_, folder_ + "/state", folder_ + "/run");
     AgentOptions options;

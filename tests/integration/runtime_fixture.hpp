@@ -9,6 +9,7 @@
 
 #include <asio.hpp>
 
+#include "common/blocking.hpp"
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
 #include "common/real_clock.hpp"
@@ -36,8 +37,8 @@ class RuntimeFixture {
     options.stateFolder = folder_ + "/state";
     cgroups_ = options.cgroups;
     options.diskFolder = folder_ + "/disk";
-    runtime_ =
-        makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, std::move(options));
+    runtime_ = makeOciRuntime(io_.get_executor(), *clock_, *files_, *processes_, *pool_,
+                              std::move(options));
   }
   ~RuntimeFixture() {
     runtime_.reset();
@@ -184,6 +185,7 @@ class RuntimeFixture {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Filesystem> files_;
   std::unique_ptr<ProcessRunner> processes_;
+  std::unique_ptr<BlockingPool> pool_ = makeThreadPool(1);
   HostImageStore images_;
   NodeCgroups cgroups_;
   std::unique_ptr<OciRuntime> runtime_;

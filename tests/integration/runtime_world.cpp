@@ -18,7 +18,7 @@ namespace {
 
 constexpr int kSandboxNamespaces = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
 constexpr uid_t kOrdinaryUser = 1000;
-constexpr unsigned kPatience = 100;  // seconds
+constexpr unsigned kPatience = 300;  // seconds
 
 [[noreturn]] void die(const char* what) {
   std::perror(what);
