@@ -135,7 +135,8 @@ const PodWorker* PodManager::find(std::string_view ns, std::string_view name) co
   for (const auto& [uid, worker] : workers_) {
     const auto& metadata = worker->pod().metadata();
     if (metadata.namespace_() != ns || metadata.name() != name) continue;
-    if (found == nullptr || !metadata.has_deletiontimestamp()) found = worker.get();
+    // The name may be another pod's by now, while this one still ends.
+    if (found == nullptr || !worker->isRemovedAtServer()) found = worker.get();
   }
   return found;
 }

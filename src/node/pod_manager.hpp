@@ -35,8 +35,8 @@ class PodManager {
   /// Stops the workers; the pods go on.
   Co<void> stop();
 
-  /// By namespace and name; the one that is not going away, when there are two. nullptr when there
-  /// is none.
+  /// By namespace and name; the one that the server has, when there are two. nullptr when there is
+  /// none.
   const PodWorker* find(std::string_view ns, std::string_view name) const;
   std::size_t size() const { return workers_.size(); }
 

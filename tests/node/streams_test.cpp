@@ -121,6 +121,28 @@ TEST_F(StreamsTest, ExecTakesTheDefaultContainer) {
   EXPECT_EQ(ran, uid + "_b_0");
 }
 
+TEST_F(StreamsTest, ANameMeansThePodThatHasItNow) {
+  runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.ignoresTerm = true}; });
+  std::string ran;
+  runtime_.setExecScript([&](const std::string& id, const ExecSpec&) {
+    ran = id;
+    return ExecScript{};
+  });
+  boot();
+  connect();
+  // Whatever the order of their uids.
+  for (const char* uid : {"m", "z", "a"}) {
+    if (exists("web")) remove("web", 0);
+    auto pod = makePod("web");
+    pod.mutable_metadata()->set_uid(uid);
+    add(pod);
+    auto stream = open("exec", execRequest("web"));
+    clock_.runUntilIdle();
+    EXPECT_EQ(ran, std::string(uid) + "_main_0");
+  }
+  EXPECT_NE(agent_->pods()->findByUid("m"), nullptr);
+}
+
 TEST_F(StreamsTest, LogsComeFromTheAskedInstance) {
   stateFolder_ = ::testing::TempDir() + "podlab_streams_" + std::to_string(::getpid());
   boot();
