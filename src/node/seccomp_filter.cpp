@@ -1,11 +1,15 @@
 #include "node/seccomp_filter.hpp"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -30,7 +34,6 @@ std::vector<scmp_arg_cmp> conditionsOf(const Json& rule) {
     made.arg = one.at("index").get<unsigned>();
     made.datum_a = one.at("value").get<std::uint64_t>();
     made.op = SCMP_CMP_EQ;
-    if (one.at("op") == "SCMP_CMP_NE") made.op = SCMP_CMP_NE;
     if (one.at("op") == "SCMP_CMP_MASKED_EQ") {
       made.op = SCMP_CMP_MASKED_EQ;
       made.datum_b = one.at("valueTwo").get<std::uint64_t>();
@@ -45,6 +48,34 @@ std::uint32_t architectureOf(const std::string& name) {
   std::string plain = name.substr(sizeof("SCMP_ARCH_") - 1);
   for (char& c : plain) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return ::seccomp_arch_resolve_name(plain.c_str());
+}
+
+/// What goes before the filter, as in runc: a call that is newer than all that the profile names
+/// fails with ENOSYS. With EPERM, C libraries would not turn to the older call in its place.
+std::string refuseNewerCalls(const Json& profile) {
+  std::string program;
+  const auto add = [&program](const sock_filter& instruction) {
+    program.append(reinterpret_cast<const char*>(&instruction), sizeof(instruction));
+  };
+  for (const auto& architecture : profile.at("architectures")) {
+    const std::uint32_t token = architectureOf(architecture);
+    if (token == SCMP_ARCH_X32) continue;  // has x86_64's token, and this bit in its numbers
+    constexpr std::uint32_t kX32 = 0x40000000;
+    int last = 0;
+    for (const auto& rule : profile.at("syscalls")) {
+      for (const auto& name : rule.at("names")) {
+        const auto& text = name.get_ref<const std::string&>();
+        last = std::max(last, ::seccomp_syscall_resolve_name_arch(token, text.c_str()));
+      }
+    }
+    add(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)));
+    add(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, token, 0, 4));
+    add(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)));
+    add(BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, static_cast<std::uint32_t>(last), 0, 2));
+    add(BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, kX32, 1, 0));
+    add(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS));
+  }
+  return program;
 }
 
 Status failed(int error, const char* what) {
@@ -80,7 +111,7 @@ Result<std::string> compileSeccomp(const std::string& profile) {
   if (!file) return errnoStatus(errno, "memfd_create");
   if (const int done = ::seccomp_export_bpf(filter.get(), file.get()); done < 0)
     return failed(done, "export");
-  std::string program;
+  std::string program = refuseNewerCalls(parsed);
   std::array<char, 8192> buffer;
   ssize_t n = 0;
   ::lseek(file.get(), 0, SEEK_SET);

@@ -1,6 +1,8 @@
 #include "node/seccomp_profile.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <sstream>
 
 #include <nlohmann/json.hpp>
@@ -21,13 +23,17 @@ constexpr const char* kFiles =
     "fchmodat fchmodat2 fchown fchown32 fchownat fcntl fcntl64 fdatasync fgetxattr flistxattr "
     "flock "
     "fremovexattr fsetxattr fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 "
-    "futimesat getcwd getdents getdents64 getxattr inotify_add_watch inotify_init inotify_init1 "
-    "inotify_rm_watch ioctl lchown lchown32 lgetxattr link linkat listxattr llistxattr "
+    "futimesat getcwd getdents getdents64 getxattr getxattrat inotify_add_watch inotify_init "
+    "inotify_init1 "
+    "inotify_rm_watch ioctl lchown lchown32 lgetxattr link linkat listmount listxattr listxattrat "
+    "llistxattr "
     "lremovexattr "
     "lseek lsetxattr lstat lstat64 mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open "
     "openat openat2 pipe pipe2 pread64 preadv preadv2 pwrite64 pwritev pwritev2 read readahead "
-    "readlink readlinkat readv removexattr rename renameat renameat2 rmdir sendfile sendfile64 "
-    "setxattr splice stat stat64 statfs statfs64 statx symlink symlinkat sync sync_file_range "
+    "readlink readlinkat readv removexattr removexattrat rename renameat renameat2 rmdir sendfile "
+    "sendfile64 "
+    "setxattr setxattrat splice stat stat64 statfs statfs64 statmount statx symlink symlinkat sync "
+    "sync_file_range "
     "syncfs tee truncate truncate64 umask unlink unlinkat utime utimensat utimensat_time64 utimes "
     "vmsplice write writev";
 
@@ -52,7 +58,8 @@ constexpr const char* kProcesses =
 constexpr const char* kMemory =
     "brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 "
     "mlockall "
-    "mmap mmap2 mprotect mremap msync munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect "
+    "mmap mmap2 mprotect mremap mseal msync munlock munlockall munmap pkey_alloc pkey_free "
+    "pkey_mprotect "
     "remap_file_pages";
 
 constexpr const char* kCommunication =
@@ -94,7 +101,9 @@ struct ByCapability {
 constexpr ByCapability kByCapability[] = {
     {"CAP_DAC_READ_SEARCH", "open_by_handle_at"},
     {"CAP_SYS_ADMIN",
-     "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie mount "
+     "bpf clone clone3 fanotify_init fsconfig fsmount fsopen fspick lookup_dcookie "
+     "lsm_get_self_attr "
+     "lsm_list_modules lsm_set_self_attr mount "
      "mount_setattr move_mount open_tree perf_event_open quotactl quotactl_fd setdomainname "
      "sethostname setns syslog umount umount2 unshare"},
     {"CAP_SYS_BOOT", "reboot"},
@@ -115,7 +124,10 @@ constexpr ByCapability kByCapability[] = {
 constexpr std::uint64_t kNamespaceFlags = 0x7E020000;
 /// personality(2): Linux, Linux on 32 bits, both with UNAME26, and the query.
 constexpr std::uint64_t kPersonalities[] = {0, 8, 0x20000, 0x20008, 0xffffffff};
-constexpr int kAfVsock = 40;
+/// Families of socket(2) that are not: DECnet, Econet, ATM SVC, IrDA, WANPIPE, ISDN, CAIF, the
+/// kernel's cryptography and VSOCK. What comes after the last known is not either.
+constexpr int kClosedFamilies[] = {12, 19, 20, 23, 25, 34, 37, 38, 40};
+constexpr int kLastFamily = 45;
 
 Json words(const std::string& text) {
   Json list = Json::array();
@@ -145,7 +157,10 @@ std::string defaultSeccomp(const std::set<std::string>& capabilities) {
   }
   for (const auto value : kPersonalities)
     rules.push_back(allowIf("personality", "SCMP_CMP_EQ", value));
-  rules.push_back(allowIf("socket", "SCMP_CMP_NE", kAfVsock));
+  for (int family = 0; family <= kLastFamily; ++family) {
+    if (std::ranges::find(kClosedFamilies, family) == std::end(kClosedFamilies))
+      rules.push_back(allowIf("socket", "SCMP_CMP_EQ", family));
+  }
   for (const auto& [capability, calls] : kByCapability) {
     if (capabilities.contains(capability)) rules.push_back(allow(words(calls)));
   }

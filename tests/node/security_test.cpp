@@ -1,6 +1,17 @@
 #include "node/security.hpp"
 
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -154,6 +165,37 @@ TEST(Security, TheFilterIsAProgram) {
   // Whole instructions, and no more than the kernel takes (BPF_MAXINSNS).
   EXPECT_EQ(program->size() % 8, 0U);
   EXPECT_LE(program->size() / 8, 4096U);
+}
+
+/// errno of the call in a process under the filter; 0 when it succeeds.
+int outcomeUnder(const std::string& program, long call, long argument) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::vector<sock_filter> filter(program.size() / sizeof(sock_filter));
+    std::memcpy(filter.data(), program.data(), program.size());
+    const sock_fprog installed{.len = static_cast<unsigned short>(filter.size()),
+                               .filter = filter.data()};
+    if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &installed) < 0)
+      ::_exit(255);
+    ::_exit(::syscall(call, argument, SOCK_DGRAM, 0) < 0 ? errno : 0);
+  }
+  int status = 0;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST(Security, TheFilterRefusesAsDockers) {
+  const auto program = compileSeccomp(defaultSeccomp(defaultCapabilities(false)));
+  ASSERT_TRUE(program.ok()) << program.status().toString();
+  EXPECT_EQ(outcomeUnder(*program, SYS_getpid, 0), 0);
+  EXPECT_EQ(outcomeUnder(*program, SYS_keyctl, 0), EPERM);
+  EXPECT_EQ(outcomeUnder(*program, SYS_clone3, 0), ENOSYS);
+  // Newer than the profile: a C library takes the older call.
+  EXPECT_EQ(outcomeUnder(*program, 100'000, 0), ENOSYS);
+  EXPECT_EQ(outcomeUnder(*program, SYS_socket, AF_UNIX), 0);
+  EXPECT_EQ(outcomeUnder(*program, SYS_socket, AF_VSOCK), EPERM);
+  EXPECT_EQ(outcomeUnder(*program, SYS_socket, AF_ALG), EPERM);
 }
 
 TEST(Security, IdMaps) {
