@@ -67,6 +67,7 @@ Result<UserIds> lookUpUser(std::string_view text, const UserFiles& files) {
     name = entry[0];
     ids.uid = *uid;
     ids.gid = entry.size() > 3 ? numericId(entry[3]).value_or(0) : 0;
+    ids.home = entry.size() > 5 && !entry[5].empty() ? entry[5] : "/";
     if (entry[0] == user) break;
     if (number && name != user) break;
   }
@@ -74,6 +75,7 @@ Result<UserIds> lookUpUser(std::string_view text, const UserFiles& files) {
     return Status(Code::kNotFound,
                   "unable to find user " + user + ": no matching entries in passwd file");
   if (!found) ids.uid = *number;
+  if (!found && ids.uid != 0) ids.home = "/";
   if (!group.empty()) {
     auto gid = numericId(group);
     for (const auto& entry : entries(files.group)) {

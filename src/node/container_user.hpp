@@ -9,11 +9,12 @@
 
 namespace podlab::node {
 
-/// A user as a process has it.
+/// A user as a process has it; by default root.
 struct UserIds {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::vector<std::uint32_t> groups;  ///< supplementary
+  std::string home = "/root";
   bool operator==(const UserIds&) const = default;
 };
 

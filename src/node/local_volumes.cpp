@@ -12,8 +12,9 @@
 namespace podlab::node {
 namespace {
 
-/// Docker's default size of a container's /dev/shm.
+/// Docker's default of a container's /dev/shm.
 constexpr const char* kSharedMemoryOptions = "mode=1777,size=64m";
+constexpr unsigned long kSharedMemoryFlags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
 class LocalVolumes final : public PodVolumes {
  public:
@@ -71,7 +72,8 @@ class LocalVolumes final : public PodVolumes {
                           const EtcFiles& etc, WallTime now) {
     Folders folders;
     folders.sharedMemory = runPod(uid) + "/shm";
-    if (Status status = makeTmpfs(folders.sharedMemory, kSharedMemoryOptions); !status.ok())
+    if (Status status = makeTmpfs(folders.sharedMemory, kSharedMemoryOptions, kSharedMemoryFlags);
+        !status.ok())
       return status;
     folders.etc = runPod(uid) + "/etc";
     if (Status status = writeEtc(folders.etc, etc); !status.ok()) return status;
@@ -135,10 +137,10 @@ class LocalVolumes final : public PodVolumes {
     return status;
   }
 
-  Status makeTmpfs(const std::string& path, const std::string& options) {
+  Status makeTmpfs(const std::string& path, const std::string& options, unsigned long flags = 0) {
     if (Status status = files_.createDirectories(path); !status.ok()) return status;
     if (isTmpfsMount(path)) return {};
-    if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) < 0)
+    if (::mount("tmpfs", path.c_str(), "tmpfs", flags, options.c_str()) < 0)
       return errnoStatus(errno, "mount a tmpfs on " + path);
     return {};
   }

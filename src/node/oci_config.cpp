@@ -4,6 +4,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 #include <algorithm>
@@ -61,7 +62,7 @@ Json processUser(const UserIds& user, const HostFacts& host) {
 }
 
 /// All of the host's devices, for a privileged container.
-Json hostDevices() {
+Json hostDevices(const HostFacts& host) {
   Json list = Json::array();
   std::error_code error;
   const auto options = std::filesystem::directory_options::skip_permission_denied;
@@ -80,8 +81,8 @@ Json hostDevices() {
                     {"major", major(info.st_rdev)},
                     {"minor", minor(info.st_rdev)},
                     {"fileMode", info.st_mode & 07777},
-                    {"uid", 0},
-                    {"gid", 0}});
+                    {"uid", host.uids.has(info.st_uid) ? info.st_uid : 0},
+                    {"gid", host.gids.has(info.st_gid) ? info.st_gid : 0}});
   }
   return list;
 }
@@ -107,6 +108,17 @@ bool lacksTarget(const ContainerSpec& spec, const Mount& mount) {
          (mount.destination == "/etc/hosts" || mount.destination == "/etc/hostname" ||
           mount.destination == "/etc/resolv.conf") &&
          ::lstat(mount.destination.c_str(), &info) < 0;
+}
+
+/// What the file system of a bind mount's source forbids: crun takes away what it is not told.
+std::vector<std::string> sourceRestrictions(const std::string& source) {
+  std::vector<std::string> options;
+  struct statvfs info{};
+  if (::statvfs(source.c_str(), &info) < 0) return options;
+  if ((info.f_flag & ST_NOSUID) != 0) options.emplace_back("nosuid");
+  if ((info.f_flag & ST_NODEV) != 0) options.emplace_back("nodev");
+  if ((info.f_flag & ST_NOEXEC) != 0) options.emplace_back("noexec");
+  return options;
 }
 
 /// What the container sees of its own cgroup.
@@ -165,8 +177,11 @@ Json mounts(const ContainerSpec& spec, const HostFacts& host) {
     // crun makes only folders read-only with all that is mounted in them.
     struct stat info{};
     const bool file = ::stat(own.source.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
-    const char* access = !own.readOnly ? "rw" : own.recursiveReadOnly && !file ? "rro" : "ro";
-    list.push_back(mount(own.destination, "bind", own.source, {"rbind", "rprivate", access}));
+    std::vector<std::string> options = sourceRestrictions(own.source);
+    options.emplace_back("rbind");
+    options.emplace_back("rprivate");
+    options.emplace_back(!own.readOnly ? "rw" : own.recursiveReadOnly && !file ? "rro" : "ro");
+    list.push_back(mount(own.destination, "bind", own.source, std::move(options)));
   }
   return list;
 }
@@ -196,6 +211,8 @@ std::vector<std::string> environment(const ContainerSpec& spec) {
     if (!given) env.push_back(name + "=" + value);
   };
   setDefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+  // crun sets it only for users that are in /etc/passwd.
+  setDefault("HOME", spec.security.user.home);
   if (spec.tty) setDefault("TERM", "xterm");
   return env;
 }
@@ -255,7 +272,7 @@ Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& ho
     linux["readonlyPaths"] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                               "/proc/sysrq-trigger"};
   }
-  if (security.privileged) linux["devices"] = hostDevices();
+  if (security.privileged) linux["devices"] = hostDevices(host);
   if (!security.sysctls.empty()) linux["sysctl"] = security.sysctls;
   if (!seccomp.profile.empty()) linux["seccomp"] = Json::parse(seccomp.profile);
   if (host.cgroups.any()) {

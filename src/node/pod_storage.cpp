@@ -203,13 +203,16 @@ Co<Result<std::vector<Mount>>> PodWorker::containerMounts(const Container& conta
     }
     mounts.push_back(std::move(made));
   }
-  auto add = [&mounts](std::string source, std::string destination) {
+  auto add = [&mounts](std::string source, std::string destination, bool readOnly = false) {
     bool taken = std::ranges::any_of(
         mounts, [&](const Mount& mount) { return mount.destination == destination; });
-    if (!taken) mounts.push_back({std::move(source), std::move(destination)});
+    if (!taken) mounts.push_back({std::move(source), std::move(destination), readOnly});
   };
-  for (const char* file : {"hosts", "hostname", "resolv.conf"})
-    add(volumes_.etc + "/" + file, std::string("/etc/") + file);
+  // As containerd and CRI-O; /etc/hosts is kubelet's and stays writable.
+  const bool readOnlyRoot = spec.securitycontext().readonlyrootfilesystem();
+  add(volumes_.etc + "/hosts", "/etc/hosts");
+  add(volumes_.etc + "/hostname", "/etc/hostname", readOnlyRoot);
+  add(volumes_.etc + "/resolv.conf", "/etc/resolv.conf", readOnlyRoot);
   if (!volumes_.sharedMemory.empty()) add(volumes_.sharedMemory, "/dev/shm");
   // A folder goes before what is mounted inside it.
   std::ranges::sort(mounts, {}, &Mount::destination);

@@ -1,4 +1,4 @@
-"""What a container may do, as its security context says; compared with podman where that is there."""
+"""What a container may do, as its security context says."""
 import json
 import os
 import pathlib
@@ -9,8 +9,6 @@ import unittest
 
 from harness import LabTestCase, eventually
 
-# Without the supplementary groups: Docker lists the own group among them (CVE-2022-36109), podman 4.3 does not.
-ALIKE = "grep -E '^(Uid|Gid|CapPrm|CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs|Seccomp):' /proc/self/status; ulimit -n"
 STATUS = "grep -E '^(Uid|Gid|CapPrm|CapEff|CapBnd|CapInh|CapAmb|NoNewPrivs|Seccomp|Groups):' /proc/self/status"
 
 
@@ -98,51 +96,6 @@ class Contexts(LabTestCase):
             done = self.run_podlab("apply", "-f", "-", input=pod("bad", {"securityContext": context}))
             self.assertEqual(done.returncode, 1, done.stdout)
             self.assertIn(fault, done.stderr)
-
-
-@unittest.skipUnless(shutil.which("podman") and os.geteuid() == 0, "needs podman as root")
-class LikePodman(LabTestCase):
-    """The same specification gives the same process in podlab and in podman."""
-    up_arguments = ("-n", "1")
-
-    CASES = {
-        "plain": ({}, []),
-        "dropped": ({"capabilities": {"drop": ["ALL"]}}, ["--cap-drop=ALL"]),
-        "one": ({"capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]}}, ["--cap-drop=ALL", "--cap-add=NET_ADMIN"]),
-        "added": ({"capabilities": {"add": ["NET_ADMIN", "SYS_PTRACE"]}}, ["--cap-add=NET_ADMIN,SYS_PTRACE"]),
-        "user": ({"runAsUser": 4711, "runAsGroup": 3000}, ["--user=4711:3000"]),
-        "escalation": ({"allowPrivilegeEscalation": False}, ["--security-opt=no-new-privileges"]),
-        "unconfined": ({"seccompProfile": {"type": "Unconfined"}}, ["--security-opt=seccomp=unconfined"]),
-    }
-    # podman's own default set is smaller; with Docker's it is the oracle of Docker's.
-    DOCKER = ("CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT "
-              "KILL AUDIT_WRITE").split()
-
-    def podman(self, options):
-        with tempfile.TemporaryDirectory(prefix="podlab-podman-", ignore_cleanup_errors=True) as folder:
-            root = pathlib.Path(folder)
-            (root / "containers.conf").write_text(f"[containers]\ndefault_capabilities = {json.dumps(self.DOCKER)}\n")
-            for name in ("usr", "etc", "proc", "sys", "dev", "tmp", "run", "var"):
-                (root / "rootfs" / name).mkdir(parents=True)
-            for name in ("bin", "lib", "lib64", "sbin"):
-                (root / "rootfs" / name).symlink_to(f"usr/{name}")
-            command = (f"umount -l /sys/fs/cgroup/unified 2>/dev/null; exec podman --root {root}/storage --runroot {root}/run "
-                       f"--runtime crun --cgroup-manager cgroupfs run --rm --cgroups=disabled --network none --ulimit nofile=1024:1024 --ulimit nproc=1024:1024 "
-                       f"-v /usr:/usr:ro {' '.join(options)} --rootfs {root}/rootfs /bin/sh -c \"{ALIKE}\"")
-            environment = dict(os.environ, CONTAINERS_CONF=str(root / "containers.conf"))
-            done = subprocess.run(["unshare", "-m", "--propagation", "private", "/bin/sh", "-c", command],
-                                  capture_output=True, text=True, check=False, timeout=60, env=environment)
-            if done.returncode != 0:
-                self.skipTest("podman does not run here: " + done.stderr.strip()[-300:])
-            return done.stdout
-
-    def test_processes_are_alike(self):
-        for name, (context, options) in self.CASES.items():
-            with self.subTest(name):
-                self.podlab("apply", "-f", "-", input=pod(name, {"securityContext": context}))
-                self.wait_ready(name)
-                ours = self.podlab("exec", name, "--", "/bin/sh", "-c", "ulimit -n 1024; " + ALIKE)
-                self.assertEqual(ours.splitlines(), self.podman(options).splitlines())
 
 
 class Subordinate(LabTestCase):

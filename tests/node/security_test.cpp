@@ -42,6 +42,9 @@ TEST(Security, UsersAreLookedUpInTheImage) {
   EXPECT_EQ(userText("app:video"), "1000:44");
   EXPECT_EQ(userText("4711"), "4711:0");
   EXPECT_EQ(userText("7"), "70:71");
+  EXPECT_EQ(lookUpUser("1000:5", kFiles)->home, "/home/app");
+  EXPECT_EQ(lookUpUser("4711", kFiles)->home, "/");
+  EXPECT_EQ(lookUpUser("", UserFiles{})->home, "/root");
   EXPECT_EQ(userText("nobody"), "unable to find user nobody: no matching entries in passwd file");
   EXPECT_EQ(userText("app:none"), "unable to find group none: no matching entries in group file");
   EXPECT_EQ(userText("4294967295"),
@@ -97,12 +100,12 @@ TEST(Security, TheContainersContextGoesFirst) {
   one.pods().add_supplementalgroups(4000);
   auto made = one.resolve();
   ASSERT_TRUE(made.ok());
-  EXPECT_EQ(made->user, (UserIds{1000, 3000, {44, 4000, 2000}}));
+  EXPECT_EQ(made->user, (UserIds{1000, 3000, {44, 4000, 2000}, "/home/app"}));
   one.pods().set_supplementalgroupspolicy("Strict");
   one.own().set_runasuser(0);
   made = one.resolve("app");
   ASSERT_TRUE(made.ok());
-  EXPECT_EQ(made->user, (UserIds{0, 3000, {4000, 2000}}));
+  EXPECT_EQ(made->user, (UserIds{0, 3000, {4000, 2000}, "/root"}));
 }
 
 TEST(Security, Capabilities) {
