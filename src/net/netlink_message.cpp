@@ -3,6 +3,7 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 namespace podlab::net {
@@ -128,7 +129,8 @@ Status ackStatus(const ReceivedMessage& message, const std::string& what) {
   if (message.body.size() < sizeof error) return Status();
   std::memcpy(&error, message.body.data(), sizeof error);
   if (error == 0) return Status();
-  Status status = errnoStatus(-error, what);
+  constexpr int kMaxErrno = 4095;  // the kernel's (include/linux/err.h)
+  Status status = errnoStatus(error < 0 && error >= -kMaxErrno ? -error : EPROTO, what);
   if (!(message.flags & NLM_F_ACK_TLVS)) return status;
   std::size_t skip = sizeof error;
   if (message.type == NLMSG_ERROR) {

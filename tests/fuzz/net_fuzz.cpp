@@ -22,7 +22,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parseNetworkEvent(message->type, message->body);
     (void)ackStatus(*message, "fuzz");
   }
-  if (auto link = parseLink(RTM_NEWLINK, bytes)) adjustLink(*link, {.up = !link->up});
+  if (auto link = parseLink(RTM_NEWLINK, bytes)) {
+    LinkSettings settings;
+    settings.up = !link->up;
+    adjustLink(*link, settings);
+  }
 
   if (auto packet = ReachPacket::decode(bytes)) {
     if (ReachPacket::decode(packet->encode()) != packet) std::abort();

@@ -5,6 +5,7 @@
 #include <linux/netlink.h>
 
 #include <cerrno>
+#include <climits>
 
 #include "tests/net/random_net.hpp"
 
@@ -216,6 +217,8 @@ TEST(AckStatus, TellsTheErrorAndTheKernelsWords) {
   };
   EXPECT_TRUE(told(NLMSG_ERROR, 0, ackBody(0, 16, 0, {})).ok());
   EXPECT_TRUE(told(NLMSG_DONE, 0, {}).ok());
+  for (const int nonsense : {INT_MIN, -5000, 7})
+    EXPECT_THAT(told(NLMSG_ERROR, 0, ackBody(nonsense, 16, 0, {})).message(), HasSubstr("EPROTO"));
   const Status plain = told(NLMSG_ERROR, 0, ackBody(-ENOENT, 16, 0, attributes));
   EXPECT_TRUE(plain.is(Code::kNotFound));
   EXPECT_THAT(plain.message(), HasSubstr("add route: "));
