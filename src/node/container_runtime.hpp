@@ -25,7 +25,7 @@ struct Mount {
   bool recursiveReadOnly = false;  ///< read-only with all that is mounted below
 };
 
-/// One container to run. `id` is unique for the life of the node ("UID_NAME_ATTEMPT").
+/// One container to run. `id` (container_id.hpp) is unique for the life of the node.
 struct ContainerSpec {
   std::string id;
   std::string podUid;

@@ -18,6 +18,7 @@
 #include "common/sync.hpp"
 #include "common/uncancelled.hpp"
 #include "node/cgroup_tree.hpp"
+#include "node/container_id.hpp"
 #include "node/container_input.hpp"
 #include "node/exec_session.hpp"
 #include "node/host_image.hpp"
@@ -209,8 +210,11 @@ class Core : public std::enable_shared_from_this<Core> {
   /// from doing that themselves: they are told the path.
   bool entersCgroups() const { return isCrun(options_.runtime); }
 
-  /// Ids are "UID_NAME_ATTEMPT".
-  static std::string podOf(const std::string& id) { return id.substr(0, id.find('_')); }
+  std::string podOf(const std::string& id) {
+    if (const Container* container = find(id)) return container->status.podUid;
+    const auto parsed = ContainerId::parse(id);
+    return parsed ? parsed->podUid : id;
+  }
 
   /// Whether the pod has no other container than this one.
   bool isLast(const std::string& podUid, const std::string& id) const {

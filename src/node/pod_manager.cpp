@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "node/container_id.hpp"
 #include "node/until_done.hpp"
 
 namespace podlab::node {
@@ -12,8 +13,7 @@ PodManager::PodManager(PodServices services)
   services_.addressFreed = [this] { retrySetUp(); };
   services_.instanceEnded = [this] { instanceEnded_.notifyAll(); };
   services_.runtime.onChange([this](const std::string& id) {
-    auto worker = workers_.find(id.substr(0, id.find('_')));
-    if (worker != workers_.end()) worker->second->containerChanged(id);
+    if (auto* worker = workerOf(id)) worker->containerChanged(id);
   });
 }
 
@@ -141,6 +141,12 @@ const PodWorker* PodManager::find(std::string_view ns, std::string_view name) co
   return found;
 }
 
+PodWorker* PodManager::workerOf(const std::string& containerId) const {
+  const auto id = ContainerId::parse(containerId);
+  const auto worker = id ? workers_.find(id->podUid) : workers_.end();
+  return worker == workers_.end() ? nullptr : worker->second.get();
+}
+
 const PodWorker* PodManager::findByUid(const std::string& uid) const {
   auto worker = workers_.find(uid);
   return worker == workers_.end() ? nullptr : worker->second.get();
@@ -148,8 +154,8 @@ const PodWorker* PodManager::findByUid(const std::string& uid) const {
 
 Co<void> PodManager::waitUntilEnded(std::string containerId) const {
   for (;;) {
-    auto worker = workers_.find(containerId.substr(0, containerId.find('_')));
-    if (worker == workers_.end() || !worker->second->isRunning(containerId)) co_return;
+    const auto* worker = workerOf(containerId);
+    if (worker == nullptr || !worker->isRunning(containerId)) co_return;
     co_await instanceEnded_.wait();
   }
 }

@@ -51,6 +51,8 @@ class PodManager {
   void retrySetUp();
   void start(std::shared_ptr<const corev1::Pod> pod);
   Co<void> runWorker(std::string uid);
+  /// Of the pod that has this instance of a container, or nullptr.
+  PodWorker* workerOf(const std::string& containerId) const;
   Co<Status> removeRemains(std::string uid, std::shared_ptr<const PodRemains> remains);
 
   PodServices services_;

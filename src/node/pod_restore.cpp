@@ -7,6 +7,7 @@
 #include "api/ephemeral_containers.hpp"
 #include "api/times.hpp"
 #include "common/log.hpp"
+#include "node/container_id.hpp"
 #include "node/pod_container.hpp"
 
 namespace podlab::node {
@@ -114,16 +115,14 @@ void PodWorker::restoreContainer(Container& container, const records::ContainerR
   }
   const ContainerStatus* latest = nullptr;
   for (const auto& status : found) {
-    if (status.name != container.spec.name()) continue;
-    int attempt = std::atoi(status.id.substr(status.id.rfind('_') + 1).c_str());
-    if (attempt >= container.attempt) {
-      // A newer instance than the record's is one whose beginning could not be recorded.
-      if (attempt > container.attempt && record.has_ended())
-        container.view.previous = record.ended();
-      if (attempt > container.attempt) container.started = false;
-      container.attempt = attempt;
-      latest = &status;
-    }
+    const auto id = ContainerId::parse(status.id);
+    if (status.name != container.spec.name() || !id || id->attempt < container.attempt) continue;
+    // A newer instance than the record's is one whose beginning could not be recorded.
+    if (id->attempt > container.attempt && record.has_ended())
+      container.view.previous = record.ended();
+    if (id->attempt > container.attempt) container.started = false;
+    container.attempt = id->attempt;
+    latest = &status;
   }
   for (const auto& status : found) {
     if (status.name == container.spec.name() && &status != latest)

@@ -19,8 +19,7 @@ struct ContainerView {
   std::string name;
   std::string image;
   std::string imageId;
-  std::string containerId;  ///< of the current or last instance, "crun://UID_NAME_ATTEMPT"; empty:
-                            ///< none was started
+  std::string containerId;  ///< of the current or last instance, "crun://..."; empty: none started
   int restartCount = 0;
   Phase phase = Phase::kWaiting;
   std::string waitingReason;  ///< empty: the usual one before the first start

@@ -11,6 +11,7 @@
 #include "api/support.hpp"
 #include "api/times.hpp"
 #include "common/log.hpp"
+#include "node/container_id.hpp"
 #include "node/pod_container.hpp"
 #include "node/stored_images.hpp"
 #include "node/termination_message.hpp"
@@ -438,7 +439,7 @@ void PodWorker::publish() {
 }
 
 std::string PodWorker::containerId(const Container& container, int attempt) const {
-  return uid_ + "_" + container.spec.name() + "_" + std::to_string(attempt);
+  return ContainerId{uid_, container.spec.name(), attempt}.toString();
 }
 
 std::optional<PodWorker::ContainerAccess> PodWorker::access(std::string_view name) const {

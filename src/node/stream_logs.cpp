@@ -1,4 +1,3 @@
-#include <charconv>
 #include <utility>
 #include <variant>
 
@@ -10,6 +9,7 @@
 #include "api/pod_containers.hpp"
 #include "common/sync.hpp"
 #include "node/checkpoint.hpp"
+#include "node/container_id.hpp"
 #include "node/stream_handlers.hpp"
 #include "node/streams.hpp"
 
@@ -30,14 +30,9 @@ Co<Status> sendLog(ContainerLogReader& reader, rpc::Stream& stream) {
   }
 }
 
-/// The number of an instance, from its id "RUNTIME://UID_NAME_ATTEMPT".
 std::optional<int> attemptOf(const std::string& containerId) {
-  const auto begin = containerId.rfind('_');
-  int attempt = 0;
-  if (begin == std::string::npos) return std::nullopt;
-  const char* end = containerId.data() + containerId.size();
-  const auto parsed = std::from_chars(containerId.data() + begin + 1, end, attempt);
-  return parsed.ec == std::errc() && parsed.ptr == end ? std::optional(attempt) : std::nullopt;
+  const auto id = ContainerId::parse(containerId);
+  return id ? std::optional(id->attempt) : std::nullopt;
 }
 
 /// Which instance's log is meant, and why there is none, as kubelet (validateContainerLogStatus in

@@ -2,17 +2,18 @@
 
 #include <algorithm>
 
+#include "node/container_id.hpp"
+
 namespace podlab::node {
 namespace {
 
 constexpr std::uint64_t kNanosPerMicro = 1000;
 constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
 
-/// "UID_NAME_ATTEMPT": the name.
+/// The container's name; of a cgroup that is not a container's, its own.
 std::string nameIn(const std::string& id) {
-  const auto first = id.find('_');
-  const auto last = id.rfind('_');
-  return first < last ? id.substr(first + 1, last - first - 1) : id;
+  const auto parsed = ContainerId::parse(id);
+  return parsed ? parsed->name : id;
 }
 
 }  // namespace

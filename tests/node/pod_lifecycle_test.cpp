@@ -7,6 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "intstr.pb.h"
+
+#include "node/container_id.hpp"
 #include "node_fixture.hpp"
 
 namespace podlab::node {
@@ -42,8 +45,8 @@ class PodLifecycleTest : public NodeTest {
     });
   }
   static std::string nameOf(const std::string& id) {
-    const auto begin = id.find('_') + 1;
-    return id.substr(begin, id.rfind('_') - begin);
+    const auto parsed = ContainerId::parse(id);
+    return parsed ? parsed->name : id;
   }
   /// The journal since the last call.
   std::vector<std::string> happened() { return std::exchange(journal_, {}); }
