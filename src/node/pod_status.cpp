@@ -193,6 +193,8 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
     status.set_message(view.failure->message);
   }
   *status.mutable_starttime() = api::toTime(view.startTime);
+  // As kubelet's rejectPod(): there is no more to say.
+  if (view.failure && view.failure->rejected) return status;
 
   status.clear_hostip();
   status.clear_hostips();

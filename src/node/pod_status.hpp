@@ -37,6 +37,7 @@ struct ContainerView {
 struct PodFailure {
   std::string reason;
   std::string message;
+  bool rejected = false;  ///< at its admission: nothing of it was begun
 };
 
 /// What the node knows of a pod.

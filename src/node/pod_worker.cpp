@@ -179,17 +179,13 @@ void PodWorker::sync() {
   }
   if (inert_ || tearingDown_ || tornDown_) return;
   syncReferences();
+  checkAdmission();
   checkDeadline();
   if (isOver()) {
     const bool settingUp = sandbox_ == Step::kBusy || storage_ == Step::kBusy;
     if (stopContainers() || settingUp) return;
     tearingDown_ = true;
     spawn("tear down", tearDownFinished());
-    return;
-  }
-  if (const std::string forbidden = forbiddenSysctl(*pod_); !forbidden.empty()) {
-    for (auto& container : containers_)
-      failConfig(*container, "SysctlForbidden", Status(Code::kForbidden, forbidden));
     return;
   }
   if (!refusal_.empty()) {
@@ -199,6 +195,15 @@ void PodWorker::sync() {
     return;
   }
   syncRunning();
+}
+
+/// What kubelet would not admit fails at once (pkg/kubelet/sysctl/allowlist.go).
+void PodWorker::checkAdmission() {
+  if (failure_ || over_) return;
+  const std::string forbidden = forbiddenSysctl(*pod_);
+  if (forbidden.empty()) return;
+  failure_ = PodFailure{"SysctlForbidden", "Pod was rejected: " + forbidden, /*rejected=*/true};
+  event(EventClass::kWarning, failure_->reason, forbidden);
 }
 
 /// kubelet pkg/kubelet/active_deadline.go.

@@ -86,6 +86,7 @@ class PodWorker {
   void sync();
   void syncRunning();
   void syncContainer(Container& container);
+  void checkAdmission();
   void checkDeadline();
   bool isOver();
   void publish();

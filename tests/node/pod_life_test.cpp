@@ -345,6 +345,33 @@ TEST_F(PodLifeTest, FailedSandboxesAreTriedAgain) {
   EXPECT_TRUE(ready("web"));
 }
 
+TEST_F(PodLifeTest, AForbiddenSysctlRejectsThePod) {
+  boot();
+  auto pod = makePod("web");
+  auto& sysctl = *pod.mutable_spec()->mutable_securitycontext()->add_sysctls();
+  sysctl.set_name("kernel.msgmax");
+  sysctl.set_value("1");
+  add(pod);
+  const auto expectRejected = [this] {
+    EXPECT_EQ(status("web").phase(), "Failed");
+    EXPECT_EQ(status("web").reason(), "SysctlForbidden");
+    EXPECT_EQ(status("web").message(),
+              "Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted");
+    EXPECT_EQ(status("web").containerstatuses_size(), 0);
+    EXPECT_EQ(runtime_.starts(), 0U);
+    EXPECT_THAT(dataplane_.sandboxes(), ::testing::IsEmpty());
+    EXPECT_EQ(eventCount("SysctlForbidden"), 1);
+  };
+  expectRejected();
+  EXPECT_EQ(eventMessage("SysctlForbidden"), "forbidden sysctl: \"kernel.msgmax\" not allowlisted");
+  stop();
+  launch();
+  clock_.advance(seconds(30));
+  expectRejected();
+  remove("web");
+  EXPECT_FALSE(exists("web"));
+}
+
 TEST_F(PodLifeTest, HostNetworkUsesTheNodesAddress) {
   boot();
   auto pod = makePod("web");
