@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "api/ephemeral_containers.hpp"
 #include "api/persistent_volumes.hpp"
 
 namespace podlab::api {
@@ -55,6 +56,7 @@ std::vector<PodReference> referencesOf(const corev1::Pod& pod) {
   const auto& spec = pod.spec();
   for (const auto& container : spec.initcontainers()) found.addContainer(container);
   for (const auto& container : spec.containers()) found.addContainer(container);
+  for (const auto& added : spec.ephemeralcontainers()) found.addContainer(containerOf(added));
   for (const auto& volume : spec.volumes()) found.addVolume(volume.volumesource());
   for (const auto& claim : claimsOf(pod)) found.claim(claim);
   return found.take();

@@ -135,8 +135,7 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
     auto deadline = services_.clock.now() + gracePeriod();
     stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
   }
-  // What a pod refers to does not change.
-  if (!inert_ && !stopping_ && !std::exchange(referencesHeld_, true)) holdReferences();
+  if (!inert_ && !stopping_ && !over_) holdReferences();
   wake();
 }
 

@@ -187,7 +187,6 @@ class PodWorker {
   std::string refusal_;  ///< why the node does not run the pod
 
   std::map<api::PodReference, ReferencedObjects::Reference> references_;
-  bool referencesHeld_ = false;
   bool referencesMoved_ = false;
   bool volumesStale_ = false;  ///< what the node writes into them may have changed
   bool refreshingVolumes_ = false;

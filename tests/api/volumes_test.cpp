@@ -115,6 +115,8 @@ TEST(Volumes, APodsReferencesAreFound) {
         env { name: "A" valueFrom { secretKeyRef { key: "k" localObjectReference { name: "b" } } } }
         env { name: "B" valueFrom { configMapKeyRef { key: "k"
           localObjectReference { name: "a" } } } } }
+      ephemeralContainers { ephemeralContainerCommon { name: "z" image: "x" envFrom { secretRef {
+        localObjectReference { name: "h" } } } } }
       volumes { name: "c" volumeSource { configMap { localObjectReference { name: "c" } } } }
       volumes { name: "d" volumeSource { secret { secretName: "d" } } }
       volumes { name: "e" volumeSource { projected {
@@ -124,9 +126,9 @@ TEST(Volumes, APodsReferencesAreFound) {
   std::set<std::string> found;
   for (const auto& reference : referencesOf(pod))
     found.insert(std::string(reference.kind->plural) + "/" + reference.name);
-  EXPECT_EQ(found,
-            (std::set<std::string>{"configmaps/a", "secrets/b", "configmaps/c", "secrets/d",
-                                   "secrets/e", "configmaps/f", "persistentvolumeclaims/g"}));
+  EXPECT_EQ(found, (std::set<std::string>{"configmaps/a", "secrets/b", "configmaps/c", "secrets/d",
+                                          "secrets/e", "configmaps/f", "persistentvolumeclaims/g",
+                                          "secrets/h"}));
 }
 
 constexpr const char* kClaim = R"(metadata { name: "c" namespace: "n" } spec {

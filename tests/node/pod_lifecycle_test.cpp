@@ -574,6 +574,32 @@ TEST_F(PodLifecycleTest, EphemeralContainersDoNotKeepAPodAlive) {
   EXPECT_EQ(runtime_.runningCount(), 0U);
 }
 
+TEST_F(PodLifecycleTest, EphemeralContainersBringReferencesOfTheirOwn) {
+  boot();
+  auto uid = add(makePod("web"));
+  auto pod = *api_.find<corev1::Pod>("default/web");
+  auto added = debugger("debug");
+  auto& variable = *added.mutable_ephemeralcontainercommon()->add_env();
+  variable.set_name("COLOR");
+  auto& reference = *variable.mutable_valuefrom()->mutable_configmapkeyref();
+  reference.mutable_localobjectreference()->set_name("settings");
+  reference.set_key("color");
+  *pod.mutable_spec()->add_ephemeralcontainers() = added;
+  add(pod);
+  EXPECT_EQ(runtime_.running(uid + "_debug_0"), nullptr);
+  clock_.advance(milliseconds(200));
+  EXPECT_EQ(status("web").ephemeralcontainerstatuses(0).state().waiting().message(),
+            "configmap \"settings\" not found");
+  corev1::ConfigMap map;
+  map.mutable_metadata()->set_name("settings");
+  map.mutable_metadata()->set_namespace_("default");
+  (*map.mutable_data())["color"] = "blue";
+  api_.put(map);
+  clock_.runUntilIdle();
+  ASSERT_NE(runtime_.running(uid + "_debug_0"), nullptr);
+  EXPECT_THAT(runtime_.running(uid + "_debug_0")->env, ::testing::Contains("COLOR=blue"));
+}
+
 TEST_F(PodLifecycleTest, AnAbsentTargetIsToldAndWaitedFor) {
   runtime_.setScript([](const ContainerSpec& spec) {
     ContainerScript script;
