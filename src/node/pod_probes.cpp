@@ -132,14 +132,21 @@ void PodWorker::judge(Container& container, const ProbeWorker& probe) {
                 now + grace);
 }
 
+std::function<void(std::string)> PodWorker::hookFallback() {
+  return [this](std::string message) {
+    event(EventClass::kWarning, "LifecycleHTTPSFallback", std::move(message));
+  };
+}
+
 /// A hook that was cut off by the agent's death runs again: Kubernetes promises that hooks run at
 /// least once.
 Co<void> PodWorker::runPostStart(Container& container, std::string id) {
   auto target = probeTarget(container);
   auto handler = container.spec.lifecycle().poststart();
-  auto end =
-      co_await (runHook(services_.clock, services_.prober, std::move(target), std::move(handler)) ||
-                untilHookMustEnd(container, id, /*preStop=*/false));
+  auto fellBack = hookFallback();
+  auto end = co_await (runHook(services_.clock, services_.prober, std::move(target),
+                               std::move(handler), std::move(fellBack)) ||
+                       untilHookMustEnd(container, id, /*preStop=*/false));
   if (!isCurrent(container, id)) co_return;
   container.postStart = Step::kDone;
   const auto* status = std::get_if<Status>(&end);
@@ -155,9 +162,10 @@ Co<void> PodWorker::runPostStart(Container& container, std::string id) {
 Co<void> PodWorker::runPreStop(Container& container, std::string id) {
   auto target = probeTarget(container);
   auto handler = container.spec.lifecycle().prestop();
-  auto end =
-      co_await (runHook(services_.clock, services_.prober, std::move(target), std::move(handler)) ||
-                untilHookMustEnd(container, id, /*preStop=*/true));
+  auto fellBack = hookFallback();
+  auto end = co_await (runHook(services_.clock, services_.prober, std::move(target),
+                               std::move(handler), std::move(fellBack)) ||
+                       untilHookMustEnd(container, id, /*preStop=*/true));
   if (!isCurrent(container, id)) co_return;
   container.preStop = Step::kDone;
   const auto* status = std::get_if<Status>(&end);

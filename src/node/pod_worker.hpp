@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -101,6 +102,7 @@ class PodWorker {
   Co<void> runProbe(Container& container, std::size_t index, std::string id);
   void judge(Container& container, const ProbeWorker& probe);
   ProbeTarget probeTarget(const Container& container) const;
+  std::function<void(std::string)> hookFallback();
   Co<void> runPostStart(Container& container, std::string id);
   Co<void> runPreStop(Container& container, std::string id);
   Co<void> untilHookMustEnd(Container& container, std::string id, bool preStop);

@@ -102,8 +102,9 @@ std::string lateMessage(const ProbeTarget& target, const corev1::Probe& spec, in
          "\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)";
 }
 
-/// Where an httpGet begins.
-Result<HttpTarget> firstTarget(const ProbeTarget& target, const corev1::HTTPGetAction& action) {
+}  // namespace
+
+Result<HttpTarget> httpTarget(const ProbeTarget& target, const corev1::HTTPGetAction& action) {
   HttpTarget at;
   at.tls = lower(action.scheme()) == "https";
   at.host = action.host().empty() ? target.podIp : action.host();
@@ -113,8 +114,6 @@ Result<HttpTarget> firstTarget(const ProbeTarget& target, const corev1::HTTPGetA
   at.port = *port;
   return at;
 }
-
-}  // namespace
 
 Prober::Prober(Clock& clock, ContainerRuntime& runtime, PodDialer& dialer)
     : clock_(clock), runtime_(runtime), dialer_(dialer) {}
@@ -207,7 +206,7 @@ Co<Result<HttpReply>> Prober::getOnce(const ProbeTarget& target, const HttpTarge
 }
 
 Co<Result<HttpReply>> Prober::get(ProbeTarget target, corev1::HTTPGetAction action) {
-  auto first = firstTarget(target, action);
+  auto first = httpTarget(target, action);
   if (!first.ok()) co_return first.status();
   HttpTarget at = *first;
   bool keepHost = true;
@@ -229,7 +228,7 @@ Co<Result<HttpReply>> Prober::get(ProbeTarget target, corev1::HTTPGetAction acti
 }
 
 Co<ProbeOutcome> Prober::http(const ProbeTarget& target, const corev1::HTTPGetAction& action) {
-  if (auto first = firstTarget(target, action); !first.ok())
+  if (auto first = httpTarget(target, action); !first.ok())
     co_return ProbeOutcome{ProbeVerdict::kUnknown, first.status().message()};
   auto reply = co_await get(target, action);
   if (!reply.ok()) co_return failure(reply.status().message());

@@ -21,6 +21,9 @@ struct ProbeTarget {
   std::vector<corev1::ContainerPort> ports;  ///< for ports given by name
 };
 
+/// Where an httpGet of the container goes; kInvalid names a port that is none of its own.
+Result<HttpTarget> httpTarget(const ProbeTarget& target, const corev1::HTTPGetAction& action);
+
 enum class ProbeVerdict {
   kSuccess,
   kWarning,  ///< a success that is worth an event

@@ -123,6 +123,7 @@ class TlsStream final : public ByteStream {
         co_return Status(Code::kUnavailable, peer() + ": closed during the TLS handshake");
       }
       if (!filled) co_return filled;
+      if (isPlainHttp()) co_return Status(Code::kUnavailable, kPlainHttpReply);
     }
     SSL_set_app_data(ssl_.get(), nullptr);
     if (X509* certificate = SSL_get0_peer_certificate(ssl_.get())) {
@@ -184,6 +185,14 @@ class TlsStream final : public ByteStream {
   PeerIdentity peerIdentity() const override { return identity_; }
 
  private:
+  /// Whether what has come from the server is the beginning of an HTTP response.
+  bool isPlainHttp() const {
+    constexpr std::string_view kStart = "HTTP/";
+    char* bytes = nullptr;
+    const long size = BIO_get_mem_data(in_, &bytes);
+    return SSL_is_server(ssl_.get()) == 0 && size >= static_cast<long>(kStart.size()) &&
+           std::string_view(bytes, kStart.size()) == kStart;
+  }
   Status closedStatus() const { return Status(Code::kCanceled, peer() + ": closed by this side"); }
 
   Status protocolFailure() {

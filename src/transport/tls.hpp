@@ -29,6 +29,9 @@ Result<std::shared_ptr<TlsContext>> makeClientTls(std::string_view caPem,
 /// answers, not who it is.
 std::shared_ptr<TlsContext> makeUnverifyingClientTls();
 
+/// What a client says of a server that answers its handshake in plain HTTP, as Go's net/http.
+inline constexpr const char* kPlainHttpReply = "http: server gave HTTP response to HTTPS client";
+
 inline constexpr Duration kHandshakeTimeout = std::chrono::seconds(10);
 
 /// Shakes hands over `stream`; certificates are judged at clock.wallNow(). kUnauthorized when a

@@ -11,6 +11,7 @@
 
 #include "node/container_id.hpp"
 #include "node_fixture.hpp"
+#include "transport/memory.hpp"
 
 namespace podlab::node {
 namespace {
@@ -272,6 +273,39 @@ TEST_F(PodLifecycleTest, ASlowPreStopIsCutOffAndTwoSecondsRemain) {
   clock_.advance(seconds(20));
   EXPECT_THAT(happened(), ElementsAre("0 bye", "7 term main", "9 kill main"));
   EXPECT_FALSE(exists("web"));
+}
+
+/// Takes one request and gives one answer.
+Co<void> serveOnce(std::unique_ptr<ByteStream> stream, std::string answer) {
+  std::byte buffer[4096];
+  (void)co_await stream->read(buffer);
+  (void)co_await stream->write(std::as_bytes(std::span(answer)));
+}
+
+TEST_F(PodLifecycleTest, AnHttpsHookFallsBackToAServerOfPlainHttp) {
+  std::string answer = "HTTP/1.0 400 Bad Request\r\n\r\n";
+  dialer_.setAnswer([&](const net::IpAddress&, std::uint16_t) {
+    auto [client, server] = transport::makeMemoryPipe();
+    asio::co_spawn(io_, serveOnce(std::move(server), answer), asio::detached);
+    return Result<std::unique_ptr<ByteStream>>(std::move(client));
+  });
+  boot();
+  auto pod = makePod("web");
+  auto& get = *main(pod).mutable_lifecycle()->mutable_poststart()->mutable_httpget();
+  get.set_scheme("HTTPS");
+  get.set_path("/begin");
+  get.mutable_port()->set_intval(8443);
+  add(pod);
+  EXPECT_TRUE(ready("web"));
+  EXPECT_EQ(eventMessage("LifecycleHTTPSFallback"),
+            "request to HTTPS lifecycle hook 10.244.1.2:8443 got HTTP response, retry with HTTP "
+            "succeeded");
+  EXPECT_EQ(eventCount("FailedPostStartHook"), 0);
+  answer = "SSH-2.0-OpenSSH\r\n";
+  pod.mutable_metadata()->set_name("other");
+  add(pod);
+  EXPECT_FALSE(ready("other"));
+  EXPECT_EQ(eventCount("LifecycleHTTPSFallback"), 1);
 }
 
 TEST_F(PodLifecycleTest, PreStopIsNotForContainersThatEndByThemselves) {

@@ -295,7 +295,13 @@ TEST_F(ProberTest, HttpsTakesAnyCertificate) {
   EXPECT_EQ(outcome.verdict, ProbeVerdict::kSuccess) << outcome.output;
   EXPECT_THAT(request_, StartsWith("GET /healthz HTTP/1.1\r\nHost: 10.244.1.2:8443\r\n"));
   answer({"HTTP/1.1 400 Bad Request\r\n\r\n"});
-  EXPECT_EQ(run(probe).verdict, ProbeVerdict::kFailure);
+  outcome = run(probe);
+  EXPECT_EQ(outcome.verdict, ProbeVerdict::kFailure);
+  EXPECT_EQ(outcome.output,
+            "Get \"https://10.244.1.2:8443/healthz\": http: server gave HTTP response to HTTPS "
+            "client");
+  answer({"SSH-2.0-OpenSSH\r\n"});
+  EXPECT_THAT(run(probe).output, Not(HasSubstr("HTTP response")));
 }
 
 }  // namespace
