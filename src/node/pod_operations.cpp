@@ -263,7 +263,8 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.argv = program->argv;
   spec.env = program->env;
   spec.workingDir = program->workingDir;
-  spec.stopSignal = stopSignalOf(image.stopSignal);
+  const auto& ownSignal = container.spec.lifecycle().stopsignal();
+  spec.stopSignal = stopSignalOf(ownSignal.empty() ? image.stopSignal : ownSignal);
   const bool standIn = image.standIn;
   spec.image = std::move(image);
   spec.namespaces = namespaces_;

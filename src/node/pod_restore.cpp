@@ -23,6 +23,7 @@ PodWorker::Container& PodWorker::addContainer(const corev1::Container& spec, Rol
   container->view.name = spec.name();
   container->view.image = spec.image();
   container->view.sidecar = container->sidecar;
+  container->view.stopSignal = spec.lifecycle().stopsignal();
   addProbes(*container);
   containers_.push_back(std::move(container));
   return *containers_.back();

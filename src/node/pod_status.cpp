@@ -44,6 +44,7 @@ void fillContainerStatus(corev1::ContainerStatus& out, const ContainerView& in, 
   out.set_restartcount(in.restartCount);
   out.set_ready(isReady(in, init));
   out.set_started(isStarted(in));
+  if (!in.stopSignal.empty() && !in.containerId.empty()) out.set_stopsignal(in.stopSignal);
   auto& state = *out.mutable_state();
   auto& last = *out.mutable_laststate();
   if (in.phase == Phase::kTerminated) {

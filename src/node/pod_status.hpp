@@ -27,6 +27,7 @@ struct ContainerView {
   std::optional<WallTime> startedAt;                      ///< of the running instance
   std::optional<corev1::ContainerStateTerminated> ended;  ///< how the instance ended, once it has
   std::optional<corev1::ContainerStateTerminated> previous;  ///< how the one before it ended
+  std::string stopSignal;                                    ///< as its lifecycle names it
   bool sidecar = false;    ///< an init container that goes on running beside the others
   bool postStart = false;  ///< runs, but its hook has not ended: shown as waiting still
   bool started = false;    ///< runs, and its startup probe has succeeded

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 namespace podlab::node {
 namespace {
@@ -22,6 +23,12 @@ std::optional<int> numberOf(std::string_view text) {
 int stopSignalOf(std::string_view name) {
   if (const auto number = numberOf(name); number && *number > 0 && *number < NSIG) return *number;
   if (name.starts_with("SIG")) name.remove_prefix(3);
+  // Names that glibc knows under another one.
+  for (const auto& [alias, known] : {std::pair<std::string_view, std::string_view>{"IO", "POLL"},
+                                     {"IOT", "ABRT"},
+                                     {"CLD", "CHLD"}}) {
+    if (name == alias) name = known;
+  }
   for (int signal = 1; signal < SIGRTMIN; ++signal) {
     const char* known = ::sigabbrev_np(signal);
     if (known != nullptr && name == known) return signal;

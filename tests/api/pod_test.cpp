@@ -436,6 +436,28 @@ TEST(PodCreate, AHooksSleepFitsIntoTheGracePeriod) {
             "and less than terminationGracePeriodSeconds (10)\n");
 }
 
+TEST(PodCreate, AStopSignalIsOneOfThePodsSystem) {
+  const auto faultsOf = [](const std::string& signal, const std::string& system) {
+    return lines(validateCreate(makePod("spec { " + system +
+                                        " containers { name: \"d\" image: \"x\" lifecycle { "
+                                        "stopSignal: \"" +
+                                        signal + "\" } } }"))
+                     .causes());
+  };
+  const std::string at = "spec.containers[1].lifecycle.stopSignal: ";
+  EXPECT_EQ(faultsOf("SIGUSR1", ""),
+            at + "Forbidden: may not be set for containers with empty `spec.os.name`\n");
+  EXPECT_EQ(faultsOf("SIGRTMIN+15", "os { name: \"linux\" }"), "");
+  EXPECT_EQ(faultsOf("SIGUSR1", "os { name: \"windows\" }"),
+            at + "Unsupported value: \"SIGUSR1\": supported values: \"SIGKILL\", \"SIGTERM\"\n");
+  for (const char* bad : {"USR1", "10", "SIGRTMIN+16"}) {
+    const std::string fault = faultsOf(bad, "os { name: \"linux\" }");
+    EXPECT_TRUE(fault.starts_with(at + "Unsupported value: \"" + bad +
+                                  "\": supported values: \"SIGABRT\", \"SIGALRM\""))
+        << fault;
+  }
+}
+
 TEST(PodStatusUpdate, KeepsEndedContainersEnded) {
   const Pod before = makePod(R"(spec { restartPolicy: "OnFailure" } status { qosClass: "BestEffort"
       containerStatuses { name: "c" state { terminated { exitCode: 0 } } }

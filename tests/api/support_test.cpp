@@ -73,8 +73,6 @@ TEST(Support, NamesWhatANodeRefuses) {
        "spec.volumes[0].emptyDir.medium"},
       {R"(containers { name: "d" env { name: "a" valueFrom { fileKeyRef { key: "k" } } } })",
        "spec.containers[1].env[0].valueFrom.fileKeyRef"},
-      {R"(containers { name: "d" lifecycle { stopSignal: "SIGINT" } })",
-       "spec.containers[1].lifecycle.stopSignal"},
       {R"(ephemeralContainers { ephemeralContainerCommon { name: "d" volumeDevices { name: "x" } } })",
        "spec.ephemeralContainers[0].volumeDevices[0]"},
       {R"(containers { name: "d" volumeMounts { name: "v" mountPropagation: "HostToContainer" } })",

@@ -66,6 +66,26 @@ class Lifecycle(LabTestCase):
         self.podlab("delete", "pod", "order")
         self.assertEqual(reader.read().splitlines(), begin + ["preStop", "main stops", "second stops", "first stops"])
 
+    def test_03_a_container_may_name_its_stop_signal(self):
+        self.podlab("apply", "-f", "-", input="""
+apiVersion: v1
+kind: Pod
+metadata: {name: signalled}
+spec:
+  os: {name: linux}
+  activeDeadlineSeconds: 2
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: host
+    command: [/bin/bash, -c, "trap 'echo got it; exit 7' RTMIN+3; while :; do sleep 0.05; done"]
+    lifecycle: {stopSignal: SIGRTMIN+3}
+""")
+        self.assertTrue(eventually(lambda: self.pod("signalled")["status"].get("phase") == "Failed"))
+        self.assertEqual(self.podlab("logs", "signalled"), "got it\n")
+        status = self.status("signalled")
+        self.assertEqual((status["stopSignal"], status["state"]["terminated"]["exitCode"]), ("SIGRTMIN+3", 7))
+
     def test_04_ends_are_told(self):
         self.apply("life-ends.yaml")
         self.assertTrue(eventually(lambda: self.pod("job")["status"]["phase"] == "Failed"))

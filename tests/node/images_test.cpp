@@ -63,6 +63,22 @@ TEST_F(ImagesTest, TheStopSignalOutlivesTheAgent) {
   EXPECT_EQ(runtime_.runningCount(), 0U);
 }
 
+TEST_F(ImagesTest, APodsStopSignalGoesBeforeTheImages) {
+  Image image;
+  image.id = "x";
+  image.command = {"/pause"};
+  image.stopSignal = "SIGQUIT";
+  images_.setImage("app:1", image);
+  boot();
+  auto pod = makePod("own");
+  auto& container = *pod.mutable_spec()->mutable_containers(0);
+  container.mutable_lifecycle()->set_stopsignal("SIGUSR1");
+  const auto own = add(pod) + "_main_0";
+  ASSERT_NE(runtime_.running(own), nullptr);
+  EXPECT_EQ(runtime_.running(own)->stopSignal, SIGUSR1);
+  EXPECT_EQ(this->container("own").stopsignal(), "SIGUSR1");
+}
+
 TEST_F(ImagesTest, TheNormalisedNameIsNoOtherImage) {
   boot();
   add(podOf("app"));
@@ -151,6 +167,9 @@ TEST(StopSignal, IsReadFromItsName) {
   EXPECT_EQ(stopSignalOf("SIGINT"), SIGINT);
   EXPECT_EQ(stopSignalOf("QUIT"), SIGQUIT);
   EXPECT_EQ(stopSignalOf("3"), 3);
+  EXPECT_EQ(stopSignalOf("SIGIO"), SIGIO);
+  EXPECT_EQ(stopSignalOf("SIGIOT"), SIGABRT);
+  EXPECT_EQ(stopSignalOf("SIGCLD"), SIGCHLD);
   EXPECT_EQ(stopSignalOf("SIGRTMIN+3"), SIGRTMIN + 3);
   EXPECT_EQ(stopSignalOf("RTMAX-1"), SIGRTMAX - 1);
   for (const char* unknown : {"", "SIGNOTHING", "0", "99", "SIGRTMIN+99", "-9", "9x"})

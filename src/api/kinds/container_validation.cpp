@@ -221,7 +221,7 @@ namespace {
 
 /// Init containers run to their end, so they have neither probes nor hooks, unless they are
 /// restartable.
-void validateInitOnly(const Container& container, std::int64_t graceSeconds, const FieldPath& path,
+void validateInitOnly(const Container& container, const corev1::PodSpec& pod, const FieldPath& path,
                       FieldErrors& errors) {
   constexpr std::string_view kPolicies[] = {"Always"};
   if (container.has_restartpolicy() && container.restartpolicy() != "Always") {
@@ -229,7 +229,7 @@ void validateInitOnly(const Container& container, std::int64_t graceSeconds, con
   }
   if (container.restartpolicy() == "Always") {
     validateProbes(container, path, errors);
-    validateLifecycle(container.lifecycle(), graceSeconds, path.child("lifecycle"), errors);
+    validateLifecycle(container.lifecycle(), pod, path.child("lifecycle"), errors);
     return;
   }
   const auto forbid = [&](bool isSet, std::string_view field) {
@@ -255,8 +255,7 @@ void validateContainers(const corev1::PodSpec& spec, const Names& volumes, const
           [&](const Container& container, const FieldPath& at) {
             validateContainer(container, volumes, names, at, errors);
             validateProbes(container, at, errors);
-            validateLifecycle(container.lifecycle(), spec.terminationgraceperiodseconds(),
-                              at.child("lifecycle"), errors);
+            validateLifecycle(container.lifecycle(), spec, at.child("lifecycle"), errors);
             if (container.has_restartpolicy()) {
               errors.forbidden(at.child("restartPolicy"), "may not be set for non-init containers");
             }
@@ -265,7 +264,7 @@ void validateContainers(const corev1::PodSpec& spec, const Names& volumes, const
   forEach(spec.initcontainers(), path.child("initContainers"),
           [&](const Container& container, const FieldPath& at) {
             validateContainer(container, volumes, names, at, errors);
-            validateInitOnly(container, spec.terminationgraceperiodseconds(), at, errors);
+            validateInitOnly(container, spec, at, errors);
             // They run one by one, each with host ports of its own.
             Names own;
             validateHostPorts(container, at.child("ports"), own, errors);

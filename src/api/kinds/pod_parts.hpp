@@ -32,7 +32,7 @@ void validateContainer(const corev1::Container& container, const std::set<std::s
 std::vector<Cause> validateEphemeralContainers(const corev1::Pod& now, const corev1::Pod& before);
 /// probe_validation.cpp
 void validateProbes(const corev1::Container& container, const FieldPath& path, FieldErrors& errors);
-void validateLifecycle(const corev1::Lifecycle& lifecycle, std::int64_t graceSeconds,
+void validateLifecycle(const corev1::Lifecycle& lifecycle, const corev1::PodSpec& pod,
                        const FieldPath& path, FieldErrors& errors);
 /// reference_validation.cpp: the downward API's references; `paths` are the fields that may be
 /// named without a subscript.

@@ -117,6 +117,31 @@ void validate(const corev1::LifecycleHandler& hook, std::int64_t graceSeconds,
   one.finish();
 }
 
+void validateStopSignal(const std::string& signal, const std::string& system, const FieldPath& path,
+                        FieldErrors& errors) {
+  constexpr std::string_view kWindows[] = {"SIGKILL", "SIGTERM"};
+  // In the order in which upstream lists them.
+  constexpr std::string_view kLinux[] = {
+      "SIGABRT",     "SIGALRM",     "SIGBUS",      "SIGCHLD",     "SIGCLD",      "SIGCONT",
+      "SIGFPE",      "SIGHUP",      "SIGILL",      "SIGINT",      "SIGIO",       "SIGIOT",
+      "SIGKILL",     "SIGPIPE",     "SIGPOLL",     "SIGPROF",     "SIGPWR",      "SIGQUIT",
+      "SIGRTMAX",    "SIGRTMAX-1",  "SIGRTMAX-10", "SIGRTMAX-11", "SIGRTMAX-12", "SIGRTMAX-13",
+      "SIGRTMAX-14", "SIGRTMAX-2",  "SIGRTMAX-3",  "SIGRTMAX-4",  "SIGRTMAX-5",  "SIGRTMAX-6",
+      "SIGRTMAX-7",  "SIGRTMAX-8",  "SIGRTMAX-9",  "SIGRTMIN",    "SIGRTMIN+1",  "SIGRTMIN+10",
+      "SIGRTMIN+11", "SIGRTMIN+12", "SIGRTMIN+13", "SIGRTMIN+14", "SIGRTMIN+15", "SIGRTMIN+2",
+      "SIGRTMIN+3",  "SIGRTMIN+4",  "SIGRTMIN+5",  "SIGRTMIN+6",  "SIGRTMIN+7",  "SIGRTMIN+8",
+      "SIGRTMIN+9",  "SIGSEGV",     "SIGSTKFLT",   "SIGSTOP",     "SIGSYS",      "SIGTERM",
+      "SIGTRAP",     "SIGTSTP",     "SIGTTIN",     "SIGTTOU",     "SIGURG",      "SIGUSR1",
+      "SIGUSR2",     "SIGVTALRM",   "SIGWINCH",    "SIGXCPU",     "SIGXFSZ"};
+  if (system.empty()) {
+    errors.forbidden(path, "may not be set for containers with empty `spec.os.name`");
+  } else if (system == "windows") {
+    errors.oneOf(path, signal, kWindows);
+  } else {
+    errors.oneOf(path, signal, kLinux);
+  }
+}
+
 }  // namespace
 
 void validateProbes(const corev1::Container& container, const FieldPath& path,
@@ -138,13 +163,17 @@ void validateProbes(const corev1::Container& container, const FieldPath& path,
   }
 }
 
-void validateLifecycle(const corev1::Lifecycle& lifecycle, std::int64_t graceSeconds,
+void validateLifecycle(const corev1::Lifecycle& lifecycle, const corev1::PodSpec& pod,
                        const FieldPath& path, FieldErrors& errors) {
+  const std::int64_t graceSeconds = pod.terminationgraceperiodseconds();
   if (lifecycle.has_poststart()) {
     validate(lifecycle.poststart(), graceSeconds, path.child("postStart"), errors);
   }
   if (lifecycle.has_prestop()) {
     validate(lifecycle.prestop(), graceSeconds, path.child("preStop"), errors);
+  }
+  if (lifecycle.has_stopsignal()) {
+    validateStopSignal(lifecycle.stopsignal(), pod.os().name(), path.child("stopSignal"), errors);
   }
 }
 
