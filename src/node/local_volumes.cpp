@@ -83,11 +83,8 @@ class LocalVolumes final : public PodVolumes {
         return path.status().withContext("MountVolume.SetUp failed for volume \"" + volume.name +
                                          "\" ");
       }
-      if (volume.group && volume.type != VolumeSpec::Type::kHostPath) {
-        Status given = giveToGroup(*path, *volume.group, false, volume.groupOnRootMismatch);
-        if (!given.ok())
-          return given.withContext("MountVolume.SetUp failed for volume \"" + volume.name + "\" ");
-      }
+      if (Status given = giveToPod(uid, volume, *path); !given.ok())
+        return given.withContext("MountVolume.SetUp failed for volume \"" + volume.name + "\" ");
       folders.byName[volume.name] = *std::move(path);
     }
     return folders;
@@ -124,6 +121,20 @@ class LocalVolumes final : public PodVolumes {
     }
     if (!status.ok()) return status;
     return path;
+  }
+
+  /// Containers may change owners later, and another agent must not change them back: a mark says
+  /// that the volume was given. Files that the node writes are new each time.
+  Status giveToPod(const std::string& uid, const VolumeSpec& volume, const std::string& path) {
+    if (!volume.group) return {};
+    const bool files =
+        volume.type == VolumeSpec::Type::kFiles || volume.type == VolumeSpec::Type::kSecret;
+    const std::string mark = runPod(uid) + "/given/" + volume.name;
+    if (!files && files_.exists(mark)) return {};
+    Status given = giveToGroup(path, *volume.group, files, volume.groupOnRootMismatch);
+    if (!given.ok() || files) return given;
+    given = files_.createDirectories(runPod(uid) + "/given");
+    return given.ok() ? files_.writeFileAtomic(mark, "", 0600, /*durable=*/false) : given;
   }
 
   Status writeEtc(const std::string& folder, const EtcFiles& etc) {

@@ -29,9 +29,9 @@ struct VolumeSpec {
   std::optional<std::int64_t> sizeLimit;  ///< of kMemory, in bytes
   std::string path;                       ///< of kHostPath
   std::string pathType;                   ///< of kHostPath: HostPathVolumeSource.type
-  std::optional<std::uint32_t> group;  ///< fsGroup: whose the volume becomes, unless of kHostPath
-  bool groupOnRootMismatch = false;    ///< only when its folder is another group's
-  std::optional<Payload> files;        ///< of kFiles and kSecret; unset: those that are there
+  std::optional<std::uint32_t> group;     ///< fsGroup: whose the volume becomes, once for the pod
+  bool groupOnRootMismatch = false;       ///< only when its folder is another group's
+  std::optional<Payload> files;           ///< of kFiles and kSecret; unset: those that are there
 };
 
 /// A part of a volume that a container mounts.

@@ -37,19 +37,18 @@ class Planner {
     const auto& source = volume.volumesource();
     VolumeSpec spec;
     spec.name = volume.name();
-    const auto& security = pod_.spec().securitycontext();
-    if (security.has_fsgroup()) spec.group = static_cast<std::uint32_t>(security.fsgroup());
-    spec.groupOnRootMismatch = security.fsgroupchangepolicy() == "OnRootMismatch";
     if (source.has_hostpath()) {
       spec.type = Type::kHostPath;
       spec.mode = 0755;
       spec.path = source.hostpath().path();
       spec.pathType = source.hostpath().type();
     } else if (source.has_persistentvolumeclaim()) {
-      return planClaim(std::move(spec), source.persistentvolumeclaim().claimname());
+      return planClaim(std::move(spec), source.persistentvolumeclaim());
     } else if (hasPayload(source)) {
+      spec.group = fsGroup();
       return planFiles(std::move(spec), source);
     } else {
+      spec.group = fsGroup();
       const auto& empty = source.emptydir();
       if (empty.has_mode()) spec.mode = static_cast<std::uint32_t>(empty.mode());
       if (empty.medium() == "Memory") {
@@ -61,6 +60,12 @@ class Planner {
   }
 
  private:
+  std::optional<std::uint32_t> fsGroup() const {
+    const auto& security = pod_.spec().securitycontext();
+    if (!security.has_fsgroup()) return std::nullopt;
+    return static_cast<std::uint32_t>(security.fsgroup());
+  }
+
   Result<VolumeSpec> planFiles(VolumeSpec spec, const corev1::VolumeSource& source) {
     spec.type = isPayloadSecret(source) ? Type::kSecret : Type::kFiles;
     DownwardValues values;
@@ -79,7 +84,9 @@ class Planner {
     return spec;
   }
 
-  Result<VolumeSpec> planClaim(VolumeSpec spec, const std::string& claim) {
+  Result<VolumeSpec> planClaim(VolumeSpec spec,
+                               const corev1::PersistentVolumeClaimVolumeSource& use) {
+    const std::string& claim = use.claimname();
     const auto failed = [&spec](const Status& status) {
       return Status(status.code(), "Unable to attach or mount volumes: unmounted volumes=[" +
                                        spec.name +
@@ -105,6 +112,10 @@ class Planner {
     const auto maker = annotations.find(api::kProvisionedByAnnotation);
     const bool ours = maker != annotations.end() && maker->second == api::kLocalProvisioner;
     spec.type = Type::kHostPath;
+    // As kubelet: not what is the host's own, and not what is only read.
+    if ((ours || source.has_local()) && !use.readonly()) spec.group = fsGroup();
+    spec.groupOnRootMismatch =
+        pod_.spec().securitycontext().fsgroupchangepolicy() == "OnRootMismatch";
     // Every user of a pod may write, as in an emptyDir.
     spec.mode = ours ? 0777 : 0755;
     spec.path = source.has_local() ? source.local().path() : source.hostpath().path();
