@@ -98,7 +98,7 @@ Status tryNestedProc(int levels) {
 
 /// An overlay as containers have it, in a tmpfs that goes with its mount namespace.
 Status tryOverlay() {
-  auto mounts = node::PrivateMounts::enter();
+  auto mounts = node::PrivateMounts::enter("/tmp");
   if (!mounts) return mounts.status();
   if (::mount("tmpfs", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, nullptr) < 0) return failed("tmpfs");
   for (const char* folder :

@@ -141,6 +141,7 @@ void addLab(CLI::App& app, Context& context) {
   auto* init = app.add_subcommand("node-init", "The first process of a lab's node")->group("");
   init->add_option("--hostname", node->hostname)->required();
   init->add_option("--run-dir", node->runDir)->required();
+  init->add_option("--containers-dir", node->containersDir)->required();
   init->add_option("--start-fd", node->startFd)->required();
   init->add_option("AGENT", node->agent)->required();
   init->callback([&context, node] {

@@ -286,7 +286,8 @@ class Lab {
     const std::string name = node.config.name();
     IsolatedSpec spec = process(
         name, {"node-init", "--hostname", name, "--run-dir", options_.paths.node(name) + "/run",
-               "--start-fd", std::to_string(wait.get()), "--"});
+               "--containers-dir", options_.paths.node(name) + "/containers", "--start-fd",
+               std::to_string(wait.get()), "--"});
     node.bootId = rng_->uuid();
     const auto agent = agentArguments(node);
     spec.argv.insert(spec.argv.end(), agent.begin(), agent.end());

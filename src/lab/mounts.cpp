@@ -16,6 +16,21 @@ Status makeMountsPrivate() {
   return {};
 }
 
+Status makeMountsShared() {
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) < 0)
+    return errnoStatus(errno, "cannot make mounts shared");
+  return {};
+}
+
+Status keepMountsIn(const std::string& path) {
+  if (::mkdir(path.c_str(), 0700) < 0 && errno != EEXIST)
+    return errnoStatus(errno, "cannot make " + path);
+  if (::mount(path.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) < 0 ||
+      ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) < 0)
+    return errnoStatus(errno, "cannot make the mount " + path + " private");
+  return {};
+}
+
 Status mountProc() {
   if (::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) < 0) {
     Status status = errnoStatus(errno, "cannot mount /proc");
@@ -29,11 +44,11 @@ Status mountProc() {
   return {};
 }
 
-Status mountTmpfs(const std::string& path) {
+Status mountTmpfs(const std::string& path, const char* options) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) return errnoStatus(error.value(), "cannot make " + path);
-  if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0)
+  if (::mount("tmpfs", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options) < 0)
     return errnoStatus(errno, "cannot mount " + path);
   return {};
 }

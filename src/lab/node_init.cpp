@@ -122,6 +122,10 @@ Status prepare(const NodeInitOptions& options) {
   if (Status status = makeMountsPrivate(); !status.ok()) return status;
   if (Status status = mountProc(); !status.ok()) return status;
   if (Status status = mountTmpfs(options.runDir); !status.ok()) return status;
+  // What pods with hostIPC share is the node's.
+  if (Status status = mountTmpfs("/dev/shm", "mode=1777"); !status.ok()) return status;
+  if (Status status = makeMountsShared(); !status.ok()) return status;
+  if (Status status = keepMountsIn(options.containersDir); !status.ok()) return status;
   if (::sethostname(options.hostname.data(), options.hostname.size()) < 0)
     return errnoStatus(errno, "sethostname");
   char go = 0;

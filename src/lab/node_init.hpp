@@ -12,7 +12,8 @@ namespace podlab::lab {
 /// node.
 struct NodeInitOptions {
   std::string hostname;
-  std::string runDir;  ///< gets a tmpfs: pins and sockets that must go with the node
+  std::string runDir;         ///< gets a tmpfs: pins and sockets that must go with the node
+  std::string containersDir;  ///< with the roots of containers: mounts in it propagate nowhere
   int startFd = -1;  ///< a byte here says that the node's link is ready; the end without one, that
                      ///< it will not be
   std::vector<std::string> agent;

@@ -23,6 +23,12 @@ struct Mount {
   std::string destination;  ///< in the container
   bool readOnly = false;
   bool recursiveReadOnly = false;  ///< read-only with all that is mounted below
+  enum class Propagation {
+    kNone,
+    kHostToContainer,  ///< what the node mounts below `source` later shows in the container
+    kBidirectional     ///< and the other way round
+  };
+  Propagation propagation = Propagation::kNone;
 };
 
 /// One container to run. `id` (container_id.hpp) is unique for the life of the node.
@@ -36,6 +42,7 @@ struct ContainerSpec {
   std::string workingDir;
   SandboxNamespaces namespaces;
   std::string pidNamespace;  ///< path of the pod's shared PID namespace; empty: one of its own
+  bool hostPid = false;      ///< in the node's PID namespace instead
   std::vector<Mount> mounts;
   std::string logPath;  ///< CRI format: "TIME stdout|stderr F|P text"
   bool tty = false;

@@ -9,7 +9,7 @@
 namespace podlab::node {
 
 /// The namespaces of a pod, pinned as files (bind mounts of nsfs) below one folder. An empty path
-/// is the host's (hostNetwork).
+/// is the node's (hostNetwork, hostIPC).
 struct SandboxNamespaces {
   std::string network;
   std::string ipc;
@@ -20,6 +20,7 @@ struct SandboxSpec {
   std::string podUid;
   std::string hostname;
   bool hostNetwork = false;
+  bool hostIpc = false;
   std::vector<net::IpAddress> addresses;  ///< at most one a family; empty with hostNetwork
 };
 

@@ -23,8 +23,9 @@ Result<UniqueFd> openCurrentNetwork() {
 
 net::NamespacePins::Wanted wantedNamespaces(const SandboxSpec& spec) {
   net::NamespacePins::Wanted wanted;
-  // Such a pod has the node's network and hostname, and an IPC namespace of its own.
+  // A pod on the node's network has its hostname, too.
   wanted.network = wanted.uts = !spec.hostNetwork;
+  wanted.ipc = !spec.hostIpc;
   wanted.hostname = spec.hostname;
   return wanted;
 }

@@ -174,6 +174,10 @@ class LocalVolumes final : public PodVolumes {
     for (const auto& container : files_.listDirectory(subPaths).valueOr({}))
       unmountIn(subPaths + "/" + container);
     if (Status status = files_.removeTree(run); !status.ok()) return status;
+    Status removed = files_.removeTree(diskVolumes(uid));
+    if (removed.ok()) return removed;
+    // Containers may have mounted something there (mountPropagation: Bidirectional).
+    unmountBelow(diskVolumes(uid));
     return files_.removeTree(diskVolumes(uid));
   }
 

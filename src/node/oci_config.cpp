@@ -121,6 +121,25 @@ std::vector<std::string> sourceRestrictions(const std::string& source) {
   return options;
 }
 
+const char* propagationName(Mount::Propagation propagation) {
+  switch (propagation) {
+    case Mount::Propagation::kHostToContainer:
+      return "slave";
+    case Mount::Propagation::kBidirectional:
+      return "shared";
+    case Mount::Propagation::kNone:
+      break;
+  }
+  return "private";
+}
+
+/// Of the container's root: mounts in it propagate no further than that does.
+Mount::Propagation rootPropagation(const ContainerSpec& spec) {
+  auto most = Mount::Propagation::kNone;
+  for (const auto& own : spec.mounts) most = std::max(most, own.propagation);
+  return most;
+}
+
 /// What the container sees of its own cgroup.
 void addCgroupMounts(Json& list, const ContainerSpec& spec, const HostFacts& host,
                      const char* access) {
@@ -179,7 +198,7 @@ Json mounts(const ContainerSpec& spec, const HostFacts& host) {
     const bool file = ::stat(own.source.c_str(), &info) == 0 && !S_ISDIR(info.st_mode);
     std::vector<std::string> options = sourceRestrictions(own.source);
     options.emplace_back("rbind");
-    options.emplace_back("rprivate");
+    options.push_back(std::string("r") + propagationName(own.propagation));
     options.emplace_back(!own.readOnly ? "rw" : own.recursiveReadOnly && !file ? "rro" : "ro");
     list.push_back(mount(own.destination, "bind", own.source, std::move(options)));
   }
@@ -191,7 +210,7 @@ Json namespaces(const ContainerSpec& spec, const HostFacts& host) {
   list.push_back({{"type", "mount"}});
   Json pid = {{"type", "pid"}};
   if (!spec.pidNamespace.empty()) pid["path"] = spec.pidNamespace;
-  list.push_back(pid);
+  if (!spec.hostPid) list.push_back(pid);
   const auto join = [&list](const char* type, const std::string& path) {
     if (!path.empty()) list.push_back({{"type", type}, {"path", path}});
   };
@@ -272,6 +291,8 @@ Result<std::string> makeOciConfig(const ContainerSpec& spec, const HostFacts& ho
     linux["readonlyPaths"] = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
                               "/proc/sysrq-trigger"};
   }
+  if (const auto propagation = rootPropagation(spec); propagation != Mount::Propagation::kNone)
+    linux["rootfsPropagation"] = std::string("r") + propagationName(propagation);
   if (security.privileged) linux["devices"] = hostDevices(host);
   if (!security.sysctls.empty()) linux["sysctl"] = security.sysctls;
   if (!seccomp.profile.empty()) linux["seccomp"] = Json::parse(seccomp.profile);

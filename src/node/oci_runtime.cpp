@@ -230,7 +230,7 @@ class Core : public std::enable_shared_from_this<Core> {
     request.logLimits = options_.logLimits;
     request.tty = spec.tty;
     request.stdin = spec.stdin;
-    request.sharedPids = !spec.pidNamespace.empty();
+    request.sharedPids = spec.hostPid || !spec.pidNamespace.empty();
     request.startTimeoutMs = static_cast<int>(options_.timeout / std::chrono::milliseconds(1));
     if (host_.cgroups.any()) request.cgroup = planCgroup(host_.cgroups, spec);
     if (!entersCgroups()) request.cgroup.processFiles.clear();

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 
 #include "node/layer_copy.hpp"
 
@@ -25,14 +26,31 @@ Result<UniqueFd> holdImage(const std::string& lockFile) {
   return lock;
 }
 
-Result<PrivateMounts> PrivateMounts::enter() {
+namespace {
+
+/// Stops the mount that the folder is on from propagating.
+Status makePrivate(const std::string& folder) {
+  std::error_code error;
+  auto path = std::filesystem::canonical(folder, error);
+  if (error) return errnoStatus(error.value(), "cannot resolve " + folder);
+  while (::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) < 0) {
+    // EINVAL: no mount point.
+    if (errno != EINVAL || !path.has_relative_path())
+      return errnoStatus(errno, "cannot make the mount of " + folder + " private");
+    path = path.parent_path();
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<PrivateMounts> PrivateMounts::enter(const std::string& place) {
   UniqueFd before(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
   UniqueFd folder(::open(".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!before || !folder) return errnoStatus(errno, "cannot open /proc/self/ns/mnt and .");
   if (::unshare(CLONE_NEWNS) < 0) return errnoStatus(errno, "cannot make a mount namespace");
   PrivateMounts entered(std::move(before), std::move(folder));
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
-    return errnoStatus(errno, "cannot make mounts private");
+  if (Status made = makePrivate(place); !made) return made;
   return entered;
 }
 

@@ -22,11 +22,11 @@ struct OverlayRootfs {
 Result<UniqueFd> holdImage(const std::string& lockFile);
 
 /// A mount namespace of this process's own for the life of this object; afterwards it is in its
-/// former one again, and what was mounted meanwhile is there only for processes that were started
-/// in it. The process has one thread.
+/// former one again, and what was mounted at or below `place` meanwhile is there only for processes
+/// that were started in it; other mounts propagate as before. The process has one thread.
 class PrivateMounts {
  public:
-  static Result<PrivateMounts> enter();
+  static Result<PrivateMounts> enter(const std::string& place = ".");
   PrivateMounts(PrivateMounts&&) = default;
   PrivateMounts& operator=(PrivateMounts&&) = default;
   ~PrivateMounts();

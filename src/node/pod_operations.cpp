@@ -52,6 +52,7 @@ Co<void> PodWorker::setUpSandbox() {
   spec.podUid = uid_;
   spec.hostname = podHostname(*pod_, services_.nodeName);
   spec.hostNetwork = pod_->spec().hostnetwork();
+  spec.hostIpc = pod_->spec().hostipc();
   if (spec.hostNetwork) {
     podIps_ = services_.hostIps;
   } else {
@@ -269,6 +270,7 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.image = std::move(image);
   spec.namespaces = namespaces_;
   spec.pidNamespace = pidNamespace_;
+  spec.hostPid = pod_->spec().hostpid();
   spec.mounts = *std::move(mounts);
   Status status = addTerminationLog(container, spec.mounts);
   spec.logPath = folder_.log(container.spec.name(), container.attempt);
@@ -290,7 +292,7 @@ Co<void> PodWorker::startContainer(Container& container) {
     event(container, EventClass::kNormal, "Pulled",
           "Container image \"" + container.spec.image() + "\" already present on machine");
   }
-  if (status.ok() && !container.target.empty()) {
+  if (status.ok() && !container.target.empty() && !spec.hostPid) {
     auto joined = co_await pidNamespaceOf(container.target);
     status = joined.status();
     if (status.ok()) spec.pidNamespace = *joined;

@@ -46,6 +46,12 @@ Result<std::string> expandAll(const std::string& text, const Variables& variable
   return expand(text, variables);
 }
 
+Mount::Propagation propagationOf(const corev1::VolumeMount& mount) {
+  if (mount.mountpropagation() == "Bidirectional") return Mount::Propagation::kBidirectional;
+  if (mount.mountpropagation() == "HostToContainer") return Mount::Propagation::kHostToContainer;
+  return Mount::Propagation::kNone;
+}
+
 }  // namespace
 
 void PodWorker::holdReferences() {
@@ -190,6 +196,7 @@ Co<Result<std::vector<Mount>>> PodWorker::containerMounts(const Container& conta
     made.readOnly = mount.readonly() || isReadOnly(volume->volumesource());
     made.recursiveReadOnly =
         mount.recursivereadonly() == "Enabled" || mount.recursivereadonly() == "IfPossible";
+    made.propagation = propagationOf(mount);
     Result<std::string> path = mount.subpath();
     if (!mount.subpathexpr().empty()) path = expandAll(mount.subpathexpr(), variables);
     if (path.ok() && !path->empty()) {
@@ -213,7 +220,11 @@ Co<Result<std::vector<Mount>>> PodWorker::containerMounts(const Container& conta
   add(volumes_.etc + "/hosts", "/etc/hosts");
   add(volumes_.etc + "/hostname", "/etc/hostname", readOnlyRoot);
   add(volumes_.etc + "/resolv.conf", "/etc/resolv.conf", readOnlyRoot);
-  if (!volumes_.sharedMemory.empty()) add(volumes_.sharedMemory, "/dev/shm");
+  if (pod_->spec().hostipc()) {
+    add("/dev/shm", "/dev/shm");
+  } else if (!volumes_.sharedMemory.empty()) {
+    add(volumes_.sharedMemory, "/dev/shm");
+  }
   // A folder goes before what is mounted inside it.
   std::ranges::sort(mounts, {}, &Mount::destination);
   co_return mounts;

@@ -33,6 +33,7 @@ Co<Result<SandboxNamespaces>> SimulatedDataplane::createSandbox(SandboxSpec spec
   std::string folder = "simulated/" + spec.podUid;
   SandboxNamespaces namespaces{folder + "/net", folder + "/ipc", folder + "/uts"};
   if (spec.hostNetwork) namespaces.network.clear();
+  if (spec.hostIpc) namespaces.ipc.clear();
   sandboxes_[spec.podUid] = std::move(spec);
   co_return namespaces;
 }

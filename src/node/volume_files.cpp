@@ -12,7 +12,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <memory>
+#include <sstream>
+#include <vector>
 
 #include <linux/openat2.h>
 
@@ -130,8 +133,34 @@ Status bindBeneath(const std::string& folder, const std::string& path, const std
 }
 
 void unmount(const std::string& path) {
+  (void)::mount(nullptr, path.c_str(), nullptr, MS_REC | MS_PRIVATE, nullptr);
   while (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
   }
+}
+
+void unmountBelow(const std::string& folder) {
+  std::error_code error;
+  const std::string prefix = std::filesystem::canonical(folder, error).string() + "/";
+  if (error) return;
+  std::vector<std::string> places;
+  std::ifstream mounts("/proc/self/mountinfo");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream fields(line);
+    std::string field, place;
+    for (int i = 0; i < 4; ++i) fields >> field;
+    fields >> field;
+    for (std::size_t i = 0; i < field.size(); ++i) {
+      // Spaces and the like are "\040".
+      const bool escaped = field[i] == '\\' && i + 3 < field.size();
+      place +=
+          escaped ? static_cast<char>(std::stoi(field.substr(i + 1, 3), nullptr, 8)) : field[i];
+      if (escaped) i += 3;
+    }
+    if (place.starts_with(prefix)) places.push_back(std::move(place));
+  }
+  // The last one mounted first.
+  for (auto place = places.rbegin(); place != places.rend(); ++place)
+    ::umount2(place->c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
 }
 
 Result<std::int64_t> diskUsage(const std::string& folder) {

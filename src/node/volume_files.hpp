@@ -22,8 +22,11 @@ Status prepareHostPath(const std::string& path, const std::string& type, std::ui
 /// then. What is opened is what is bound, so that nobody can exchange it in between.
 Status bindBeneath(const std::string& folder, const std::string& path, const std::string& target);
 
-/// Unmounts whatever is mounted on `path`, with what is mounted below; nothing is OK.
+/// Unmounts whatever is mounted on `path`, with what is mounted below; nothing is OK. What is
+/// mounted below elsewhere, by propagation, stays there.
 void unmount(const std::string& path);
+/// Unmounts all that is mounted below the folder.
+void unmountBelow(const std::string& folder);
 
 /// The bytes that the files below `folder` take on disk; mounts below it are left out.
 Result<std::int64_t> diskUsage(const std::string& folder);

@@ -288,6 +288,10 @@ TEST(PodValidation, NamesEachMistakeAsKubernetesDoes) {
       {R"(spec { restartPolicy: "Sometimes" })",
        "spec.restartPolicy: Unsupported value: \"Sometimes\": supported values: \"Always\", "
        "\"OnFailure\", \"Never\""},
+      {R"(spec { hostPID: true hostIPC: true hostNetwork: true hostUsers: false })",
+       "spec.hostNetwork: Forbidden: when `pod.Spec.HostUsers` is false\n"
+       "spec.HostPID: Forbidden: when `pod.Spec.HostUsers` is false\n"
+       "spec.HostIPC: Forbidden: when `pod.Spec.HostUsers` is false"},
       {R"(spec { hostPID: true shareProcessNamespace: true })",
        "spec.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot "
        "both be enabled"},

@@ -66,6 +66,26 @@ class ImageTestCase(LabTestCase):
         self.podlab("delete", "pod", *pods, "--grace-period", "1")
 
 
+PROPAGATION = """
+apiVersion: v1
+kind: Pod
+metadata: {name: mounts}
+spec:
+  terminationGracePeriodSeconds: 0
+  volumes: [{name: v, emptyDir: {}}]
+  containers:
+  - name: gives
+    image: busybox
+    command: [sleep, infinity]
+    securityContext: {privileged: true}
+    volumeMounts: [{name: v, mountPath: /v, mountPropagation: Bidirectional}]
+  - name: takes
+    image: busybox
+    command: [sleep, infinity]
+    volumeMounts: [{name: v, mountPath: /v, mountPropagation: HostToContainer}]
+"""
+
+
 class Images(ImageTestCase):
     up_arguments = ("-n", "3")
     user = None
@@ -140,6 +160,17 @@ class Images(ImageTestCase):
             self.assertEqual(logs.stdout.readline(), "up\n")
             self.podlab("delete", "pod", "stops")
             self.assertEqual(logs.stdout.read(), "interrupted\n")
+
+    def test_03_mounts_propagate_from_a_container_of_layers(self):
+        self.podlab("apply", "-f", "-", input=PROPAGATION)
+        self.wait_ready("mounts")
+        for container, script in (("gives", "mkdir /v/in && mount -t tmpfs none /v/in && echo seen > /v/in/x"),
+                                  ("takes", "test $(cat /v/in/x) = seen")):
+            self.podlab("exec", "mounts", "-c", container, "--", "/bin/sh", "-c", script)
+        for node in ("node1", "node2", "node3"):
+            self.assertNotIn("userxattr", self.in_node(node, "cat", "/proc/1/mountinfo"))
+        self.podlab("delete", "pod", "mounts")
+        self.assertTrue(eventually(lambda: not list(self.state.glob("*/nodes/*/pods/*/volumes"))))
 
     def test_04_an_image_that_runs_is_not_removed(self):
         self.run_pod("user", "busybox", "node3", "command: [sleep, '1000']")

@@ -20,7 +20,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: refused}
 spec:
-  hostPID: true
+  hostUsers: false
   containers:
   - {name: one, image: host, command: [sleep, infinity]}
 """
@@ -49,9 +49,9 @@ class Objects(LabTestCase):
 
     def test_02_a_pod_that_needs_what_nodes_lack_says_so(self):
         done = self.apply_text(REFUSED)
-        self.assertIn("Warning: spec.hostPID: nodes refuse a pod with it", done.stderr)
+        self.assertIn("Warning: spec.hostUsers: nodes refuse a pod with it", done.stderr)
         event = eventually(lambda: [e for e in self.events("refused") if e["reason"] == "Failed"])
-        self.assertIn("spec.hostPID", event[0]["message"])
+        self.assertIn("spec.hostUsers", event[0]["message"])
         self.assertIn("CreateContainerConfigError", self.podlab("get", "pod", "refused"))
         self.podlab("delete", "pod", "refused")
 

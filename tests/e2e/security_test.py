@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -26,6 +27,9 @@ class Contexts(LabTestCase):
         self.podlab("apply", "-f", "-", input=pod(name, container, spec))
         self.wait_ready(name)
         self.addCleanup(self.run_podlab, "delete", "pod", name)
+
+    def status(self, name):
+        return json.loads(self.podlab("get", "pod", name, "-o", "json"))["status"]
 
     def inside(self, name, script):
         return self.podlab("exec", name, "--", "/bin/sh", "-c", script)
@@ -65,9 +69,69 @@ class Contexts(LabTestCase):
         self.start("sysctl", spec={"securityContext": {"sysctls": [
             {"name": "net.ipv4.ip_unprivileged_port_start", "value": "80"}]}})
         self.assertEqual(self.inside("sysctl", "cat /proc/sys/net/ipv4/ip_unprivileged_port_start"), "80\n")
-        reason, message = self.refusal("unsafe", spec={"securityContext": {"sysctls": [
-            {"name": "kernel.msgmax", "value": "1"}]}})
-        self.assertEqual((reason, message), ("SysctlForbidden", 'forbidden sysctl: "kernel.msgmax" not allowlisted'))
+        self.podlab("apply", "-f", "-", input=pod("unsafe", spec={"securityContext": {"sysctls": [
+            {"name": "kernel.msgmax", "value": "1"}]}}))
+        self.addCleanup(self.run_podlab, "delete", "pod", "unsafe")
+        why = 'forbidden sysctl: "kernel.msgmax" not allowlisted'
+        status = eventually(lambda: (found := self.status("unsafe")).get("phase") == "Failed" and found)
+        self.assertEqual((status["reason"], status["message"]), ("SysctlForbidden", "Pod was rejected: " + why))
+        self.assertRegex(self.podlab("get", "pod", "unsafe"), r"unsafe +0/1 +SysctlForbidden")
+        self.assertTrue(eventually(lambda: why in [event["message"] for event in self.objects("events")
+                                                   if event["reason"] == "SysctlForbidden"]))
+
+    def test_the_nodes_processes_and_ipc(self):
+        shared = {"hostPID": True, "hostIPC": True}
+        self.start("one", {"command": ["/bin/sh", "-c", "sleep 54321 & exec sleep 100000"]}, shared)
+        self.start("two", spec=shared)
+        self.start("own")
+        spaces = "readlink /proc/self/ns/pid /proc/self/ns/ipc"
+        self.assertEqual(self.inside("one", spaces), self.inside("two", spaces))
+        self.assertFalse(set(self.inside("one", spaces).split()) & set(self.inside("own", spaces).split()))
+        self.assertIn("node-init", self.inside("two", "tr '\\0' ' ' < /proc/1/cmdline"))
+        self.inside("one", "echo shared > /dev/shm/x")
+        self.assertEqual(self.inside("two", "cat /dev/shm/x; rm /dev/shm/x"), "shared\n")
+        self.assertFalse(pathlib.Path("/dev/shm/x").exists())
+        # What the container has left behind ends with it.
+        left = "grep -la 'sleep.5432[1]' /proc/[0-9]*/cmdline || true"
+        self.assertNotEqual(self.inside("two", left), "")
+        self.podlab("delete", "pod", "one")
+        self.assertTrue(eventually(lambda: self.inside("two", left) == ""))
+
+    def test_fs_group_owns_a_claims_folder(self):
+        self.podlab("apply", "-f", "-", input=json.dumps({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "disk"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}}))
+        self.addCleanup(self.run_podlab, "delete", "pvc", "disk")
+        self.podlab("apply", "-f", "-", input=json.dumps({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "key"}, "stringData": {"a": "1"}}))
+        self.addCleanup(self.run_podlab, "delete", "secret", "key")
+
+        def start(name, policy, group):
+            self.start(name, {"volumeMounts": [{"name": "d", "mountPath": "/d"}, {"name": "s", "mountPath": "/s"}]},
+                       {"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "disk"}},
+                                    {"name": "s", "secret": {"secretName": "key", "defaultMode": 0o400}}],
+                        "securityContext": {"runAsUser": 1000, "fsGroup": group, "fsGroupChangePolicy": policy}})
+
+        show = "stat -Lc '%g %a' /d /d/x /s/a"
+        start("first", "Always", 2000)
+        # Of the folder, of what is made in it, and of what may only be read.
+        self.assertEqual(self.inside("first", "umask 077; touch /d/x; " + show), "2000 2777\n2000 600\n2000 440\n")
+        self.podlab("delete", "pod", "first")
+        start("second", "OnRootMismatch", 2000)
+        self.assertEqual(self.inside("second", show), "2000 2777\n2000 600\n2000 440\n")
+        self.podlab("delete", "pod", "second")
+        start("third", "Always", 2000)
+        self.assertEqual(self.inside("third", show), "2000 2777\n2000 660\n2000 440\n")
+        # Another agent does not undo what the container does since.
+        self.inside("third", "chmod 600 /d/x")
+        (agent,) = self.processes("agent", "--node-name", "node1")
+        os.kill(agent, signal.SIGKILL)
+        self.assertTrue(eventually(lambda: self.processes("agent", "--node-name", "node1") not in ([], [agent])))
+        self.assertTrue(eventually(lambda: self.run_podlab("exec", "third", "--", "/bin/true").returncode == 0, 40))
+        self.assertEqual(self.inside("third", "stat -c '%g %a' /d/x"), "2000 600\n")
+        self.podlab("delete", "pod", "third")
+        start("fourth", "OnRootMismatch", 3000)
+        self.assertEqual(self.inside("fourth", "stat -c '%g %a' /d /d/x"), "3000 2777\n3000 660\n")
 
     def test_root_is_refused(self):
         reason, message = self.refusal("root", {"securityContext": {"runAsNonRoot": True}})

@@ -383,6 +383,21 @@ TEST_F(PodLifeTest, HostNetworkUsesTheNodesAddress) {
   EXPECT_TRUE(dataplane_.sandboxes().at(uid).addresses.empty());
 }
 
+TEST_F(PodLifeTest, APodMayShareTheNodesProcessesAndIpc) {
+  boot();
+  auto pod = makePod("web");
+  pod.mutable_spec()->set_hostpid(true);
+  pod.mutable_spec()->set_hostipc(true);
+  auto uid = add(pod);
+  const auto& spec = *runtime_.running(uid + "_main_0");
+  EXPECT_TRUE(spec.hostPid);
+  EXPECT_TRUE(spec.namespaces.ipc.empty());
+  EXPECT_FALSE(spec.namespaces.network.empty());
+  EXPECT_THAT(spec.mounts, ::testing::Contains(::testing::AllOf(
+                               ::testing::Field(&Mount::source, "/dev/shm"),
+                               ::testing::Field(&Mount::destination, "/dev/shm"))));
+}
+
 std::map<std::string, std::string> mountsOf(const ContainerSpec& spec) {
   std::map<std::string, std::string> mounts;
   for (const auto& mount : spec.mounts) {
@@ -409,6 +424,8 @@ TEST_F(PodLifeTest, MountsVolumesAndThePodsFiles) {
   mount(0, "data", "/data", false);
   mount(0, "memory", "/dev/shm", false);
   mount(1, "data", "/srv", true);
+  auto& first = *pod.mutable_spec()->mutable_containers(0)->mutable_volumemounts(0);
+  first.set_mountpropagation("HostToContainer");
   mount(1, "data", "/etc/hosts", false);
   auto uid = add(pod);
   const std::string volumes = "simulated/" + uid + "/";
@@ -420,6 +437,10 @@ TEST_F(PodLifeTest, MountsVolumesAndThePodsFiles) {
                                                 {"/etc/hosts", etc + "hosts"},
                                                 {"/etc/hostname", etc + "hostname"},
                                                 {"/etc/resolv.conf", etc + "resolv.conf"}}));
+  for (const auto& made : runtime_.running(uid + "_a_0")->mounts) {
+    EXPECT_EQ(made.propagation, made.destination == "/data" ? Mount::Propagation::kHostToContainer
+                                                            : Mount::Propagation::kNone);
+  }
   EXPECT_EQ(mountsOf(*runtime_.running(uid + "_b_0")),
             (std::map<std::string, std::string>{{"/srv", volumes + "data ro"},
                                                 {"/dev/shm", volumes + "shm"},

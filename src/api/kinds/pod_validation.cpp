@@ -65,6 +65,16 @@ void validateGates(const corev1::PodSpec& spec, const FieldPath& path, FieldErro
           });
 }
 
+/// A user namespace of its own goes with no namespace of the host.
+void validateHostUsers(const corev1::PodSpec& spec, const FieldPath& path, FieldErrors& errors) {
+  if (!spec.has_hostusers() || spec.hostusers()) return;
+  for (const auto& [isSet, field] :
+       {std::pair{spec.hostnetwork(), "hostNetwork"}, std::pair{spec.hostpid(), "HostPID"},
+        std::pair{spec.hostipc(), "HostIPC"}}) {
+    if (isSet) errors.forbidden(path.child(field), "when `pod.Spec.HostUsers` is false");
+  }
+}
+
 }  // namespace
 
 std::vector<Cause> validatePod(const corev1::Pod& pod) {
@@ -91,6 +101,7 @@ std::vector<Cause> validatePod(const corev1::Pod& pod) {
     errors.invalid(path.child("shareProcessNamespace"), true,
                    "ShareProcessNamespace and HostPID cannot both be enabled");
   }
+  validateHostUsers(spec, path, errors);
   validatePodSecurity(spec.securitycontext(), path.child("securityContext"), errors);
   validateAffinity(spec.affinity(), path.child("affinity"), errors);
   validateGates(spec, path, errors);
