@@ -10,6 +10,14 @@ bool isDefaultClass(const storagev1::StorageClass& object) {
   return found != annotations.end() && found->second == "true";
 }
 
+bool waitsForConsumer(const storagev1::StorageClass& object) {
+  return object.volumebindingmode() == "WaitForFirstConsumer";
+}
+
+bool isForOnePod(const google::protobuf::RepeatedPtrField<std::string>& modes) {
+  return std::ranges::find(modes, "ReadWriteOncePod") != modes.end();
+}
+
 std::string accessModesText(const google::protobuf::RepeatedPtrField<std::string>& modes) {
   constexpr std::pair<const char*, const char*> kShort[] = {{"ReadWriteOnce", "RWO"},
                                                             {"ReadOnlyMany", "ROX"},

@@ -22,6 +22,9 @@ inline constexpr const char* kProvisionedByAnnotation = "pv.kubernetes.io/provis
 /// On a volume: the binding was made by the controller, and ends with the claim.
 inline constexpr const char* kBoundByControllerAnnotation = "pv.kubernetes.io/bound-by-controller";
 
+/// On a claim whose class waits for its first consumer: the node that the scheduler has chosen.
+inline constexpr const char* kSelectedNodeAnnotation = "volume.kubernetes.io/selected-node";
+
 /// The provisioner of the built-in class: folders of the nodes' host.
 inline constexpr const char* kLocalProvisioner = "podlab.io/local";
 /// The name of the built-in class.
@@ -39,6 +42,14 @@ inline constexpr const char* kClaimProtection = "kubernetes.io/pvc-protection";
 inline constexpr const char* kVolumeProtection = "kubernetes.io/pv-protection";
 
 bool isDefaultClass(const storagev1::StorageClass& object);
+
+/// Whether the class binds its claims once the scheduler has chosen a node for a pod that uses
+/// them.
+bool waitsForConsumer(const storagev1::StorageClass& object);
+
+/// Whether one pod at a time may use what has these access modes (ReadWriteOncePod, which stands
+/// alone).
+bool isForOnePod(const google::protobuf::RepeatedPtrField<std::string>& modes);
 
 /// "RWO,ROX,RWX,RWOP": those that are there, in this order.
 std::string accessModesText(const google::protobuf::RepeatedPtrField<std::string>& modes);

@@ -189,19 +189,34 @@ Co<Status> ClaimBinder::completeBinding(ClaimPtr claim) {
          "volume \"" + volume->metadata().name() + "\" already bound to a different claim.");
     co_return Status();
   }
+  if (const auto why = mismatch(*volume, *claim); !volume->spec().has_claimref() && !why.empty()) {
+    tell(*claim, EventClass::kWarning, "VolumeMismatch",
+         "Cannot bind to requested volume \"" + volume->metadata().name() + "\": " + why);
+    co_return Status();
+  }
   co_return co_await bind(claim, volume);
 }
 
-ClaimBinder::VolumePtr ClaimBinder::bestVolume(const Claim& claim) const {
+/// The volume whose author meant it for this claim.
+ClaimBinder::VolumePtr ClaimBinder::volumeSetAside(const Claim& claim) const {
+  for (const auto& object : context_.volumes.list()) {
+    auto volume = api::share<Volume>(object);
+    if (volume->spec().has_claimref() && isFor(*volume, claim) &&
+        !volume->metadata().has_deletiontimestamp())
+      return volume;
+  }
+  return nullptr;
+}
+
+/// The smallest free volume that fits, and that the selected node, if any, can have.
+ClaimBinder::VolumePtr ClaimBinder::bestVolume(const Claim& claim,
+                                               const corev1::Node* selected) const {
   VolumePtr best;
   for (const auto& object : context_.volumes.list()) {
     auto volume = api::share<Volume>(object);
-    if (volume->metadata().has_deletiontimestamp()) continue;
-    if (volume->spec().has_claimref()) {
-      if (isFor(*volume, claim)) return volume;
+    if (volume->metadata().has_deletiontimestamp() || volume->spec().has_claimref() ||
+        !satisfies(*volume, claim) || (selected != nullptr && !isAllowedOn(*volume, *selected)))
       continue;
-    }
-    if (!satisfies(*volume, claim)) continue;
     const bool smaller = !best || capacityOf(*volume) < capacityOf(*best) ||
                          (capacityOf(*volume) == capacityOf(*best) &&
                           volume->metadata().name() < best->metadata().name());
@@ -224,13 +239,26 @@ Co<Status> ClaimBinder::findVolume(ClaimPtr claim) {
   const std::string& className = claim->spec().storageclassname();
   const auto classObject = context_.classes.get(className);
   const auto storageClass = api::share<storagev1::StorageClass>(classObject);
-  if (storageClass && storageClass->volumebindingmode() == "WaitForFirstConsumer" &&
-      context_.podsByClaim.of(api::keyOf(*claim)).empty()) {
-    tell(*claim, EventClass::kNormal, "WaitForFirstConsumer",
-         "waiting for first consumer to be created before binding");
-    co_return Status();
+  if (auto volume = volumeSetAside(*claim)) co_return co_await bind(claim, volume);
+  NodePtr selected;
+  if (storageClass && api::waitsForConsumer(*storageClass)) {
+    const auto& annotations = claim->metadata().annotations();
+    const auto chosen = annotations.find(api::kSelectedNodeAnnotation);
+    if (chosen == annotations.end()) {
+      const std::string users = unscheduledUsers(*claim);
+      if (users.empty()) {
+        tell(*claim, EventClass::kNormal, "WaitForFirstConsumer",
+             "waiting for first consumer to be created before binding");
+      } else {
+        tell(*claim, EventClass::kNormal, "WaitForPodScheduled",
+             "waiting for pod" + users + " to be scheduled");
+      }
+      co_return Status();
+    }
+    selected = api::share<corev1::Node>(context_.nodes.get(chosen->second));
+    if (!selected) co_return co_await giveUpNode(claim);
   }
-  if (auto volume = bestVolume(*claim)) co_return co_await bind(claim, volume);
+  if (auto volume = bestVolume(*claim, selected.get())) co_return co_await bind(claim, volume);
   if (className.empty()) {
     tell(*claim, EventClass::kNormal, "FailedBinding",
          "no persistent volumes available for this claim and no storage class is set");
@@ -238,7 +266,7 @@ Co<Status> ClaimBinder::findVolume(ClaimPtr claim) {
     tell(*claim, EventClass::kWarning, "ProvisioningFailed",
          "storageclass.storage.k8s.io \"" + className + "\" not found");
   } else if (storageClass->provisioner() == api::kLocalProvisioner) {
-    co_return co_await provision(claim, storageClass);
+    co_return co_await provision(claim, storageClass, selected);
   } else if (storageClass->provisioner() == "kubernetes.io/no-provisioner") {
     tell(*claim, EventClass::kNormal, "FailedBinding",
          "no persistent volumes available for this claim, and its class makes none");
@@ -248,11 +276,34 @@ Co<Status> ClaimBinder::findVolume(ClaimPtr claim) {
              storageClass->provisioner() +
              "' or manually by the system administrator. If volume creation is delayed, please "
              "verify that the provisioner is running and correctly registered.");
+    co_return Status();
   }
-  co_return Status();
+  co_return selected ? co_await giveUpNode(claim) : Status();
 }
 
-Co<Status> ClaimBinder::provision(ClaimPtr claim, ClassPtr storageClass) {
+/// Nothing can be bound there (any more): the scheduler is to choose again.
+Co<Status> ClaimBinder::giveUpNode(ClaimPtr claim) {
+  const auto edit = [](Claim& object) {
+    return object.mutable_metadata()->mutable_annotations()->erase(api::kSelectedNodeAnnotation) >
+           0;
+  };
+  co_return co_await change(context_.api, claim, "", edit);
+}
+
+/// " a" or "s a,b": the pods that use the claim and have no node.
+std::string ClaimBinder::unscheduledUsers(const Claim& claim) const {
+  std::string names;
+  bool several = false;
+  for (const auto& key : context_.podsByClaim.of(api::keyOf(claim))) {
+    const auto object = context_.pods.get(key);
+    if (!object || !api::as<corev1::Pod>(object).spec().nodename().empty()) continue;
+    several = !names.empty();
+    names += (several ? "," : "") + api::meta(*object).name();
+  }
+  return names.empty() ? "" : (several ? "s " : " ") + names;
+}
+
+Co<Status> ClaimBinder::provision(ClaimPtr claim, ClassPtr storageClass, NodePtr selected) {
   const auto fail = [&](std::string why) {
     tell(*claim, EventClass::kWarning, "ProvisioningFailed", std::move(why));
     return Status();
@@ -263,9 +314,17 @@ Co<Status> ClaimBinder::provision(ClaimPtr claim, ClassPtr storageClass) {
     co_return fail("volumes of class \"" + storageClass->metadata().name() +
                    "\" have the volumeMode Filesystem only");
   std::vector<std::shared_ptr<const corev1::Node>> nodes;
-  for (const auto& node : context_.nodes.list()) nodes.push_back(api::share<corev1::Node>(node));
+  if (selected) nodes.push_back(selected);
+  for (const auto& node : context_.nodes.list()) {
+    if (!selected) nodes.push_back(api::share<corev1::Node>(node));
+  }
   const VolumesHost host = chooseHost(nodes);
-  if (host.label.empty()) co_return fail("no ready node has a folder for volumes");
+  if (host.label.empty()) {
+    (void)fail(selected ? "node \"" + selected->metadata().name() +
+                              "\" is not ready, or has no folder for volumes"
+                        : "no ready node has a folder for volumes");
+    co_return selected ? co_await giveUpNode(claim) : Status();
+  }
   auto volume = std::make_shared<Volume>(makeVolume(*claim, *storageClass, host));
   api::ResourceId id{&api::kindFor<Volume>(), "", "", ""};
   api::WriteOptions options;

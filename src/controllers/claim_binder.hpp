@@ -28,6 +28,7 @@ class ClaimBinder {
   using Volume = corev1::PersistentVolume;
   using ClaimPtr = std::shared_ptr<const Claim>;
   using VolumePtr = std::shared_ptr<const Volume>;
+  using NodePtr = std::shared_ptr<const corev1::Node>;
   using ClassPtr = std::shared_ptr<const storagev1::StorageClass>;
 
   void watchClaims();
@@ -41,14 +42,17 @@ class ClaimBinder {
   Co<Status> protectClaim(ClaimPtr claim);
   Co<Status> completeBinding(ClaimPtr claim);
   Co<Status> findVolume(ClaimPtr claim);
-  Co<Status> provision(ClaimPtr claim, ClassPtr storageClass);
+  Co<Status> provision(ClaimPtr claim, ClassPtr storageClass, NodePtr selected);
+  Co<Status> giveUpNode(ClaimPtr claim);
   Co<Status> bind(ClaimPtr claim, VolumePtr volume);
   Co<Status> reconcileVolume(std::string name);
   Co<Status> release(VolumePtr volume);
   Co<Status> releaseFinalizers(VolumePtr volume, bool bound);
 
   ClassPtr defaultClass() const;
-  VolumePtr bestVolume(const Claim& claim) const;
+  VolumePtr volumeSetAside(const Claim& claim) const;
+  VolumePtr bestVolume(const Claim& claim, const corev1::Node* selected) const;
+  std::string unscheduledUsers(const Claim& claim) const;
   std::string reclaimer(const Volume& volume) const;
   bool isUsed(const std::string& claim) const;
   void tell(const Claim& claim, client::EventClass type, const char* reason, std::string message);

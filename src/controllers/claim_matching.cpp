@@ -38,20 +38,32 @@ api::Quantity capacityOf(const corev1::PersistentVolume& volume) {
   return storageOf(volume.spec().capacity());
 }
 
-bool satisfies(const corev1::PersistentVolume& volume, const corev1::PersistentVolumeClaim& claim) {
+std::string mismatch(const corev1::PersistentVolume& volume,
+                     const corev1::PersistentVolumeClaim& claim) {
   const auto& offered = volume.spec();
   const auto& wanted = claim.spec();
-  const auto selector = api::LabelSelector::of(wanted.selector());
-  return offered.storageclassname() == wanted.storageclassname() &&
-         offered.volumemode() == wanted.volumemode() &&
-         std::ranges::all_of(wanted.accessmodes(),
-                             [&](const std::string& mode) {
-                               return std::ranges::find(offered.accessmodes(), mode) !=
-                                      offered.accessmodes().end();
-                             }) &&
-         storageOf(offered.capacity()) >= storageOf(wanted.resources().requests()) &&
-         (!wanted.has_selector() ||
+  const auto isOffered = [&offered](const std::string& mode) {
+    return std::ranges::find(offered.accessmodes(), mode) != offered.accessmodes().end();
+  };
+  if (storageOf(offered.capacity()) < storageOf(wanted.resources().requests()))
+    return "requested PV is too small";
+  if (offered.storageclassname() != wanted.storageclassname())
+    return "storageClassName does not match";
+  if (offered.volumemode() != wanted.volumemode()) return "incompatible volumeMode";
+  if (!std::ranges::all_of(wanted.accessmodes(), isOffered)) return "incompatible accessMode";
+  return "";
+}
+
+bool satisfies(const corev1::PersistentVolume& volume, const corev1::PersistentVolumeClaim& claim) {
+  const auto selector = api::LabelSelector::of(claim.spec().selector());
+  return mismatch(volume, claim).empty() &&
+         (!claim.spec().has_selector() ||
           (selector.ok() && selector->matches(volume.metadata().labels())));
+}
+
+bool isAllowedOn(const corev1::PersistentVolume& volume, const corev1::Node& node) {
+  return !volume.spec().has_nodeaffinity() ||
+         api::matchesNodeSelector(volume.spec().nodeaffinity().required(), node);
 }
 
 VolumesHost chooseHost(const std::vector<std::shared_ptr<const corev1::Node>>& nodes) {

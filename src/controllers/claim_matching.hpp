@@ -11,9 +11,15 @@ namespace podlab::controllers {
 corev1::ObjectReference referenceTo(const corev1::PersistentVolumeClaim& claim);
 /// Whether the volume is bound, or set aside, for this claim.
 bool isFor(const corev1::PersistentVolume& volume, const corev1::PersistentVolumeClaim& claim);
-/// Whether a volume that is free can satisfy the claim: class, mode, access modes, capacity and
-/// selector.
+/// Why the volume cannot serve the claim that names it, in the words of
+/// kube-controller-manager's checkVolumeSatisfyClaim(): capacity, class, mode or access modes;
+/// empty when it can.
+std::string mismatch(const corev1::PersistentVolume& volume,
+                     const corev1::PersistentVolumeClaim& claim);
+/// Whether a volume that is free can satisfy the claim: as above, and by the claim's selector.
 bool satisfies(const corev1::PersistentVolume& volume, const corev1::PersistentVolumeClaim& claim);
+/// Whether the node can have the volume.
+bool isAllowedOn(const corev1::PersistentVolume& volume, const corev1::Node& node);
 api::Quantity capacityOf(const corev1::PersistentVolume& volume);
 
 /// Where new folders can be made: the nodes that share one folder.

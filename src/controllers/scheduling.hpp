@@ -4,6 +4,7 @@
 #include <asio/any_io_executor.hpp>
 
 #include "api/api.hpp"
+#include "api/persistent_volumes.hpp"
 #include "client/event_recorder.hpp"
 #include "client/informer.hpp"
 #include "common/clock.hpp"
@@ -30,7 +31,13 @@ class SchedulingController {
   void claimChanged(const std::string& claim);
   scheduler::VolumeNeeds needsOf(const corev1::Pod& pod) const;
   Co<void> run();
+  /// The pods whose claims wait for a node are looked at anew.
+  void placesChanged();
+  scheduler::UnboundClaim placesOf(const corev1::PersistentVolumeClaim& claim,
+                                   const storagev1::StorageClass& storageClass) const;
   Co<void> bind(scheduler::Scheduler::Decision decision);
+  /// Has the claims that wait for the pod's node bound there.
+  Co<Status> bindClaims(scheduler::PodPtr pod, std::string node);
   Co<void> reportUnschedulable(scheduler::Scheduler::Decision decision);
 
   Context& context_;
@@ -39,6 +46,7 @@ class SchedulingController {
   client::EventRecorder& events_;
   scheduler::Scheduler scheduler_;
   WaitQueue changed_;
+  WaitQueue claimsChanged_;
   TaskGroup tasks_;
 };
 

@@ -1,7 +1,9 @@
 #include "node/pod_manager.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "api/persistent_volumes.hpp"
 #include "common/log.hpp"
 #include "node/container_id.hpp"
 #include "node/until_done.hpp"
@@ -12,6 +14,16 @@ PodManager::PodManager(PodServices services)
     : services_(std::move(services)), tasks_(services_.executor) {
   services_.addressFreed = [this] { retrySetUp(); };
   services_.instanceEnded = [this] { instanceEnded_.notifyAll(); };
+  services_.claimIsUsed = [this](const corev1::Pod& pod, const std::string& claim) {
+    return std::ranges::any_of(workers_, [&](const auto& entry) {
+      const auto& other = entry.second->pod();
+      if (entry.first == pod.metadata().uid() || !entry.second->hasVolumes() ||
+          other.metadata().namespace_() != pod.metadata().namespace_())
+        return false;
+      const auto claims = api::claimsOf(other);
+      return std::ranges::find(claims, claim) != claims.end();
+    });
+  };
   services_.runtime.onChange([this](const std::string& id) {
     if (auto* worker = workerOf(id)) worker->containerChanged(id);
   });

@@ -55,6 +55,8 @@ struct PodServices {
   bool networkUp = false;                    ///< sandboxes can be made
   /// Called when a pod gives its addresses back.
   std::function<void()> addressFreed{};
+  /// Whether another pod than this one uses a claim of its namespace here.
+  std::function<bool(const corev1::Pod& pod, const std::string& claim)> claimIsUsed{};
   /// Called when an instance of a container has ended, or its pod is gone.
   std::function<void()> instanceEnded{};
 };

@@ -78,6 +78,13 @@ ObjectLookup PodWorker::objectLookup() const {
   };
 }
 
+bool PodWorker::hasVolumes() const {
+  // Those of containers that an earlier agent began are there, whether or not this one has seen it.
+  const bool begun = std::ranges::any_of(
+      containers_, [](const auto& container) { return container->attempt >= 0; });
+  return !inert_ && !tornDown_ && !finished_ && (begun || storage_ != Step::kTodo);
+}
+
 bool PodWorker::referencesKnown() const {
   return std::ranges::none_of(references_, [](const auto& entry) {
     return entry.second.get().status().is(Code::kUnavailable);
@@ -118,13 +125,16 @@ void PodWorker::syncVolumes() {
 Result<std::vector<VolumeSpec>> PodWorker::planOwnVolumes() const {
   const PodEnvironment seen = environment();
   const ObjectLookup objects = objectLookup();
-  return planVolumes(*pod_, {seen, objects, services_.node});
+  const std::function<bool(const std::string&)> used = [this](const std::string& claim) {
+    return services_.claimIsUsed && services_.claimIsUsed(*pod_, claim);
+  };
+  return planVolumes(*pod_, {seen, objects, services_.node, used});
 }
 
 Co<void> PodWorker::setUpStorage() {
   auto plan = planOwnVolumes();
   Status status = plan.status();
-  const bool waits = !status.ok();
+  const bool waits = !status.ok() && !status.is(Code::kConflict);
   if (status.ok()) {
     const std::uint64_t hash = hashOf(*plan);
     auto folders = co_await services_.volumes.setUp(uid_, *std::move(plan), etcFiles());

@@ -56,6 +56,8 @@ class PodWorker {
   const SandboxNamespaces& namespaces() const { return namespaces_; }
   /// Whether its network can be used: from the sandbox's making to its removal.
   bool hasNetwork() const { return sandbox_ == Step::kDone && !tearingDown_; }
+  /// Whether its volumes may be in use: from their making to their removal.
+  bool hasVolumes() const;
   const std::vector<std::string>& podIps() const { return podIps_; }
   /// Where streams find a container: nullopt when the pod has none of this name.
   struct ContainerAccess {

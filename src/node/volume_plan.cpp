@@ -107,6 +107,13 @@ class Planner {
       return Status(Code::kNotFound, "MountVolume.NodeAffinity check failed for volume \"" + *name +
                                          "\" : no matching NodeSelectorTerms");
     }
+    if (api::isForOnePod(volume.spec().accessmodes()) && context_.usedElsewhere(claim)) {
+      return Status(
+          Code::kConflict,
+          "MountVolume.SetUp failed for volume \"" + *name +
+              "\" : volume uses the ReadWriteOncePod access mode and is already in use by "
+              "another pod");
+    }
     const auto& source = volume.spec().persistentvolumesource();
     const auto& annotations = volume.metadata().annotations();
     const auto maker = annotations.find(api::kProvisionedByAnnotation);

@@ -14,11 +14,14 @@ struct VolumeContext {
   const PodEnvironment& environment;
   const ObjectLookup& objects;  ///< of the pod's namespace, and PersistentVolumes
   const corev1::Node& node;     ///< with the node's labels and annotations
+  /// Whether another pod of this node uses the claim.
+  const std::function<bool(const std::string& claim)>& usedElsewhere;
 };
 
 /// How to make each volume of the pod. A failure is a message for an event, in kubelet's words:
 /// kUnavailable when the server has not told all yet, kNotFound when something is missing, and
-/// comes with a change of an object. Files that are not known yet are left out of the specs.
+/// comes with a change of an object; kConflict while another pod has what only one may have. Files
+/// that are not known yet are left out of the specs.
 Result<std::vector<VolumeSpec>> planVolumes(const corev1::Pod& pod, const VolumeContext& context);
 
 /// Whether containers may only read the volume, whatever their mounts say.

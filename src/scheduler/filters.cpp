@@ -78,12 +78,16 @@ Reasons nodeResourcesFit(const PodInfo& pod, const NodeInfo& node) {
 
 Reasons volumeBinding(const PodInfo& pod, const NodeInfo& node) {
   if (!pod.volumes.blocked.empty()) return {pod.volumes.blocked};
-  const bool allowed =
-      std::ranges::all_of(pod.volumes.affinities, [&](const corev1::NodeSelector& affinity) {
-        return api::matchesNodeSelector(affinity, *node.node());
-      });
-  if (allowed) return {};
-  return {"node(s) had volume node affinity conflict"};
+  const auto allows = [&node](const corev1::NodeSelector& selector) {
+    return api::matchesNodeSelector(selector, *node.node());
+  };
+  if (!std::ranges::all_of(pod.volumes.affinities, allows))
+    return {"node(s) had volume node affinity conflict"};
+  const auto hasPlace = [&](const UnboundClaim& claim) {
+    return claim.anywhere || std::ranges::any_of(claim.places, allows);
+  };
+  if (std::ranges::all_of(pod.volumes.unbound, hasPlace)) return {};
+  return {"node(s) didn't find available persistent volumes to bind"};
 }
 
 constexpr Filter kFilters[] = {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/persistent_volumes.hpp"
 #include "api/pod_resources.hpp"
 
 namespace podlab::scheduler {
@@ -83,6 +84,8 @@ PodInfo::PodInfo(PodPtr source, VolumeNeeds needs)
   }
   scoredCpuMilli = scoredRequest(pod->spec(), "cpu", true, kDefaultCpuMilli);
   scoredMemoryBytes = scoredRequest(pod->spec(), "memory", false, kDefaultMemoryBytes);
+  for (const auto& claim : api::claimsOf(*pod))
+    claims.push_back(pod->metadata().namespace_() + "/" + claim);
   const auto addPorts = [this](const corev1::Container& container) {
     for (const auto& port : container.ports()) {
       if (port.hostport() > 0)

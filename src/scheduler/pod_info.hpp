@@ -32,10 +32,19 @@ struct HostPort {
   bool operator==(const HostPort&) const = default;
 };
 
+/// A claim that gets its volume where its pod goes.
+struct UnboundClaim {
+  std::string name;                          ///< in the pod's namespace
+  bool anywhere = false;                     ///< there is a volume that any node can have
+  std::vector<corev1::NodeSelector> places;  ///< otherwise one of these must allow the node
+};
+
 /// What a pod's claims ask of its node.
 struct VolumeNeeds {
   std::string blocked;                           ///< why no node will do as yet; empty: one may
   std::vector<corev1::NodeSelector> affinities;  ///< each volume's, that all must allow the node
+  std::vector<UnboundClaim> unbound;
+  std::vector<std::string> exclusive;  ///< keys of claims that no other pod may use
 };
 
 /// What the scheduler needs of a pod, computed once.
@@ -51,6 +60,7 @@ struct PodInfo {
   std::int64_t scoredMemoryBytes = 0;
   std::vector<HostPort> hostPorts;
   VolumeNeeds volumes;
+  std::vector<std::string> claims;  ///< keys of all that it uses
 };
 
 }  // namespace podlab::scheduler

@@ -28,11 +28,33 @@ bool sameSpec(const corev1::Pod& a, const corev1::Pod& b) {
   return a.spec().SerializeAsString() == b.spec().SerializeAsString();
 }
 
-bool sameNeeds(const VolumeNeeds& a, const VolumeNeeds& b) {
-  return a.blocked == b.blocked && a.affinities.size() == b.affinities.size() &&
-         std::ranges::equal(a.affinities, b.affinities, {},
-                            &corev1::NodeSelector::SerializeAsString,
+bool sameSelectors(const std::vector<corev1::NodeSelector>& a,
+                   const std::vector<corev1::NodeSelector>& b) {
+  return std::ranges::equal(a, b, {}, &corev1::NodeSelector::SerializeAsString,
                             &corev1::NodeSelector::SerializeAsString);
+}
+
+bool sameNeeds(const VolumeNeeds& a, const VolumeNeeds& b) {
+  const auto sameClaim = [](const UnboundClaim& x, const UnboundClaim& y) {
+    return x.name == y.name && x.anywhere == y.anywhere && sameSelectors(x.places, y.places);
+  };
+  return a.blocked == b.blocked && sameSelectors(a.affinities, b.affinities) &&
+         a.exclusive == b.exclusive && std::ranges::equal(a.unbound, b.unbound, sameClaim);
+}
+
+/// Whether a pod that has a node uses a claim that this one may only have to itself
+/// (kube-scheduler's VolumeRestrictions).
+bool lacksExclusiveClaim(const PodInfo& pod, const Snapshot& snapshot) {
+  if (pod.volumes.exclusive.empty()) return false;
+  const auto conflicts = [&pod](const auto& entry) {
+    return entry.first != pod.key &&
+           std::ranges::any_of(entry.second->claims, [&pod](const std::string& claim) {
+             return std::ranges::find(pod.volumes.exclusive, claim) != pod.volumes.exclusive.end();
+           });
+  };
+  return std::ranges::any_of(snapshot, [&conflicts](const auto& node) {
+    return std::ranges::any_of(node.second.pods(), conflicts);
+  });
 }
 
 }  // namespace
@@ -55,6 +77,7 @@ Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, const std::st
   Choice best;
   bool bestAfterCursor = false;
   best.diagnosis.blocked = pod.volumes.blocked;
+  const bool claimTaken = lacksExclusiveClaim(pod, snapshot);
   for (const auto& [name, node] : snapshot) {
     if (!node.node()) continue;
     ++best.diagnosis.nodes;
@@ -62,6 +85,12 @@ Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, const std::st
     const Rejection rejection = runFilters(pod, node);
     for (const auto& reason : rejection.reasons) ++best.diagnosis.reasons[reason];
     if (!rejection.filter.empty()) continue;
+    if (claimTaken) {
+      ++best.diagnosis.reasons
+            ["node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod "
+             "access mode"];
+      continue;
+    }
     const std::int64_t score = totalScore(pod, node);
     const bool afterCursor = name >= cursor;
     if (best.node.empty() || score > best.score ||
@@ -213,7 +242,9 @@ void Scheduler::wakeForNode(const std::string& name, MonoTime now) {
   if (node == snapshot_.end() || !node->second.node()) return;
   for (auto& [key, pending] : pending_) {
     if (pending.wait != Wait::kUnschedulable) continue;
-    if (runFilters(*pending.info, node->second).filter.empty()) enqueue(pending, now);
+    if (runFilters(*pending.info, node->second).filter.empty() &&
+        !lacksExclusiveClaim(*pending.info, snapshot_))
+      enqueue(pending, now);
   }
 }
 

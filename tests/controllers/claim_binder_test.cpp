@@ -60,6 +60,12 @@ class ClaimBinderTest : public ClusterTest {
     added.mutable_volumesource()->mutable_persistentvolumeclaim()->set_claimname(claimName);
     return made;
   }
+  void label(const std::string& name, const std::string& key, const std::string& value) {
+    auto node = *get<corev1::Node>(name);
+    (*node.mutable_metadata()->mutable_labels())[key] = value;
+    ASSERT_TRUE(update(node).ok());
+    clock_.runUntilIdle();
+  }
   template <typename T>
   void add(const T& object) {
     auto made = create(object);
@@ -232,10 +238,113 @@ TEST_F(ClaimBinderTest, AClassMayWaitForTheFirstPod) {
   wanted.mutable_spec()->set_storageclassname("late");
   add(wanted);
   EXPECT_THAT(messages("data"), Contains(HasSubstr("WaitForFirstConsumer: waiting for first")));
-  add(user("web", "data"));
+  auto web = user("web", "data");
+  (*web.mutable_spec()->mutable_nodeselector())["disk"] = "fast";
+  add(web);
+  pass(seconds(2));
+  EXPECT_EQ(phaseOf("data"), "Pending");
+  EXPECT_THAT(messages("data"),
+              Contains("WaitForPodScheduled: waiting for pod web to be scheduled"));
+  // On the host of the node where the pod can go, although others have more nodes.
+  addHost("n2", "h1");
+  addHost("n3", "h2");
+  label("n3", "disk", "fast");
   pass(seconds(2));
   EXPECT_EQ(phaseOf("data"), "Bound");
-  EXPECT_EQ(get<corev1::Pod>("web")->spec().nodename(), "n1");
+  EXPECT_EQ(get<corev1::Pod>("web")->spec().nodename(), "n3");
+  const auto bound = get<PersistentVolumeClaim>("data");
+  EXPECT_EQ(bound->metadata().annotations().at(api::kSelectedNodeAnnotation), "n3");
+  EXPECT_THAT(get<PersistentVolume>(bound->spec().volumename())
+                  ->spec()
+                  .persistentvolumesource()
+                  .hostpath()
+                  .path(),
+              HasSubstr("/lab/h2/"));
+}
+
+TEST_F(ClaimBinderTest, VolumesOfNodesAreChosenWithTheirPod) {
+  startManager();
+  for (const char* node : {"n1", "n2"}) {
+    addHost(node, "");
+    label(node, "kubernetes.io/hostname", node);
+  }
+  storagev1::StorageClass late;
+  late.mutable_metadata()->set_name("manual");
+  late.set_provisioner("kubernetes.io/no-provisioner");
+  late.set_volumebindingmode("WaitForFirstConsumer");
+  add(late);
+  const auto on = [](PersistentVolume made, const std::string& node) {
+    auto& expression = *made.mutable_spec()
+                            ->mutable_nodeaffinity()
+                            ->mutable_required()
+                            ->add_nodeselectorterms()
+                            ->add_matchexpressions();
+    expression.set_key("kubernetes.io/hostname");
+    expression.set_operator_("In");
+    expression.add_values(node);
+    return made;
+  };
+  add(on(volume("small", "1Gi"), "n1"));
+  auto wanted = claim("data");
+  wanted.mutable_spec()->set_storageclassname("manual");
+  add(wanted);
+  auto web = user("web", "data");
+  (*web.mutable_spec()->mutable_nodeselector())["kubernetes.io/hostname"] = "n2";
+  add(web);
+  pass(seconds(2));
+  EXPECT_THAT(messages("web"),
+              Contains(HasSubstr("1 node(s) didn't find available persistent volumes to bind")));
+  EXPECT_EQ(phaseOf("data"), "Pending");
+  add(on(volume("large", "5Gi"), "n2"));
+  pass(seconds(12));
+  EXPECT_EQ(get<corev1::Pod>("web")->spec().nodename(), "n2");
+  EXPECT_EQ(get<PersistentVolumeClaim>("data")->spec().volumename(), "large");
+}
+
+TEST_F(ClaimBinderTest, AClaimForOnePodHasOneAtATime) {
+  startManager();
+  addHost("n1", "h1");
+  addHost("n2", "h1");
+  auto single = claim("data");
+  single.mutable_spec()->set_accessmodes(0, "ReadWriteOncePod");
+  add(single);
+  add(user("first", "data"));
+  pass(seconds(2));
+  ASSERT_NE(get<corev1::Pod>("first")->spec().nodename(), "");
+  add(user("second", "data"));
+  pass(seconds(30));
+  EXPECT_EQ(get<corev1::Pod>("second")->spec().nodename(), "");
+  EXPECT_THAT(messages("second"),
+              Contains("FailedScheduling: 0/2 nodes are available: 2 node has pod using "
+                       "PersistentVolumeClaim with the same name and ReadWriteOncePod access "
+                       "mode."));
+  api::DeleteOptions now;
+  now.set_graceperiodseconds(0);
+  ASSERT_TRUE(remove<corev1::Pod>("first", now).ok());
+  pass(seconds(12));
+  EXPECT_NE(get<corev1::Pod>("second")->spec().nodename(), "");
+}
+
+TEST_F(ClaimBinderTest, AClaimThatNamesAVolumeMustFitIt) {
+  startManager();
+  add(volume("small", "1Gi"));
+  const std::pair<const char*, const char*> kCases[] = {
+      {"size", "requested PV is too small"},
+      {"class", "storageClassName does not match"},
+      {"modes", "incompatible accessMode"},
+  };
+  for (const auto& [name, why] : kCases) {
+    auto wanted = claim(name, name == std::string("size") ? "2Gi" : "1Gi");
+    wanted.mutable_spec()->set_volumename("small");
+    wanted.mutable_spec()->set_storageclassname(name == std::string("class") ? "other" : "manual");
+    if (name == std::string("modes")) wanted.mutable_spec()->set_accessmodes(0, "ReadOnlyMany");
+    add(wanted);
+    EXPECT_THAT(messages(name), Contains("VolumeMismatch: Cannot bind to requested volume "
+                                         "\"small\": " +
+                                         std::string(why)));
+    EXPECT_EQ(phaseOf(name), "Pending");
+  }
+  EXPECT_EQ(get<PersistentVolume>("small")->status().phase(), "Available");
 }
 
 TEST_F(ClaimBinderTest, ARestartedServerGoesOn) {

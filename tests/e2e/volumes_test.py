@@ -123,7 +123,47 @@ class Volumes(LabTestCase):
                                                for message in self.events("escapes", "Failed"))))
         self.podlab("delete", "pod", "escapes")
 
-    def test_07_nothing_is_left_of_them(self):
+    def test_07_mounts_propagate_as_they_are_asked_to(self):
+        def mounts(name, mode, **more):
+            return {"name": name, "image": "host", "command": ["/bin/sleep", "infinity"], **more,
+                    "volumeMounts": [{"name": "v", "mountPath": "/v", "mountPropagation": mode}]}
+
+        self.create(json.dumps({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mounts"}, "spec": {
+                "terminationGracePeriodSeconds": 0, "volumes": [{"name": "v", "emptyDir": {}}],
+                "containers": [mounts("gives", "Bidirectional", securityContext={"privileged": True}),
+                               mounts("takes", "HostToContainer"), mounts("closed", "None")]}}))
+        self.wait_ready("mounts")
+        self.exec("gives", "mkdir /v/in && mount -t tmpfs none /v/in && echo seen > /v/in/x", "mounts")
+        self.assertEqual(self.exec("takes", "cat /v/in/x", "mounts"), "seen")
+        self.assertEqual(self.exec("closed", "ls /v/in", "mounts"), "")
+        (folder,) = self.state.glob("*/nodes/*/pods/*/volumes/v")
+        self.assertEqual(list((folder / "in").iterdir()), [])  # the machine sees nothing of it
+        self.exec("gives", "umount /v/in && mount -t tmpfs none /v/in", "mounts")
+        self.assertEqual(self.exec("takes", "ls /v/in", "mounts"), "")
+        self.podlab("delete", "pod", "mounts")
+
+    def test_08_a_volume_for_one_pod_waits_for_the_other_to_go(self):
+        self.create("""{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "single"}, "spec": {
+            "accessModes": ["ReadWriteOncePod"], "resources": {"requests": {"storage": "1Mi"}}}}""")
+        for name in ("has", "wants"):
+            self.create("""{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "%s"}, "spec": {
+                "terminationGracePeriodSeconds": 0,
+                "containers": [{"name": "main", "image": "host", "command": ["/bin/sleep", "infinity"],
+                                "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+                "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "single"}}]}}""" % name)
+            if name == "has":
+                self.wait_ready("has")
+        self.assertTrue(eventually(lambda: self.events("wants", "FailedScheduling")))
+        self.assertEqual(self.events("wants", "FailedScheduling"),
+                         ["0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and "
+                          "ReadWriteOncePod access mode."])
+        self.podlab("delete", "pod", "has")
+        self.wait_ready("wants")
+        self.podlab("delete", "pod", "wants")
+        self.podlab("delete", "pvc", "single")
+
+    def test_09_nothing_is_left_of_them(self):
         def left():
             agents = [agent for node in ("node1", "node2") for agent in self.processes("agent", "--node-name", node)]
             mounts = [line for agent in agents for line in pathlib.Path(f"/proc/{agent}/mountinfo").read_text().splitlines()

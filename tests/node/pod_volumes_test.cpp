@@ -225,6 +225,89 @@ TEST_F(PodVolumesTest, AClaimLeadsToItsVolumesFolder) {
   EXPECT_EQ(running(uid).mounts.front().source, "/srv/x/of-web");
 }
 
+TEST_F(PodVolumesTest, FsGroupIsForVolumesThatAreThePodsToOwn) {
+  boot();
+  const auto bind = [this](const std::string& name, corev1::PersistentVolume volume) {
+    volume.mutable_metadata()->set_name(name);
+    api_.put(volume);
+    corev1::PersistentVolumeClaim claim;
+    claim.mutable_metadata()->set_name(name);
+    claim.mutable_metadata()->set_namespace_("default");
+    claim.mutable_spec()->set_volumename(name);
+    claim.mutable_status()->set_phase("Bound");
+    api_.put(claim);
+  };
+  corev1::PersistentVolume volume;
+  auto& source = *volume.mutable_spec()->mutable_persistentvolumesource();
+  source.mutable_hostpath()->set_path("/srv/x");
+  bind("host", volume);
+  (*volume.mutable_metadata()->mutable_annotations())[api::kProvisionedByAnnotation] =
+      api::kLocalProvisioner;
+  bind("made", volume);
+  volume.mutable_metadata()->clear_annotations();
+  source.mutable_local()->set_path("/srv/y");
+  source.clear_hostpath();
+  bind("local", volume);
+  bind("read", volume);
+  putConfigMap("settings", "blue");
+  auto pod = podWithConfig();
+  auto& security = *pod.mutable_spec()->mutable_securitycontext();
+  security.set_fsgroup(2000);
+  security.set_fsgroupchangepolicy("OnRootMismatch");
+  for (const char* name : {"host", "made", "local", "read"}) {
+    auto& claim = *addVolume(pod, name).mutable_persistentvolumeclaim();
+    claim.set_claimname(name);
+    claim.set_readonly(name == std::string("read"));
+  }
+  addVolume(pod, "own").mutable_emptydir();
+  addVolume(pod, "path").mutable_hostpath()->set_path("/srv/z");
+  const auto uid = add(pod);
+  ASSERT_TRUE(ready("web"));
+  std::map<std::string, bool> given;  // by name: whether only on mismatch
+  for (const auto& [name, spec] : volumes_.pods().at(uid).volumes) {
+    if (!spec.group) continue;
+    EXPECT_EQ(*spec.group, 2000U);
+    given[name] = spec.groupOnRootMismatch;
+  }
+  // As kubelet, which heeds the policy for volumes that outlive the pod.
+  EXPECT_EQ(given, (std::map<std::string, bool>{
+                       {"config", false}, {"local", true}, {"made", true}, {"own", false}}));
+}
+
+TEST_F(PodVolumesTest, AVolumeForOnePodWaitsUntilTheOtherHasGone) {
+  boot();
+  corev1::PersistentVolume volume;
+  volume.mutable_metadata()->set_name("pv");
+  volume.mutable_spec()->add_accessmodes("ReadWriteOncePod");
+  volume.mutable_spec()->mutable_persistentvolumesource()->mutable_hostpath()->set_path("/srv/x");
+  api_.put(volume);
+  corev1::PersistentVolumeClaim claim;
+  claim.mutable_metadata()->set_name("disk");
+  claim.mutable_metadata()->set_namespace_("default");
+  claim.mutable_spec()->set_volumename("pv");
+  claim.mutable_status()->set_phase("Bound");
+  api_.put(claim);
+  auto pod = makePod("web");
+  addVolume(pod, "data").mutable_persistentvolumeclaim()->set_claimname("disk");
+  add(pod);
+  ASSERT_TRUE(ready("web"));
+  pod.mutable_metadata()->set_name("other");
+  add(pod);
+  EXPECT_FALSE(ready("other"));
+  EXPECT_EQ(eventMessage("FailedMount"),
+            "MountVolume.SetUp failed for volume \"pv\" : volume uses the ReadWriteOncePod access "
+            "mode and is already in use by another pod");
+  // Also for the next agent, whichever pod comes first.
+  stop();
+  launch();
+  clock_.advance(seconds(60));
+  EXPECT_TRUE(ready("web"));
+  EXPECT_EQ(runtime_.runningCount(), 1U);
+  remove("web", 0);
+  clock_.advance(seconds(1));
+  EXPECT_TRUE(ready("other"));
+}
+
 TEST_F(PodVolumesTest, AVolumeOfOtherNodesIsNotMounted) {
   boot();
   corev1::PersistentVolume volume;
