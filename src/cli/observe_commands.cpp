@@ -109,8 +109,7 @@ Co<int> wait(Session& session, const WaitOptions& options, Goal goal, Duration t
   for (const auto& id : *named) {
     Status status;
     if (!co_await withDeadline(session.clock, deadline, waitInto(session, goal, id, status))) {
-      status = Status(Code::kTimeout,
-                      "timed out waiting for the condition on " + displayName(*id.kind, id.name));
+      status = conditionTimeout(id);
     }
     if (status.ok()) {
       std::printf("%s condition met\n", displayName(*id.kind, id.name).c_str());

@@ -135,6 +135,11 @@ std::string displayName(const api::Kind& kind, const std::string& name) {
          "/" + name;
 }
 
+Status conditionTimeout(const api::ResourceId& id) {
+  return {Code::kTimeout,
+          "timed out waiting for the condition on " + std::string(id.kind->plural) + "/" + id.name};
+}
+
 Result<std::vector<ManifestObject>> readManifests(const std::vector<std::string>& files,
                                                   const std::string& ns) {
   const auto lookup = [](const api::TypeMeta& type) -> const google::protobuf::Message* {

@@ -32,6 +32,9 @@ Co<Result<std::vector<api::ResourceId>>> nameObjects(Session& session, const Sel
 /// The named pod: "web" or "pod/web".
 Result<api::ResourceId> resolvePod(const std::string& argument, const std::string& ns);
 
+/// That the object has not come to be as it was waited for, in kubectl's words.
+Status conditionTimeout(const api::ResourceId& id);
+
 /// "pod/web", as kubectl names objects in messages.
 std::string displayName(const api::Kind& kind, const std::string& name);
 

@@ -6,6 +6,7 @@
 #include "cli/get_command.hpp"
 #include "cli/resources.hpp"
 #include "cli/three_way_merge.hpp"
+#include "common/sync.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -139,8 +140,33 @@ struct DeleteFlags {
   bool force = false;
   bool ignoreNotFound = false;
   bool wait = true;
-  int grace = -1;
+  bool now = false;
+  int grace = -1;  ///< seconds; negative: the object's own
+  std::string timeoutText = "0s";
+  Duration timeout{};  ///< 0: as long as it takes
 };
+
+/// What the flags mean together, as in kubectl's delete; an error for what contradicts.
+Status complete(DeleteFlags& flags) {
+  const auto timeout = parseDuration(flags.timeoutText);
+  if (!timeout) {
+    return Status(Code::kInvalid,
+                  "--timeout: \"" + flags.timeoutText + "\" is not a duration such as 60s or 5m");
+  }
+  flags.timeout = *timeout;
+  if (flags.now) {
+    if (flags.grace != -1)
+      return Status(Code::kInvalid, "--now and --grace-period cannot be specified together");
+    flags.grace = 1;
+  }
+  // Data is lost only where it is meant.
+  if (flags.grace == 0 && !flags.force) flags.grace = 1;
+  if (!flags.force) return {};
+  if (flags.grace < 0) flags.grace = 0;
+  if (flags.grace == 0) return {};
+  return Status(Code::kInvalid,
+                "--force and --grace-period greater than 0 cannot be specified together");
+}
 
 /// Until the object is gone, or another one has its name.
 Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid) {
@@ -163,7 +189,16 @@ Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid) 
   }
 }
 
+Co<void> waitUntilGoneInto(Session& session, api::ResourceId id, std::string uid, Status& result) {
+  result = co_await waitUntilGone(session, std::move(id), std::move(uid));
+}
+
 Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::ResourceId> ids) {
+  if (flags.force) {
+    printWarnings(
+        {"Immediate deletion does not wait for confirmation that the running resource has been "
+         "terminated. The resource may continue to run on the cluster indefinitely."});
+  }
   auto named = co_await nameObjects(session, flags.selection, std::move(ids));
   if (!named) co_return failRequest(named.status());
   if (named->empty()) std::fputs("No resources found\n", stderr);
@@ -172,7 +207,6 @@ Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::Reso
   for (const auto& id : *named) {
     api::DeleteOptions options;
     options.set_propagationpolicy("Background");
-    if (flags.force) options.set_graceperiodseconds(0);
     if (flags.grace >= 0) options.set_graceperiodseconds(flags.grace);
     auto removed = co_await session.api.remove(id, options);
     if (!removed) {
@@ -185,10 +219,18 @@ Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::Reso
     std::fflush(stdout);
     leaving.emplace_back(id, api::meta(**removed).uid());
   }
+  const MonoTime deadline = session.clock.now() + flags.timeout;
   for (const auto& [id, uid] : leaving) {
     if (!flags.wait) break;
-    if (Status status = co_await waitUntilGone(session, id, uid); !status.ok())
-      code = failRequest(status);
+    Status status;
+    if (flags.timeout == Duration::zero()) {
+      status = co_await waitUntilGone(session, id, uid);
+    } else if (!co_await withDeadline(session.clock, deadline,
+                                      waitUntilGoneInto(session, id, uid, status))) {
+      // Nor will the others be gone in time.
+      co_return fail(conditionTimeout(id));
+    }
+    if (!status.ok()) code = failRequest(status);
   }
   co_return code;
 }
@@ -236,10 +278,18 @@ void addWriteCommands(CLI::App& app, Context& context) {
   command->add_flag("--all", flags->all, "All objects of the type");
   command->add_flag("--force", flags->force, "At once, without grace");
   command->add_flag("--ignore-not-found", flags->ignoreNotFound, "An absent object is no error");
-  command->add_option("--grace-period", flags->grace, "Seconds that a pod has to end");
+  command->add_option("--grace-period", flags->grace,
+                      "Seconds that a pod has to end; 0 counts as 1 without --force");
+  command->add_flag("--now", flags->now, "As --grace-period=1");
   command->add_flag("--wait,!--no-wait", flags->wait,
                     "Wait until they are gone (--wait=false: do not)");
+  command->add_option("--timeout", flags->timeoutText, "How long to wait, 0s: as long as it takes")
+      ->capture_default_str();
   command->callback([&context, flags] {
+    if (Status status = complete(*flags); !status.ok()) {
+      context.exitCode = failUsage(status.message());
+      return;
+    }
     std::vector<api::ResourceId> ids;
     if (!flags->files.empty()) {
       auto manifests = readManifests(flags->files, flags->selection.ns);

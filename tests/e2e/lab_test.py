@@ -111,6 +111,11 @@ class Lab(LabTestCase):
                 (("apply", "-f", "-", "--dry-run=perhaps"), 2, "--dry-run: perhaps not in"),
                 (("get", "pods", "--name", "nowhere"), 1, 'no lab "nowhere"'),
                 (("delete", "pods"), 2, "no name was specified"),
+                (("delete", "pod", "x", "--now", "--grace-period", "3"), 2,
+                 "--now and --grace-period cannot be specified together"),
+                (("delete", "pod", "x", "--force", "--grace-period", "3"), 2,
+                 "--force and --grace-period greater than 0 cannot be specified together"),
+                (("delete", "pod", "x", "--timeout", "soon"), 2, "not a duration"),
                 (("apply", "-f", "/nonexistent.yaml"), 1, "/nonexistent.yaml"),
         ):
             done = self.run_podlab(*arguments)
@@ -132,7 +137,16 @@ class Lab(LabTestCase):
         # As kubectl: which container, of several.
         done = self.run_podlab("exec", "dry", "--", "true")
         self.assertIn('Defaulted container "a" out of: a, b', done.stderr)
-        self.podlab("delete", "pod", "dry", "--grace-period", "0")
+        # The first process of a PID namespace takes no SIGTERM that it has not asked for.
+        done = self.run_podlab("delete", "pod", "dry", "--timeout", "200ms")
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "error: timed out waiting for the condition on pods/dry\n"))
+        done = self.run_podlab("wait", "pod", "dry", "--for", "delete", "--timeout", "200ms")
+        self.assertEqual((done.returncode, done.stderr),
+                         (1, "error: timed out waiting for the condition on pods/dry\n"))
+        done = self.run_podlab("delete", "pod", "dry", "--force", "--timeout", "20s")
+        self.assertEqual((done.returncode, done.stdout), (0, 'pod "dry" force deleted\n'))
+        self.assertIn("Warning: Immediate deletion does not wait", done.stderr)
 
     def test_09_bad_manifests_name_field_and_remedy(self):
         manifest = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: a, imagee: host}]}\n"

@@ -148,7 +148,7 @@ class Recovery(LabTestCase):
                     jobs[f"job-{n}"] = (n, code)
                     self.create(SLEEPER % {"n": n, "shared": own.choice(("true", "false"))})
                     if n > 2:
-                        force = ("--grace-period", own.choice(("0", "1"))) if own.random() < 0.5 else ()
+                        force = own.choice((("--force",), ("--grace-period", "1"), (), ()))
                         self.podlab("delete", "pod", f"sleeper-{n - 2}", "--wait=false", *force)
             except Exception as failure:  # pylint: disable=broad-except
                 failures.append(failure)
