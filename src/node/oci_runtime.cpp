@@ -14,7 +14,6 @@
 
 #include "common/log.hpp"
 #include "common/readable.hpp"
-#include "common/sealed_program.hpp"
 #include "common/sync.hpp"
 #include "common/uncancelled.hpp"
 #include "node/cgroup_tree.hpp"
@@ -24,6 +23,7 @@
 #include "node/host_image.hpp"
 #include "node/oci_config.hpp"
 #include "node/pid_namespaces.hpp"
+#include "node/runtime_program.hpp"
 #include "node/seccomp_filters.hpp"
 #include "node/shim_client.hpp"
 #include "node/shim_state.hpp"
@@ -33,13 +33,6 @@ namespace {
 
 /// More at once only compete for the processors.
 constexpr std::size_t kMaxStarts = 8;
-std::string baseName(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
-bool isCrun(const std::string& runtime) {
-  return baseName(runtime) == "crun";
-}
 
 struct Container {
   ContainerStatus status;
@@ -54,10 +47,11 @@ class Core : public std::enable_shared_from_this<Core> {
       : executor_(std::move(executor)),
         clock_(clock),
         files_(files),
-        processes_(processes),
         pool_(pool),
         options_(std::move(options)),
-        filters_(files_, options_.seccompFolder, isCrun(options_.runtime)),
+        runtime_(processes, files_, options_.runtime, options_.stateFolder + "/runtime",
+                 options_.timeout),
+        filters_(files_, options_.seccompFolder, runtime_.isCrun()),
         cgroups_(host_.cgroups, clock_, files_),
         shim_(executor_, options_.shimProgram, options_.stateFolder + "/shim.lock"),
         pidNamespaces_(files_, shim_, options_.stateFolder + "/pidns") {}
@@ -74,13 +68,8 @@ class Core : public std::enable_shared_from_this<Core> {
       Status cgroup = makeNodeCgroup(host_.cgroups, options_.nodeLimits);
       if (!cgroup) co_return cgroup;
     }
-    auto sealed = sealProgram(options_.runtime);
-    if (sealed) {
-      program_ = std::move(*sealed);
-    } else {
-      logInfo("runtime_not_sealed", {{"runtime", options_.runtime}, {"reason", sealed.status()}});
-    }
-    Status started = co_await shim_.start(program_.get());
+    runtime_.seal();
+    Status started = co_await shim_.start(runtime_.sealed());
     if (!started) co_return started;
     auto ids = files_.listDirectory(options_.stateFolder + "/containers");
     if (!ids) co_return ids.status();
@@ -140,14 +129,14 @@ class Core : public std::enable_shared_from_this<Core> {
     const Container* container = find(id);
     if (container == nullptr || container->status.state != ContainerState::kRunning)
       co_return Status(Code::kNotFound, "container " + id + " does not run");
-    auto command = runtimeCommand();
-    command.emplace_back("exec");
+    auto command = runtime_.command("exec");
     const std::string folder = folderOf(id);
     auto config = files_.readFile(folder + "/" + kConfigFile);
     if (!config) co_return config.status();
-    const auto cgroups = entersCgroups() ? cgroups_.processFiles(container->status.podUid, id)
-                                         : std::vector<std::string>();
-    co_return co_await startExec(executor_, pool_, std::move(command), program_.get(),
+    const auto cgroups = runtime_.entersCgroups()
+                             ? cgroups_.processFiles(container->status.podUid, id)
+                             : std::vector<std::string>();
+    co_return co_await startExec(executor_, pool_, std::move(command), runtime_.sealed(),
                                  std::move(id), std::move(spec), folder, cgroups,
                                  std::move(*config));
   }
@@ -161,18 +150,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   PidNamespaces& pidNamespaces() { return pidNamespaces_; }
 
-  Co<Result<std::string>> version() {
-    auto output = co_await runRuntime({options_.runtime, "--version"});
-    if (!output) co_return output.status();
-    // "crun version 1.8.1\n..."
-    const std::string mark = " version ";
-    const auto begin = output->out.find(mark);
-    if (output->exitCode != 0 || begin == std::string::npos)
-      co_return Status(Code::kInternal, options_.runtime + " --version failed: " + output->err);
-    const auto end = output->out.find_first_of(" \n", begin + mark.size());
-    co_return baseName(options_.runtime) + "://" +
-        output->out.substr(begin + mark.size(), end - begin - mark.size());
-  }
+  RuntimeProgram& runtime() { return runtime_; }
 
  private:
   std::string folderOf(const std::string& id) const {
@@ -198,18 +176,6 @@ class Core : public std::enable_shared_from_this<Core> {
     return it == containers_.end() ? nullptr : &it->second;
   }
 
-  /// The OCI runtime with the options for all its commands.
-  std::vector<std::string> runtimeCommand() const {
-    std::vector<std::string> command{options_.runtime, "--root", options_.stateFolder + "/runtime"};
-    // What the runtime makes is born in the cgroups that it is started in.
-    if (entersCgroups()) command.emplace_back("--cgroup-manager=disabled");
-    return command;
-  }
-
-  /// Whether podlab puts the runtime into the container's cgroups. Others than crun cannot be kept
-  /// from doing that themselves: they are told the path.
-  bool entersCgroups() const { return isCrun(options_.runtime); }
-
   std::string podOf(const std::string& id) {
     if (const Container* container = find(id)) return container->status.podUid;
     const auto parsed = ContainerId::parse(id);
@@ -233,13 +199,13 @@ class Core : public std::enable_shared_from_this<Core> {
     request.sharedPids = spec.hostPid || !spec.pidNamespace.empty();
     request.startTimeoutMs = static_cast<int>(options_.timeout / std::chrono::milliseconds(1));
     if (host_.cgroups.any()) request.cgroup = planCgroup(host_.cgroups, spec);
-    if (!entersCgroups()) request.cgroup.processFiles.clear();
+    if (!runtime_.entersCgroups()) request.cgroup.processFiles.clear();
     if (!spec.image.layers.empty()) {
       request.rootfs = {spec.image.layers, spec.image.lockFile, diskFolderOf(spec.id)};
     }
-    request.command = runtimeCommand();
+    request.command = runtime_.command("run");
     for (const std::string& part :
-         {std::string("run"), std::string("--detach"), std::string("--bundle"), request.folder,
+         {std::string("--detach"), std::string("--bundle"), request.folder,
           std::string("--pid-file"), request.folder + "/" + kPidFile}) {
       request.command.push_back(part);
     }
@@ -393,32 +359,10 @@ class Core : public std::enable_shared_from_this<Core> {
     if (listener_) listener_(id);
   }
 
-  /// Runs it to its end, within the timeout.
-  Co<Result<ProcessOutput>> runRuntime(std::vector<std::string> command) {
-    ProcessSpec spec;
-    spec.argv = std::move(command);
-    spec.program = program_.get();
-    spec.timeout = options_.timeout;
-    auto output = co_await processes_.run(std::move(spec));
-    if (output && output->timedOut) {
-      co_return Status(Code::kTimeout, options_.runtime + " did not end within " +
-                                           formatDuration(options_.timeout));
-    }
-    co_return output;
-  }
-
   /// Removes the runtime's state and ours.
   Co<Status> removeFolder(std::string id) {
-    const std::string state = options_.stateFolder + "/runtime/" + id;
-    if (files_.exists(state)) {
-      auto command = runtimeCommand();
-      command.insert(command.end(), {"delete", "--force", id});
-      auto output = co_await runRuntime(std::move(command));
-      if (!output) co_return output.status();
-      if (output->exitCode != 0 && files_.exists(state))
-        co_return Status(Code::kInternal, "cannot delete container " + id + ": " + output->err);
-    }
-    Status removed = files_.removeTree(diskFolderOf(id));
+    Status removed = co_await runtime_.removeState(id);
+    if (removed) removed = files_.removeTree(diskFolderOf(id));
     if (removed) removed = files_.removeTree(folderOf(id));
     co_return removed;
   }
@@ -426,13 +370,12 @@ class Core : public std::enable_shared_from_this<Core> {
   asio::any_io_executor executor_;
   Clock& clock_;
   Filesystem& files_;
-  ProcessRunner& processes_;
   BlockingPool& pool_;
   OciRuntimeOptions options_;
+  RuntimeProgram runtime_;
   HostFacts host_;
   SeccompFilters filters_;
   CgroupTree cgroups_;
-  UniqueFd program_;  ///< the runtime's, sealed; none where that is not possible
   ShimClient shim_;
   PidNamespaces pidNamespaces_;
   std::map<std::string, Container> containers_;
@@ -469,7 +412,7 @@ class OciRuntimeImpl final : public OciRuntime {
   Co<Status> removePidNamespace(std::string podUid) override {
     co_return core_->pidNamespaces().remove(podUid);
   }
-  Co<Result<std::string>> version() override { co_return co_await core_->version(); }
+  Co<Result<std::string>> version() override { co_return co_await core_->runtime().version(); }
 
  private:
   std::shared_ptr<Core> core_;
