@@ -87,8 +87,6 @@ class PodWorker {
 
   // The state machine.
   void sync();
-  void syncRunning();
-  void syncContainer(Container& container);
   void checkAdmission();
   void checkDeadline();
   bool isOver();
@@ -124,6 +122,8 @@ class PodWorker {
 
   // Operations (pod_operations.cpp).
   void beginSetUp();
+  void failSetUp(std::string_view what, const Status& status);
+  void failConfig(Container& container, std::string_view reason, const Status& status);
   Co<void> setUpSandbox();
   EtcFiles etcFiles() const;
   Co<void> resolveImage(Container& container);
@@ -150,13 +150,13 @@ class PodWorker {
   Co<Result<std::vector<Mount>>> containerMounts(const Container& container, Variables variables);
   void evict(std::string message);
 
-  // Transitions of a container.
+  // Containers (pod_containers.cpp).
+  void syncRunning();
+  void syncContainer(Container& container);
+  bool shouldRestart(const Container& container) const;
   void apply(Container& container, const ContainerStatus& status);
   void ended(Container& container, corev1::ContainerStateTerminated how, Duration ran);
   void lost(Container& container);
-  void failSetUp(std::string_view what, const Status& status);
-  void failConfig(Container& container, std::string_view reason, const Status& status);
-  bool shouldRestart(const Container& container) const;
 
   std::string containerId(const Container& container, int attempt) const;
   std::string externalId(const std::string& id) const { return services_.runtimeName + "://" + id; }
