@@ -163,6 +163,32 @@ class Volumes(LabTestCase):
         self.podlab("delete", "pod", "wants")
         self.podlab("delete", "pvc", "single")
 
+    def test_08_the_scheduler_chooses_among_the_nodes_with_a_volume(self):
+        self.create(json.dumps({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "disks"},
+             "provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"},
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": "of-node2"}, "spec": {
+                "accessModes": ["ReadOnlyMany"], "capacity": {"storage": "1Gi"}, "storageClassName": "disks",
+                "local": {"path": "/usr/share"}, "nodeAffinity": {"required": {"nodeSelectorTerms": [{
+                    "matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["node2"]}]}]}}}},
+            {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "there"}, "spec": {
+                "accessModes": ["ReadOnlyMany"], "resources": {"requests": {"storage": "1Mi"}},
+                "storageClassName": "disks"}}]}))
+        self.assertTrue(eventually(lambda: self.events("there", "WaitForFirstConsumer")))
+        self.create("""{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "goes"}, "spec": {
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{"name": "main", "image": "host", "command": ["/bin/sleep", "infinity"],
+                            "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+            "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "there", "readOnly": true}}]}}""")
+        self.wait_ready("goes")
+        pod = json.loads(self.podlab("get", "pod", "goes", "-o", "json"))
+        self.assertEqual(pod["spec"]["nodeName"], "node2")
+        self.assertEqual(self.exec("main", "touch /v/x 2>&1 | grep -o 'Read-only'", "goes"), "Read-only")
+        self.podlab("delete", "pod", "goes")
+        self.podlab("delete", "pvc", "there")
+        self.podlab("delete", "pv", "of-node2")
+        self.podlab("delete", "sc", "disks")
+
     def test_09_nothing_is_left_of_them(self):
         def left():
             agents = [agent for node in ("node1", "node2") for agent in self.processes("agent", "--node-name", node)]
