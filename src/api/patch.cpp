@@ -4,6 +4,7 @@
 
 #include "api/codec.hpp"
 #include "api/kinds.hpp"
+#include "api/strategic_merge.hpp"
 #include "common/json.hpp"
 
 namespace podlab::api {
@@ -136,15 +137,18 @@ Result<std::string> mergePatch(std::string_view document, std::string_view patch
 
 Result<Patched> applyPatch(const google::protobuf::Message& object, PatchType type,
                            std::string_view body, FieldValidation validation) {
-  if (type != PatchType::kJson && type != PatchType::kMerge) {
+  if (type == PatchType::kApply) {
     return Status(Code::kUnsupportedMediaType,
                   "the body of the request was in an unknown format - accepted media types "
-                  "include: application/json-patch+json, application/merge-patch+json");
+                  "include: application/json-patch+json, application/merge-patch+json, "
+                  "application/strategic-merge-patch+json");
   }
   const Kind& kind = *kindOf(object);
   const std::string before = toJson(object, {{kind.apiVersion(), std::string(kind.kind)}});
   const Result<std::string> after =
-      type == PatchType::kJson ? jsonPatch(before, body) : mergePatch(before, body);
+      type == PatchType::kJson    ? jsonPatch(before, body)
+      : type == PatchType::kMerge ? mergePatch(before, body)
+                                  : strategicMergePatch(before, body, object.GetDescriptor());
   if (!after) return after.status();
 
   const Result<TypeMeta> named = readTypeMeta(*after);

@@ -24,7 +24,7 @@ struct Patched {
 };
 
 /// A copy of `object`, of any kind, changed by a patch of its JSON form. No defaults are applied
-/// and nothing is validated. kUnsupportedMediaType for patch types other than JSON and merge;
+/// and nothing is validated. kUnsupportedMediaType for apply patches;
 /// otherwise as above and as fromJson.
 Result<Patched> applyPatch(const google::protobuf::Message& object, PatchType type,
                            std::string_view body, FieldValidation validation);

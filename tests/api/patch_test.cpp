@@ -157,7 +157,7 @@ TEST(ApplyPatch, RefusesWhatIsNoSuchObject) {
   EXPECT_EQ(code(PatchType::kMerge, R"({"spec":{"nodeName":1}})"), Code::kBadRequest);
   EXPECT_EQ(code(PatchType::kMerge, R"({"kind":"Node"})"), Code::kBadRequest);
   EXPECT_EQ(code(PatchType::kJson, R"([{"op":"add","path":"","value":[]}])"), Code::kBadRequest);
-  EXPECT_EQ(code(PatchType::kStrategicMerge, "{}"), Code::kUnsupportedMediaType);
+  EXPECT_EQ(code(PatchType::kApply, "{}"), Code::kUnsupportedMediaType);
 
   const auto warned =
       applyPatch(pod, PatchType::kMerge, R"({"spec":{"nope":1}})", FieldValidation::kWarn);
