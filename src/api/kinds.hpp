@@ -83,6 +83,16 @@ struct Kind {
   const google::protobuf::Message* prototype = nullptr;  ///< prototype->New() makes an empty object
   std::vector<Column> columns;
   Strategy strategy;
+  /// What can be done to an object beside reading and writing it: the subresources that are no part
+  /// of it, as discovery tells of them.
+  struct Action {
+    std::string_view name;     ///< "exec"
+    std::string_view verb;     ///< "get", "create"
+    std::string_view group;    ///< of what the request carries: "" ...
+    std::string_view version;  ///< "v1"
+    std::string_view kind;     ///< "PodExecOptions"
+  };
+  std::vector<Action> actions = {};
 
   /// "v1" or "coordination.k8s.io/v1".
   std::string apiVersion() const;

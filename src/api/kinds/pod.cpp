@@ -75,6 +75,14 @@ Kind podKind() {
                         label("status.nominatedNodeName",
                               [](const Pod& pod) { return pod.status().nominatednodename(); })},
                    .deletionGraceSeconds = reads<Pod>(deletionGraceSeconds)},
+      .actions =
+          {{.name = "log", .verb = "get", .group = "", .version = "v1", .kind = "Pod"},
+           {.name = "binding", .verb = "create", .group = "", .version = "v1", .kind = "Binding"},
+           {.name = "eviction",
+            .verb = "create",
+            .group = "policy",
+            .version = "v1",
+            .kind = "Eviction"}},
   };
 }
 

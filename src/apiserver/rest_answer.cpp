@@ -1,0 +1,269 @@
+#include "apiserver/rest_answer.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "api/kinds.hpp"
+
+namespace podlab::apiserver {
+namespace {
+
+std::string_view trim(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  while (text.ends_with(' ')) text.remove_suffix(1);
+  return text;
+}
+
+/// The next part of a list, which loses it.
+std::string_view takePart(std::string_view& list, char separator) {
+  const auto end = list.find(separator);
+  const std::string_view part = trim(list.substr(0, end));
+  list.remove_prefix(end == std::string_view::npos ? list.size() : end + 1);
+  return part;
+}
+
+/// One entry: "application/json;as=Table;v=v1;g=meta.k8s.io".
+RestForm formOf(std::string_view entry) {
+  RestForm none;
+  none.kind = RestForm::Kind::kNone;
+  const std::string_view type = takePart(entry, ';');
+  if (type != "application/json" && type != "application/*" && type != "*/*") return none;
+  std::map<std::string, std::string, std::less<>> parameters;
+  while (!entry.empty()) {
+    std::string_view parameter = takePart(entry, ';');
+    const std::string_view name = takePart(parameter, '=');
+    parameters.emplace(name, parameter);
+  }
+  RestForm form;
+  const auto as = parameters.find("as");
+  if (as == parameters.end()) return form;
+  const auto& version = parameters["v"];
+  if (parameters["g"] != "meta.k8s.io" || (version != "v1" && version != "v1beta1")) return none;
+  form.metaVersion = version;
+  if (as->second == "Table") {
+    form.kind = RestForm::Kind::kTable;
+  } else if (as->second.starts_with("PartialObjectMetadata")) {
+    form.kind = RestForm::Kind::kMetadata;
+  } else {
+    return none;
+  }
+  return form;
+}
+
+void writeTypeMeta(JsonWriter& writer, std::string_view kind, std::string_view apiVersion) {
+  writer.key("kind");
+  writer.string(kind);
+  writer.key("apiVersion");
+  writer.string(apiVersion);
+}
+
+void writeMetadata(JsonWriter& writer, const RestForm& form,
+                   const google::protobuf::Message& object) {
+  writer.beginObject();
+  writeTypeMeta(writer, "PartialObjectMetadata", "meta.k8s.io/" + form.metaVersion);
+  writer.key("metadata");
+  api::writeJson(writer, api::meta(object));
+  writer.endObject();
+}
+
+void writeListMeta(JsonWriter& writer, const api::ListResult& list) {
+  writer.key("metadata");
+  writer.beginObject();
+  writer.key("resourceVersion");
+  writer.string(list.resourceVersion);
+  if (!list.continueToken.empty()) {
+    writer.key("continue");
+    writer.string(list.continueToken);
+  }
+  if (list.remainingItemCount) {
+    writer.key("remainingItemCount");
+    writer.number(*list.remainingItemCount);
+  }
+  writer.endObject();
+}
+
+void writeColumns(JsonWriter& writer, const api::Kind& kind) {
+  writer.key("columnDefinitions");
+  writer.beginArray();
+  for (const auto& column : kind.columns) {
+    writer.beginObject();
+    writer.key("name");
+    writer.string(column.name);
+    writer.key("type");
+    writer.string("string");
+    writer.key("format");
+    writer.string(column.name == "Name" ? "name" : "");
+    writer.key("description");
+    writer.string("");
+    writer.key("priority");
+    writer.number(std::int64_t{column.priority});
+    writer.endObject();
+  }
+  writer.endArray();
+}
+
+void writeRow(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
+              const google::protobuf::Message& object, WallTime now) {
+  writer.beginObject();
+  writer.key("cells");
+  writer.beginArray();
+  for (const auto& column : kind.columns) writer.string(column.cell(object, now));
+  writer.endArray();
+  if (form.includeObject != "None") writer.key("object");
+  if (form.includeObject == "Metadata") writeMetadata(writer, form, object);
+  if (form.includeObject == "Object") api::writeJson(writer, object, typeOf(kind));
+  writer.endObject();
+}
+
+/// `rows` writes the list's metadata, the columns where they are wanted, and calls back for rows.
+void writeTable(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
+                const api::ListResult& list, bool withColumns, WallTime now) {
+  writer.beginObject();
+  writeTypeMeta(writer, "Table", "meta.k8s.io/" + form.metaVersion);
+  writeListMeta(writer, list);
+  if (withColumns) writeColumns(writer, kind);
+  if (!withColumns) {
+    writer.key("columnDefinitions");
+    writer.beginArray();
+    writer.endArray();
+  }
+  writer.key("rows");
+  writer.beginArray();
+  for (const auto& item : list.items) writeRow(writer, form, kind, *item, now);
+  writer.endArray();
+  writer.endObject();
+}
+
+void writeObject(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
+                 const google::protobuf::Message& object, bool withColumns, WallTime now) {
+  switch (form.kind) {
+    case RestForm::Kind::kTable: {
+      api::ListResult one;
+      one.items.push_back(api::ObjectPtr(api::ObjectPtr(), &object));
+      one.resourceVersion = api::meta(object).resourceversion();
+      return writeTable(writer, form, kind, one, withColumns, now);
+    }
+    case RestForm::Kind::kMetadata:
+      return writeMetadata(writer, form, object);
+    default:
+      return api::writeJson(writer, object, typeOf(kind));
+  }
+}
+
+std::string_view eventName(api::EventType type) {
+  switch (type) {
+    case api::EventType::kAdded:
+      return "ADDED";
+    case api::EventType::kModified:
+      return "MODIFIED";
+    case api::EventType::kDeleted:
+      return "DELETED";
+    case api::EventType::kBookmark:
+      return "BOOKMARK";
+  }
+  return "ERROR";
+}
+
+/// As a quoted-string of a header (RFC 9110, 5.6.4); no control character can be in one.
+std::string warningHeader(std::string_view warning) {
+  std::string text = "299 - \"";
+  for (const char c : warning) {
+    if (c == '"' || c == '\\') text += '\\';
+    text += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
+  }
+  return text + "\"";
+}
+
+}  // namespace
+
+RestForm acceptedForm(const http::Request& request) {
+  const std::string* accept = request.header("accept");
+  if (accept == nullptr || trim(*accept).empty()) return {};
+  RestForm form;
+  form.kind = RestForm::Kind::kNone;
+  for (std::string_view rest = *accept; !rest.empty() && form.kind == RestForm::Kind::kNone;)
+    form = formOf(takePart(rest, ','));
+  return form;
+}
+
+http::Response jsonAnswer(int code, std::string json, const std::vector<std::string>& warnings) {
+  http::Response response{code, {{"Content-Type", "application/json"}}, std::move(json)};
+  response.headers.emplace_back("Cache-Control", "no-cache, private");
+  for (const auto& warning : warnings)
+    response.headers.emplace_back("Warning", warningHeader(warning));
+  return response;
+}
+
+http::Response statusAnswer(const Status& status, const api::StatusSubject& subject) {
+  const auto told = api::toApiStatus(status, subject);
+  return jsonAnswer(told.code(), api::toJson(told, {.type = {"v1", "Status"}}));
+}
+
+api::TypeMeta typeOf(const api::Kind& kind) {
+  return {kind.apiVersion(), std::string(kind.kind)};
+}
+
+std::string writeOne(const RestForm& form, const api::Kind& kind,
+                     const google::protobuf::Message& object, WallTime now) {
+  std::string text;
+  JsonWriter writer(text);
+  writeObject(writer, form, kind, object, true, now);
+  return text;
+}
+
+std::string writeList(const RestForm& form, const api::Kind& kind, const api::ListResult& list,
+                      WallTime now) {
+  std::string text;
+  JsonWriter writer(text);
+  if (form.kind == RestForm::Kind::kTable) {
+    writeTable(writer, form, kind, list, true, now);
+    return text;
+  }
+  const bool metadata = form.kind == RestForm::Kind::kMetadata;
+  writer.beginObject();
+  writeTypeMeta(writer, metadata ? "PartialObjectMetadataList" : std::string(kind.kind) + "List",
+                metadata ? "meta.k8s.io/" + form.metaVersion : kind.apiVersion());
+  writeListMeta(writer, list);
+  writer.key("items");
+  writer.beginArray();
+  for (const auto& item : list.items) {
+    if (metadata) {
+      writeMetadata(writer, form, *item);
+    } else {
+      api::writeJson(writer, *item);
+    }
+  }
+  writer.endArray();
+  writer.endObject();
+  return text;
+}
+
+std::string writeEvent(const RestForm& form, const api::Kind& kind, const api::WatchEvent& event,
+                       bool isFirst, WallTime now) {
+  std::string text;
+  JsonWriter writer(text);
+  writer.beginObject();
+  writer.key("type");
+  writer.string(eventName(event.type));
+  writer.key("object");
+  // A bookmark has no more than a version.
+  const RestForm plain;
+  const bool bookmark = event.type == api::EventType::kBookmark;
+  writeObject(writer, bookmark ? plain : form, kind, *event.object, isFirst, now);
+  writer.endObject();
+  return text + "\n";
+}
+
+std::string writeErrorEvent(const Status& status) {
+  std::string text;
+  JsonWriter writer(text);
+  writer.beginObject();
+  writer.key("type");
+  writer.string("ERROR");
+  writer.key("object");
+  api::writeJson(writer, api::toApiStatus(status), {"v1", "Status"});
+  writer.endObject();
+  return text + "\n";
+}
+
+}  // namespace podlab::apiserver

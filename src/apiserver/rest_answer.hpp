@@ -1,0 +1,46 @@
+#pragma once
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/api.hpp"
+#include "api/codec.hpp"
+#include "api/status_conversion.hpp"
+#include "common/json.hpp"
+#include "common/time.hpp"
+#include "transport/http_server.hpp"
+
+namespace podlab::apiserver {
+
+/// How the client wants objects (its Accept header).
+struct RestForm {
+  enum class Kind { kObject, kTable, kMetadata, kNone };
+  Kind kind = Kind::kObject;
+  std::string metaVersion = "v1";  ///< of meta.k8s.io, for tables and metadata
+  /// What of an object goes into a table's row: "Metadata", "Object" or "None".
+  std::string includeObject = "Metadata";
+};
+
+/// The first entry of the Accept header that can be served; kNone when there is none.
+RestForm acceptedForm(const http::Request& request);
+
+/// An answer of JSON, with a Warning header for each warning.
+http::Response jsonAnswer(int code, std::string json,
+                          const std::vector<std::string>& warnings = {});
+/// A failure as metav1.Status.
+http::Response statusAnswer(const Status& status, const api::StatusSubject& subject = {});
+
+api::TypeMeta typeOf(const api::Kind& kind);
+
+/// One object, or a table of one row, as the form has it.
+std::string writeOne(const RestForm& form, const api::Kind& kind,
+                     const google::protobuf::Message& object, WallTime now);
+std::string writeList(const RestForm& form, const api::Kind& kind, const api::ListResult& list,
+                      WallTime now);
+/// The line of a watch's event. Of a table's columns only the first event tells.
+std::string writeEvent(const RestForm& form, const api::Kind& kind, const api::WatchEvent& event,
+                       bool isFirst, WallTime now);
+/// The line of a watch that fails.
+std::string writeErrorEvent(const Status& status);
+
+}  // namespace podlab::apiserver

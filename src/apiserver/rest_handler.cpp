@@ -1,0 +1,416 @@
+#include "apiserver/rest_handler.hpp"
+
+#include <charconv>
+#include <utility>
+
+#include "agent_rpc.pb.h"
+
+#include "api/kinds.hpp"
+#include "api/times.hpp"
+#include "apiserver/local_stream.hpp"
+#include "apiserver/rest_body.hpp"
+#include "apiserver/rest_discovery.hpp"
+
+namespace podlab::apiserver {
+
+/// One request for objects.
+struct RestHandler::Call {
+  const http::Request& request;
+  User user;
+  api::ResourceId id;
+  Parameters parameters;
+  RestForm form;
+  std::unique_ptr<api::Api> api;
+
+  std::string text(std::string_view name) const {
+    const auto found = parameters.find(name);
+    return found == parameters.end() ? "" : found->second;
+  }
+  /// As Go's strconv.ParseBool has it; an absent one is false.
+  bool flag(std::string_view name) const {
+    const std::string value = text(name);
+    return value == "true" || value == "1" || value == "True" || value == "TRUE" || value == "t";
+  }
+  /// kBadRequest names a parameter that is no number.
+  Result<std::optional<std::int64_t>> number(std::string_view name) const {
+    const std::string value = text(name);
+    if (value.empty()) return std::optional<std::int64_t>();
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size()) {
+      return Status(Code::kBadRequest,
+                    std::string(name) + ": \"" + value + "\" is not a whole number");
+    }
+    return std::optional<std::int64_t>(number);
+  }
+  api::StatusSubject subject() const { return {id.kind, id.name}; }
+  http::Response fail(const Status& status) const { return statusAnswer(status, subject()); }
+  /// What the API answered, in the form that was asked for.
+  http::Response answer(int code, const google::protobuf::Message& object, WallTime now,
+                        const std::vector<std::string>& warnings = {}) const {
+    const api::Kind* kind = api::kindOf(object);
+    return jsonAnswer(code, writeOne(form, kind != nullptr ? *kind : *id.kind, object, now),
+                      warnings);
+  }
+};
+
+namespace {
+
+const Status kNotAllowed(Code::kMethodNotAllowed,
+                         "the server does not allow this method on the requested resource");
+
+http::Response plainAnswer(int code, std::string text) {
+  return {code, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)};
+}
+
+Result<api::FieldValidation> fieldValidationOf(const std::string& text) {
+  if (text.empty() || text == "Warn") return api::FieldValidation::kWarn;
+  if (text == "Strict") return api::FieldValidation::kStrict;
+  if (text == "Ignore") return api::FieldValidation::kIgnore;
+  return Status(Code::kBadRequest, "fieldValidation: Unsupported value: \"" + text +
+                                       "\": supported values: \"Ignore\", \"Warn\", \"Strict\"");
+}
+
+Result<api::WriteOptions> writeOptionsOf(const std::string& dryRun, std::string fieldManager,
+                                         const std::string& fieldValidation) {
+  if (!dryRun.empty() && dryRun != "All") {
+    return Status(Code::kBadRequest,
+                  "dryRun: Unsupported value: \"" + dryRun + "\": supported values: \"All\"");
+  }
+  auto validation = fieldValidationOf(fieldValidation);
+  if (!validation) return validation.status();
+  return api::WriteOptions{dryRun == "All", std::move(fieldManager), *validation};
+}
+
+std::optional<api::PatchType> patchTypeOf(const std::string& media) {
+  if (media == "application/json-patch+json") return api::PatchType::kJson;
+  if (media == "application/merge-patch+json") return api::PatchType::kMerge;
+  if (media == "application/strategic-merge-patch+json") return api::PatchType::kStrategicMerge;
+  if (media == "application/apply-patch+yaml") return api::PatchType::kApply;
+  return std::nullopt;
+}
+
+/// The names of the namespaced kinds' namespace in the body must be that of the path.
+Status checkNamespace(const api::ResourceId& id, google::protobuf::Message& object) {
+  auto& meta = api::mutableMeta(object);
+  if (id.ns.empty() || meta.namespace_().empty() || meta.namespace_() == id.ns) return {};
+  return Status(
+      Code::kBadRequest,
+      "the namespace of the provided object does not match the namespace sent on the request");
+}
+
+}  // namespace
+
+Co<void> RestHandler::serve(http::Exchange& exchange) {
+  const http::Request& request = exchange.request();
+  RestPath path = parseRestPath(request.path);
+  const User user = userOf(exchange.peerIdentity());
+  const bool isPublic =
+      path.what == RestPath::What::kVersion || path.what == RestPath::What::kHealth;
+  http::Response response;
+  auto fields = http::parseQuery(request.query);
+  if (user.name == "system:anonymous" && !isPublic) {
+    response = statusAnswer(Status(Code::kUnauthorized, "Unauthorized"));
+  } else if (!fields) {
+    response = statusAnswer(Status(Code::kBadRequest, "the query is malformed"));
+  } else if (path.what == RestPath::What::kObjects) {
+    Parameters parameters(fields->begin(), fields->end());
+    co_return co_await objects(exchange, user, std::move(path), std::move(parameters));
+  } else if (path.what == RestPath::What::kUnknown) {
+    response = plainAnswer(404, "404 page not found\n");
+  } else if (request.method != "GET" && request.method != "HEAD") {
+    response = statusAnswer(kNotAllowed);
+  } else {
+    response = discoveryAnswer(request, path);
+  }
+  co_await exchange.respond(std::move(response));
+}
+
+Co<void> RestHandler::objects(http::Exchange& exchange, User user, RestPath path,
+                              Parameters parameters) {
+  auto api = service_.as(user);
+  Call call{exchange.request(),
+            std::move(user),
+            std::move(path.id),
+            std::move(parameters),
+            acceptedForm(exchange.request()),
+            std::move(api)};
+  if (const std::string include = call.text("includeObject"); !include.empty())
+    call.form.includeObject = include;
+  const bool read = call.request.method == "GET";
+  if (read && call.id.subresource == "log") co_return co_await log(exchange, call);
+  if (call.form.kind == RestForm::Kind::kNone) {
+    // kubectl's typed clients ask for protobuf first and take JSON.
+    auto response = jsonAnswer(
+        406,
+        R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"only the following media types are accepted: application/json","reason":"NotAcceptable","code":406})");
+    co_return co_await exchange.respond(std::move(response));
+  }
+  if (read && call.id.name.empty() && call.flag("watch")) co_return co_await watch(exchange, call);
+  co_await exchange.respond(co_await dispatch(call));
+}
+
+Co<http::Response> RestHandler::dispatch(Call& call) {
+  const std::string& method = call.request.method;
+  const bool collection = call.id.name.empty();
+  if (method == "GET" || method == "HEAD") {
+    if (collection) co_return co_await list(call);
+    co_return co_await get(call);
+  }
+  if (method == "POST" && call.id.subresource == "eviction") co_return co_await evict(call);
+  if (method == "POST" && (collection || !call.id.subresource.empty()))
+    co_return co_await create(call);
+  if (method == "DELETE" && collection) co_return co_await removeCollection(call);
+  if (collection) co_return call.fail(kNotAllowed);
+  if (method == "PUT") co_return co_await update(call);
+  if (method == "PATCH") co_return co_await patch(call);
+  if (method == "DELETE" && call.id.subresource.empty()) co_return co_await remove(call);
+  co_return call.fail(kNotAllowed);
+}
+
+Co<http::Response> RestHandler::get(Call& call) {
+  auto object = co_await call.api->get(call.id);
+  if (!object) co_return call.fail(object.status());
+  co_return call.answer(200, **object, clock_.wallNow());
+}
+
+Co<http::Response> RestHandler::list(Call& call) {
+  const auto limit = call.number("limit");
+  if (!limit) co_return call.fail(limit.status());
+  api::ListOptions options{call.text("labelSelector"), call.text("fieldSelector"),
+                           limit->value_or(0), call.text("continue"), call.text("resourceVersion")};
+  auto items = co_await call.api->list(call.id, std::move(options));
+  if (!items) co_return call.fail(items.status());
+  co_return jsonAnswer(200, writeList(call.form, *call.id.kind, *items, clock_.wallNow()));
+}
+
+Co<http::Response> RestHandler::create(Call& call) {
+  if (call.id.kind->namespaced() && call.id.ns.empty()) co_return call.fail(kNotAllowed);
+  auto options =
+      writeOptionsOf(call.text("dryRun"), call.text("fieldManager"), call.text("fieldValidation"));
+  if (!options) co_return call.fail(options.status());
+  const api::Kind& kind =
+      call.id.subresource == "binding" ? api::kindFor<corev1::Binding>() : *call.id.kind;
+  auto body = readRestBody(call.request, *kind.prototype, typeOf(kind), options->fieldValidation);
+  if (!body) co_return call.fail(body.status());
+  if (Status same = checkNamespace(call.id, *body->object); !same.ok()) co_return call.fail(same);
+  const std::string name = api::meta(*body->object).name();
+  auto made = co_await call.api->create(call.id, std::move(body->object), std::move(*options));
+  if (call.id.name.empty()) call.id.name = name;
+  if (!made) co_return call.fail(made.status());
+  if (!call.id.subresource.empty())
+    co_return jsonAnswer(201, api::toJson(api::toApiStatus(Status()), {.type = {"v1", "Status"}}));
+  auto warnings = std::move(body->warnings);
+  warnings.insert(warnings.end(), made->warnings.begin(), made->warnings.end());
+  co_return call.answer(201, *made->object, clock_.wallNow(), warnings);
+}
+
+Co<http::Response> RestHandler::update(Call& call) {
+  auto options =
+      writeOptionsOf(call.text("dryRun"), call.text("fieldManager"), call.text("fieldValidation"));
+  if (!options) co_return call.fail(options.status());
+  auto body = readRestBody(call.request, *call.id.kind->prototype, typeOf(*call.id.kind),
+                           options->fieldValidation);
+  if (!body) co_return call.fail(body.status());
+  if (Status same = checkNamespace(call.id, *body->object); !same.ok()) co_return call.fail(same);
+  auto made = co_await call.api->update(call.id, std::move(body->object), std::move(*options));
+  if (!made) co_return call.fail(made.status());
+  auto warnings = std::move(body->warnings);
+  warnings.insert(warnings.end(), made->warnings.begin(), made->warnings.end());
+  co_return call.answer(200, *made->object, clock_.wallNow(), warnings);
+}
+
+Co<http::Response> RestHandler::patch(Call& call) {
+  const auto type = patchTypeOf(mediaTypeOf(call.request));
+  if (!type) {
+    co_return call.fail(
+        Status(Code::kUnsupportedMediaType,
+               "the body of the request was in an unknown format - accepted media types include: "
+               "application/json-patch+json, application/merge-patch+json, "
+               "application/strategic-merge-patch+json, application/apply-patch+yaml"));
+  }
+  auto options =
+      writeOptionsOf(call.text("dryRun"), call.text("fieldManager"), call.text("fieldValidation"));
+  if (!options) co_return call.fail(options.status());
+  auto made = co_await call.api->patch(call.id, *type, call.request.body, std::move(*options));
+  if (!made) co_return call.fail(made.status());
+  co_return call.answer(200, *made->object, clock_.wallNow(), made->warnings);
+}
+
+namespace {
+
+/// The options of a delete: the body's, over which those of the query go.
+Result<api::DeleteOptions> deleteOptionsOf(const http::Request& request, const std::string& dryRun,
+                                           std::optional<std::int64_t> grace,
+                                           const std::string& propagation) {
+  api::DeleteOptions options;
+  if (!request.body.empty()) {
+    // The version is that of whoever asks.
+    http::Request untyped = request;
+    auto body = readRestBody(untyped, api::DeleteOptions::default_instance(), {"", ""},
+                             api::FieldValidation::kIgnore);
+    if (!body) return body.status();
+    options.CopyFrom(*body->object);
+  }
+  if (!dryRun.empty()) *options.mutable_dryrun()->Add() = dryRun;
+  if (grace) options.set_graceperiodseconds(*grace);
+  if (!propagation.empty()) options.set_propagationpolicy(propagation);
+  return options;
+}
+
+}  // namespace
+
+Co<http::Response> RestHandler::remove(Call& call) {
+  const auto grace = call.number("gracePeriodSeconds");
+  if (!grace) co_return call.fail(grace.status());
+  auto options =
+      deleteOptionsOf(call.request, call.text("dryRun"), *grace, call.text("propagationPolicy"));
+  if (!options) co_return call.fail(options.status());
+  auto removed = co_await call.api->remove(call.id, std::move(*options));
+  if (!removed) co_return call.fail(removed.status());
+  // What is still there while it ends, and kinds that end gracefully, are shown.
+  const auto& meta = api::meta(**removed);
+  if (meta.has_deletiontimestamp() || call.id.kind->strategy.deletionGraceSeconds)
+    co_return call.answer(200, **removed, clock_.wallNow());
+  co_return jsonAnswer(
+      200, api::toJson(api::deletedStatus(*call.id.kind, meta), {.type = {"v1", "Status"}}));
+}
+
+Co<http::Response> RestHandler::removeCollection(Call& call) {
+  const auto grace = call.number("gracePeriodSeconds");
+  if (!grace) co_return call.fail(grace.status());
+  auto options =
+      deleteOptionsOf(call.request, call.text("dryRun"), *grace, call.text("propagationPolicy"));
+  if (!options) co_return call.fail(options.status());
+  api::ListOptions selection;
+  selection.labelSelector = call.text("labelSelector");
+  selection.fieldSelector = call.text("fieldSelector");
+  auto items = co_await call.api->list(call.id, std::move(selection));
+  if (!items) co_return call.fail(items.status());
+  for (auto& item : items->items) {
+    api::ResourceId id{call.id.kind, api::meta(*item).namespace_(), api::meta(*item).name(), ""};
+    auto removed = co_await call.api->remove(std::move(id), *options);
+    if (removed) item = *removed;
+    if (!removed && !removed.status().is(Code::kNotFound)) co_return call.fail(removed.status());
+  }
+  co_return jsonAnswer(200, writeList(call.form, *call.id.kind, *items, clock_.wallNow()));
+}
+
+/// policy/v1 Eviction: a delete that a disruption budget may refuse.
+Co<http::Response> RestHandler::evict(Call& call) {
+  std::string_view given;
+  JsonReader reader(call.request.body);
+  std::string_view key;
+  if (reader.beginObject()) {
+    while (reader.nextKey(&key)) {
+      const bool wanted = key == "deleteOptions";
+      std::string_view text;
+      if (!reader.skip(&text)) break;
+      if (wanted) given = text;
+    }
+  }
+  if (!reader.finish()) co_return call.fail(reader.status());
+  api::DeleteOptions options;
+  if (!given.empty() && given != "null") {
+    if (Status read = api::fromJson(given, options); !read.ok()) co_return call.fail(read);
+  }
+  call.id.subresource.clear();
+  auto removed = co_await call.api->remove(call.id, std::move(options));
+  if (!removed) co_return call.fail(removed.status());
+  auto done = api::toApiStatus(Status());
+  done.set_code(201);
+  co_return jsonAnswer(201, api::toJson(done, {.type = {"v1", "Status"}}));
+}
+
+Co<void> RestHandler::watch(http::Exchange& exchange, Call& call) {
+  const auto timeout = call.number("timeoutSeconds");
+  if (!timeout) co_return co_await exchange.respond(call.fail(timeout.status()));
+  api::WatchOptions options;
+  options.labelSelector = call.text("labelSelector");
+  options.fieldSelector = call.text("fieldSelector");
+  options.resourceVersion = call.text("resourceVersion");
+  options.bookmarks = call.flag("allowWatchBookmarks");
+  options.sendInitialEvents = call.flag("sendInitialEvents");
+  if (*timeout) options.timeout = std::chrono::seconds(**timeout);
+  auto opened = co_await call.api->watch(call.id, std::move(options));
+  if (!opened) {
+    // As upstream, a version that is too old is told by an event.
+    if (!opened.status().is(Code::kExpired))
+      co_return co_await exchange.respond(call.fail(opened.status()));
+  }
+  http::Response head{
+      200, {{"Content-Type", "application/json"}, {"Cache-Control", "no-cache, private"}}, ""};
+  auto send = [&](http::Sender& sender) -> Co<Status> {
+    Status end = opened.status();
+    for (bool first = true; end; first = false) {
+      auto event = co_await (*opened)->next();
+      if (!event) {
+        end = event.status();
+        break;
+      }
+      Status sent = co_await sender.send(
+          writeEvent(call.form, *call.id.kind, *event, first, clock_.wallNow()));
+      if (!sent) co_return sent;
+    }
+    if (end.is(Code::kEndOfStream)) co_return Status();
+    co_return co_await sender.send(writeErrorEvent(end));
+  };
+  co_await exchange.stream(std::move(head), send);
+}
+
+Co<void> RestHandler::log(http::Exchange& exchange, Call& call) {
+  rpc::LogRequest request;
+  request.set_namespace_(call.id.ns);
+  request.set_pod(call.id.name);
+  request.set_container(call.text("container"));
+  request.set_follow(call.flag("follow"));
+  request.set_previous(call.flag("previous"));
+  request.set_timestamps(call.flag("timestamps"));
+  for (const auto& [name, set] : {std::pair{"tailLines", &rpc::LogRequest::set_taillines},
+                                  std::pair{"limitBytes", &rpc::LogRequest::set_limitbytes}}) {
+    const auto value = call.number(name);
+    if (!value) co_return co_await exchange.respond(call.fail(value.status()));
+    if (*value) (request.*set)(**value);
+  }
+  const auto since = call.number("sinceSeconds");
+  if (!since) co_return co_await exchange.respond(call.fail(since.status()));
+  if (*since) {
+    const auto begin = clock_.wallNow() - std::chrono::seconds(**since);
+    request.set_sincenanos(begin.time_since_epoch().count());
+  } else if (const std::string text = call.text("sinceTime"); !text.empty()) {
+    const auto begin = parseTime(text);
+    if (!begin) {
+      co_return co_await exchange.respond(call.fail(Status(
+          Code::kBadRequest, "sinceTime: \"" + text + "\" is no time, as 2006-01-02T15:04:05Z")));
+    }
+    request.set_sincenanos(begin->time_since_epoch().count());
+  }
+  auto [ours, theirs] = makeLocalStream("logs");
+  LocalService relaying(
+      co_await asio::this_coro::executor,
+      [this, user = call.user](rpc::Stream& stream) { return relay_.serve(user, stream); },
+      std::move(theirs));
+  Status sent = co_await ours->send(rpc::encode(request));
+  // What fails before the first bytes is told by the status.
+  Result<std::string> first = sent ? co_await ours->receive() : Result<std::string>(sent);
+  if (!first && !first.status().is(Code::kEndOfStream)) {
+    auto response = call.fail(first.status());
+    co_await relaying.stop();
+    co_return co_await exchange.respond(std::move(response));
+  }
+  http::Response head{200, {{"Content-Type", "text/plain"}}, ""};
+  auto send = [&](http::Sender& sender) -> Co<Status> {
+    while (first) {
+      rpc::LogChunk chunk;
+      if (Status read = rpc::decode(*first, chunk); !read) co_return read;
+      Status passed = co_await sender.send(chunk.data());
+      if (!passed) co_return passed;
+      first = co_await ours->receive();
+    }
+    co_return first.status().is(Code::kEndOfStream) ? Status() : first.status();
+  };
+  co_await exchange.stream(std::move(head), send);
+  co_await relaying.stop();
+}
+
+}  // namespace podlab::apiserver

@@ -1,0 +1,47 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+
+#include "apiserver/api_service.hpp"
+#include "apiserver/rest_answer.hpp"
+#include "apiserver/rest_path.hpp"
+#include "apiserver/stream_relay.hpp"
+#include "transport/http_server.hpp"
+
+namespace podlab::apiserver {
+
+/// The Kubernetes REST API over HTTP/1.1, as kubectl and the client libraries speak it: a thin
+/// front end of ApiService. It knows no kind by name.
+class RestHandler {
+ public:
+  /// `now` for ages; all must outlive the handler.
+  RestHandler(ApiService& service, StreamRelay& relay, Clock& clock)
+      : service_(service), relay_(relay), clock_(clock) {}
+
+  /// Answers one request.
+  Co<void> serve(http::Exchange& exchange);
+
+ private:
+  using Parameters = std::multimap<std::string, std::string, std::less<>>;
+  struct Call;
+
+  Co<void> objects(http::Exchange& exchange, User user, RestPath path, Parameters parameters);
+  Co<http::Response> dispatch(Call& call);
+  Co<http::Response> get(Call& call);
+  Co<http::Response> list(Call& call);
+  Co<http::Response> create(Call& call);
+  Co<http::Response> update(Call& call);
+  Co<http::Response> patch(Call& call);
+  Co<http::Response> remove(Call& call);
+  Co<http::Response> removeCollection(Call& call);
+  Co<http::Response> evict(Call& call);
+  Co<void> watch(http::Exchange& exchange, Call& call);
+  Co<void> log(http::Exchange& exchange, Call& call);
+
+  ApiService& service_;
+  StreamRelay& relay_;
+  Clock& clock_;
+};
+
+}  // namespace podlab::apiserver
