@@ -9,6 +9,7 @@
 #include "cli/doctor_command.hpp"
 #include "cli/executable.hpp"
 #include "cli/image_command.hpp"
+#include "cli/kubeconfig_command.hpp"
 #include "node/shim.hpp"
 #include "node/stand_in.hpp"
 
@@ -49,6 +50,7 @@ int run(int argc, char** argv) {
   addProcessCommands(app, context);
   addDoctorCommand(app, context);
   addCompletionCommand(app, context);
+  addKubeconfigCommand(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -20,6 +20,8 @@ void addServer(CLI::App& app, Context& context) {
       ->required();
   command->add_option("--listen", options->listen, "Address to listen on, e.g. 0.0.0.0:6443");
   command->add_option("--listen-fds", *fds, "Inherited listening sockets")->group("");
+  command->add_option("--rest-fd", options->restFd, "Inherited listening socket of the REST API")
+      ->group("");
   command->add_option("--admin-fd", options->adminFd, "Inherited Unix socket of the administrator")
       ->group("");
   command->add_option("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family")

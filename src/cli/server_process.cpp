@@ -6,6 +6,7 @@
 
 #include "apiserver/api_service.hpp"
 #include "apiserver/identity.hpp"
+#include "apiserver/rest_server.hpp"
 #include "apiserver/rpc_server.hpp"
 #include "apiserver/stream_relay.hpp"
 #include "cli/process_setup.hpp"
@@ -52,7 +53,7 @@ class Server {
     }
   }
 
-  Status listen(apiserver::RpcServer& rpc) {
+  Status listen(apiserver::RpcServer& rpc, apiserver::RestServer& rest) {
     auto certificates = readCertificates(*files_, options_.pkiDir, "server");
     if (!certificates) return certificates.status();
     auto tls = transport::makeServerTls(certificates->ca, certificates->own);
@@ -70,6 +71,12 @@ class Server {
     for (const auto& address : options_.listen) {
       if (Status status = serveOn(transport::listenTcp(executor_, address)); !status.ok())
         return status;
+    }
+    if (options_.restFd >= 0) {
+      auto listener = transport::listenOnFd(executor_, UniqueFd(options_.restFd));
+      if (!listener) return listener.status();
+      logInfo("listening", {{"address", (*listener)->address()}, {"protocol", "REST"}});
+      rest.serve(transport::makeTlsListener(executor_, *clock_, std::move(*listener), *tls));
     }
     // Who may open the socket's file may read the administrator's key, too.
     if (options_.adminFd >= 0) {
@@ -100,6 +107,7 @@ class Server {
     auto system = service.as(apiserver::systemUser("controllers"));
     apiserver::StreamRelay relay(service.as(apiserver::systemUser("relay")), *clock_, *rng_);
     apiserver::RpcServer rpc(service, relay, *clock_, executor_);
+    apiserver::RestServer rest(service, relay, *clock_, executor_);
 
     auto ranges = clusterRanges();
     if (!ranges) co_return ranges.status();
@@ -107,9 +115,10 @@ class Server {
     managerOptions.ranges = std::move(*ranges);
     controllers::ControllerManager manager(*system, *clock_, *rng_, executor_, managerOptions);
     manager.start();
-    Status status = listen(rpc);
+    Status status = listen(rpc, rest);
     if (status.ok()) co_await waitForTermination();
 
+    co_await rest.stop();
     co_await rpc.stop();
     co_await manager.stop();
     co_await service.stop();

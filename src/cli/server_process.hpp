@@ -10,6 +10,7 @@ struct ServerOptions {
   std::string pkiDir;               ///< ca.crt, server.crt, server.key
   std::vector<std::string> listen;  ///< addresses to listen on
   std::vector<int> listenFds;       ///< listening sockets that were made by somebody else
+  int restFd = -1;   ///< a listening TCP socket, for the REST API
   int adminFd = -1;  ///< a listening Unix socket, by which only administrators come
   std::vector<std::string> podCidrs;
   int nodePrefixV4 = 24;

@@ -194,15 +194,15 @@ class Lab {
 
   void startServer() {
     const auto& network = cluster_.networking();
-    const std::string fds =
-        std::to_string(options_.apiSocket.get()) + "," + std::to_string(agentSocket_.get());
-    IsolatedSpec spec = process(
-        "server",
-        {"server", "--state-dir", options_.paths.server(), "--pki-dir", options_.paths.pki(""),
-         "--listen-fds", fds, "--admin-fd", std::to_string(options_.adminSocket.get()),
-         "--pod-cidrs", join({network.podcidrs().begin(), network.podcidrs().end()}),
-         "--node-prefix-ipv4", std::to_string(network.nodeprefixipv4()), "--node-prefix-ipv6",
-         std::to_string(network.nodeprefixipv6()), "--log-level", options_.logLevel});
+    IsolatedSpec spec =
+        process("server",
+                {"server", "--state-dir", options_.paths.server(), "--pki-dir",
+                 options_.paths.pki(""), "--listen-fds", std::to_string(agentSocket_.get()),
+                 "--rest-fd", std::to_string(options_.apiSocket.get()), "--admin-fd",
+                 std::to_string(options_.adminSocket.get()), "--pod-cidrs",
+                 join({network.podcidrs().begin(), network.podcidrs().end()}), "--node-prefix-ipv4",
+                 std::to_string(network.nodeprefixipv4()), "--node-prefix-ipv6",
+                 std::to_string(network.nodeprefixipv6()), "--log-level", options_.logLevel});
     spec.keepFds = {options_.apiSocket.get(), options_.adminSocket.get(), agentSocket_.get()};
     serverStartedAt_ = clock_->now();
     auto started = startIsolated(spec);
