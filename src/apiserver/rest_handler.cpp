@@ -1,15 +1,18 @@
 #include "apiserver/rest_handler.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
 #include "agent_rpc.pb.h"
 
 #include "api/kinds.hpp"
+#include "api/pod_containers.hpp"
 #include "api/times.hpp"
 #include "apiserver/local_stream.hpp"
 #include "apiserver/rest_body.hpp"
 #include "apiserver/rest_discovery.hpp"
+#include "apiserver/rest_program.hpp"
 
 namespace podlab::apiserver {
 
@@ -90,6 +93,16 @@ std::optional<api::PatchType> patchTypeOf(const std::string& media) {
   return std::nullopt;
 }
 
+/// What is done here to an object; other subresources are read and written by the API.
+bool isAction(const std::string& subresource) {
+  return subresource == "log" || subresource == "exec" || subresource == "attach" ||
+         subresource == "eviction";
+}
+
+bool has(const api::Kind& kind, const std::string& action) {
+  return std::ranges::find(kind.actions, action, &api::Kind::Action::name) != kind.actions.end();
+}
+
 /// The names of the namespaced kinds' namespace in the body must be that of the path.
 Status checkNamespace(const api::ResourceId& id, google::protobuf::Message& object) {
   auto& meta = api::mutableMeta(object);
@@ -138,7 +151,11 @@ Co<void> RestHandler::objects(http::Exchange& exchange, User user, RestPath path
   if (const std::string include = call.text("includeObject"); !include.empty())
     call.form.includeObject = include;
   const bool read = call.request.method == "GET";
+  if (isAction(call.id.subresource) && !has(*call.id.kind, call.id.subresource))
+    co_return co_await exchange.respond(plainAnswer(404, "404 page not found\n"));
   if (read && call.id.subresource == "log") co_return co_await log(exchange, call);
+  if (call.id.subresource == "exec" || call.id.subresource == "attach")
+    co_return co_await program(exchange, call);
   if (call.form.kind == RestForm::Kind::kNone) {
     // kubectl's typed clients ask for protobuf first and take JSON.
     auto response = jsonAnswer(
@@ -411,6 +428,48 @@ Co<void> RestHandler::log(http::Exchange& exchange, Call& call) {
   };
   co_await exchange.stream(std::move(head), send);
   co_await relaying.stop();
+}
+
+Co<void> RestHandler::program(http::Exchange& exchange, Call& call) {
+  // What can be known before is told by a status: later there are only the streams.
+  auto object = co_await call.api->get({call.id.kind, call.id.ns, call.id.name, ""});
+  Status wrong = object.status();
+  const std::string container = call.text("container");
+  if (object) {
+    const auto& pod = api::as<corev1::Pod>(*object);
+    if (!container.empty() && !api::containerStreams(pod.spec(), container)) {
+      wrong = Status(Code::kBadRequest,
+                     "container " + container + " is not valid for pod " + call.id.name);
+    } else if (!call.flag("stdin") && !call.flag("stdout") && !call.flag("stderr")) {
+      wrong = Status(Code::kBadRequest, "you must specify at least 1 of stdin, stdout, stderr");
+    } else if (channelProtocolOf(call.request).empty()) {
+      wrong =
+          Status(Code::kBadRequest,
+                 "Upgrade request required: a WebSocket of v5.channel.k8s.io or v4.channel.k8s.io");
+    }
+  }
+  if (!wrong.ok()) co_return co_await exchange.respond(call.fail(wrong));
+  ProgramRequest program{call.id.subresource, ""};
+  if (program.method == "exec") {
+    rpc::ExecRequest request;
+    request.set_namespace_(call.id.ns);
+    request.set_pod(call.id.name);
+    request.set_container(container);
+    const auto [begin, end] = call.parameters.equal_range("command");
+    for (auto it = begin; it != end; ++it) request.add_command(it->second);
+    request.set_stdin(call.flag("stdin"));
+    request.set_tty(call.flag("tty"));
+    program.message = rpc::encode(request);
+  } else {
+    rpc::AttachRequest request;
+    request.set_namespace_(call.id.ns);
+    request.set_pod(call.id.name);
+    request.set_container(container);
+    request.set_stdin(call.flag("stdin"));
+    request.set_tty(call.flag("tty"));
+    program.message = rpc::encode(request);
+  }
+  co_await serveProgram(exchange, relay_, clock_, call.user, std::move(program));
 }
 
 }  // namespace podlab::apiserver

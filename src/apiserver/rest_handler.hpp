@@ -38,6 +38,7 @@ class RestHandler {
   Co<http::Response> evict(Call& call);
   Co<void> watch(http::Exchange& exchange, Call& call);
   Co<void> log(http::Exchange& exchange, Call& call);
+  Co<void> program(http::Exchange& exchange, Call& call);
 
   ApiService& service_;
   StreamRelay& relay_;

@@ -154,8 +154,9 @@ TEST_F(RestTest, WritesAndReadsObjects) {
   EXPECT_THAT(made.head, HasSubstr("Content-Type: application/json\r\n"));
   EXPECT_EQ(ask("POST", kMaps, R"({"metadata":{"name":"a"}})").json()["message"],
             "configmaps \"a\" already exists");
-  const Answer yaml = ask("POST", kMaps, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-yaml}\n",
-                          "application/yaml");
+  const Answer yaml =
+      ask("POST", kMaps, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-yaml}\n",
+          "application/yaml");
   EXPECT_EQ(yaml.code, 201) << yaml.body;
   const std::string one = std::string(kMaps) + "/a";
   EXPECT_EQ(ask("GET", one).json()["data"]["k"], "v");
@@ -330,6 +331,11 @@ TEST_F(RestTest, RefusesInTheWordsOfKubernetes) {
       {"GET", "/api/v1/namespaces/default/pods/a/log?tailLines=x", "", "", "", 400},
       {"GET", "/api/v1/namespaces/default/pods/a/log?sinceTime=noon", "", "", "", 400},
       {"GET", "/api/v1/namespaces/default/pods/a/log", "", "", "", 404},
+      {"GET", "/api/v1/namespaces/default/pods/a/exec?stdout=true&command=true", "", "", "", 404},
+      {"GET", "/api/v1/namespaces/default/configmaps/a/log", "", "", "", 404},
+      {"GET", "/api/v1/namespaces/default/configmaps/a/exec?stdout=true", "", "", "", 404},
+      {"POST", "/api/v1/namespaces/default/configmaps/a/eviction", "{}", "application/json", "",
+       404},
   };
   for (const auto& each : kCases) {
     const Answer answer = ask(each.method, each.target, each.body, each.type, each.accept);
@@ -337,6 +343,26 @@ TEST_F(RestTest, RefusesInTheWordsOfKubernetes) {
   }
   EXPECT_EQ(ask("GET", std::string(kPods) + "/x").json()["message"], "pods \"x\" not found");
   EXPECT_EQ(ask("HEAD", kPods).body, "");
+}
+
+TEST_F(RestTest, ProgramsNeedAWebSocket) {
+  ASSERT_TRUE(create(pod("a")).ok());
+  const std::string exec = std::string(kPods) + "/a/exec?command=true";
+  EXPECT_THAT(ask("GET", exec + "&stdout=true").body, HasSubstr("Upgrade request required"));
+  EXPECT_THAT(ask("POST", exec + "&stdout=true").body, HasSubstr("Upgrade request required"));
+  EXPECT_THAT(ask("GET", exec).body, HasSubstr("at least 1 of stdin, stdout, stderr"));
+  EXPECT_THAT(ask("GET", exec + "&stdout=true&container=nope").body,
+              HasSubstr("container nope is not valid for pod a"));
+  // The pod runs nowhere: that is told on the error channel, and the WebSocket is closed.
+  const std::string upgraded =
+      send("GET " + exec +
+           "&stdout=true HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+           "Sec-WebSocket-Protocol: v5.channel.k8s.io\r\n\r\n");
+  EXPECT_THAT(upgraded, StartsWith("HTTP/1.1 101 Switching Protocols\r\n"));
+  EXPECT_THAT(upgraded, HasSubstr("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+  EXPECT_THAT(upgraded, HasSubstr("\x03{\"code\":500"));
+  EXPECT_THAT(upgraded, testing::EndsWith(std::string("\x88\x02\x03\xe8", 4)));
 }
 
 TEST_F(RestTest, KnowsWhoAsks) {

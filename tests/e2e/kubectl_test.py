@@ -1,9 +1,13 @@
 """Unmodified kubectl, of two minor versions, against a lab."""
+import fcntl
 import json
 import os
 import pathlib
+import pty
+import struct
 import subprocess
 import tempfile
+import termios
 import unittest
 
 from harness import LabTestCase, eventually
@@ -201,6 +205,54 @@ class Kubectl:
         everything = self.kubectl("logs", "-l", "app=web", "--all-containers", "--prefix")
         self.assertIn("[pod/web/side] side\n", everything)
         self.assertIn("container nope is not valid for pod web", self.fails("logs", "web", "-c", "nope"))
+
+    def test_exec(self):
+        def run(*words, **options):
+            return self.run_kubectl("exec", *words, **options)
+        self.assertEqual(run("web", "-c", "main", "--", "echo", "hi").stdout, "hi\n")
+        for code in (0, 3, 7):
+            self.assertEqual(run("web", "--", "sh", "-c", f"exit {code}").returncode, code)
+        both = run("web", "--", "sh", "-c", "echo out; echo err >&2")
+        self.assertEqual((both.stdout, both.stderr.splitlines()[-1]), ("out\n", "err"))
+        self.assertIn("executable file `nosuch` not found", self.fails("exec", "web", "--", "nosuch"))
+        self.assertIn("container nope is not valid for pod web", self.fails("exec", "web", "-c", "nope", "--", "true"))
+        self.assertEqual(run("-i", "web", "--", "cat", input="ab\n").stdout, "ab\n")
+        blob = "0123456789abcdef" * 200_000
+        self.assertEqual(run("-i", "web", "--", "wc", "-c", input=blob).stdout.strip(), str(len(blob)))
+        self.assertEqual(len(run("web", "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x").stdout), 3_000_000)
+
+    def test_exec_with_a_terminal(self):
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
+        environment = dict(os.environ, HOME=str(self.home), KUBECONFIG=str(self.home / "config"))
+        command = [self.program_of_kubectl, "exec", "-it", "web", "--", "sh", "-c",
+                   "until [ \"$(stty size)\" = '33 101' ]; do sleep 0.1; done; echo sized; read line; echo got $line; exit 5"]
+        with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL, env=environment) as program:
+            os.close(theirs)
+            text = b""
+            while b"sized" not in text:
+                text += os.read(ours, 1024)
+            os.write(ours, b"this\n")
+            self.assertEqual(program.wait(timeout=30), 5)
+            while b"got this" not in text:
+                text += os.read(ours, 1024)
+        os.close(ours)
+
+    def test_attach_and_cp(self):
+        with tempfile.TemporaryDirectory(dir=self.home) as folder:
+            there, back = pathlib.Path(folder) / "there", pathlib.Path(folder) / "back"
+            there.write_bytes(os.urandom(2_000_000))
+            self.kubectl("cp", str(there), "web:/tmp/file")
+            self.kubectl("cp", "web:/tmp/file", str(back))
+            self.assertEqual(there.read_bytes(), back.read_bytes())
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "cat"},
+               "spec": {"restartPolicy": "Never",
+                        "containers": [{"name": "c", "image": "host", "stdin": True, "stdinOnce": True, "command": ["cat"]}]}}
+        self.kubectl("apply", "-f", "-", input=json.dumps(pod))
+        self.kubectl("wait", "pod/cat", "--for=condition=Ready", "--timeout=30s")
+        self.assertIn("typed\n", self.kubectl("attach", "-i", "cat", input="typed\n"))
+        self.kubectl("wait", "pod/cat", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
+        self.kubectl("delete", "pod", "cat")
 
     def test_wait_and_delete(self):
         self.kubectl("wait", "pod/once", "--for=jsonpath={.status.phase}=Failed", "--timeout=30s")

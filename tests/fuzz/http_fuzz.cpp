@@ -8,6 +8,7 @@
 #include "api/strategic_merge.hpp"
 #include "apiserver/rest_path.hpp"
 #include "transport/http_request.hpp"
+#include "transport/websocket.hpp"
 
 using namespace podlab;
 
@@ -37,12 +38,24 @@ void readPath(std::string_view text) {
   if (path.id.name.find('/') != std::string::npos || path.id.name == "..") std::abort();
 }
 
+/// The same bytes in one piece and one by one are the same messages.
+void readWebSocket(std::string_view bytes) {
+  http::WebSocketReader whole;
+  const auto messages = whole.feed(bytes);
+  http::WebSocketReader pieces;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < bytes.size() && !pieces.fault(); ++i)
+    count += pieces.feed(bytes.substr(i, 1)).size();
+  if (count != messages.size() || whole.fault() != pieces.fault()) std::abort();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   readRequest(text);
   readPath(text);
+  readWebSocket(text);
   (void)http::parseQuery(text);
   (void)api::strategicMergePatch(
       R"({"metadata":{"finalizers":["a"]},"spec":{"containers":[{"name":"a","env":[{"name":"A"}]}]}})",

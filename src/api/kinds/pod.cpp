@@ -77,6 +77,12 @@ Kind podKind() {
                    .deletionGraceSeconds = reads<Pod>(deletionGraceSeconds)},
       .actions =
           {{.name = "log", .verb = "get", .group = "", .version = "v1", .kind = "Pod"},
+           {.name = "exec", .verb = "get", .group = "", .version = "v1", .kind = "PodExecOptions"},
+           {.name = "attach",
+            .verb = "get",
+            .group = "",
+            .version = "v1",
+            .kind = "PodAttachOptions"},
            {.name = "binding", .verb = "create", .group = "", .version = "v1", .kind = "Binding"},
            {.name = "eviction",
             .verb = "create",
