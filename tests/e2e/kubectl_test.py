@@ -43,9 +43,10 @@ class Kubectl:
 
     @classmethod
     def setUpClass(cls):
-        fetched = subprocess.run([ROOT / "scripts/kubectl", cls.version], capture_output=True, text=True, check=False, timeout=300)
-        if fetched.returncode != 0:
-            raise unittest.SkipTest(f"kubectl {cls.version} cannot be fetched: {fetched.stderr}")
+        try:
+            fetched = subprocess.run([ROOT / "scripts/kubectl", cls.version], capture_output=True, text=True, check=True, timeout=120)
+        except subprocess.SubprocessError as error:
+            raise unittest.SkipTest(f"kubectl {cls.version} cannot be fetched: {error} {error.stderr}") from error
         cls.program_of_kubectl = fetched.stdout.strip()
         super().setUpClass()
         cls.home = pathlib.Path(tempfile.mkdtemp(dir=cls.state))
