@@ -75,7 +75,7 @@ Co<void> serveToEnd(LocalService::Serve serve, std::unique_ptr<rpc::Stream> stre
 }  // namespace
 
 std::pair<std::unique_ptr<rpc::Stream>, std::unique_ptr<rpc::Stream>> makeLocalStream(
-    std::string method) {
+    const std::string& method) {
   auto there = std::make_shared<Direction>();
   auto back = std::make_shared<Direction>();
   return {std::make_unique<LocalStream>(method, back, there),

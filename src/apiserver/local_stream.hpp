@@ -12,7 +12,7 @@ namespace podlab::apiserver {
 /// Two ends of a stream of messages inside this process, with the behaviour of one over a
 /// connection: a send waits while the other end has not taken earlier messages.
 std::pair<std::unique_ptr<rpc::Stream>, std::unique_ptr<rpc::Stream>> makeLocalStream(
-    std::string method);
+    const std::string& method);
 
 /// Serves one end of such a stream beside the caller. Must be stopped before its destruction.
 class LocalService {

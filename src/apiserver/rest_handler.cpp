@@ -263,8 +263,7 @@ Result<api::DeleteOptions> deleteOptionsOf(const http::Request& request, const s
   api::DeleteOptions options;
   if (!request.body.empty()) {
     // The version is that of whoever asks.
-    http::Request untyped = request;
-    auto body = readRestBody(untyped, api::DeleteOptions::default_instance(), {"", ""},
+    auto body = readRestBody(request, api::DeleteOptions::default_instance(), {"", ""},
                              api::FieldValidation::kIgnore);
     if (!body) return body.status();
     options.CopyFrom(*body->object);
@@ -339,6 +338,39 @@ Co<http::Response> RestHandler::evict(Call& call) {
   co_return jsonAnswer(201, api::toJson(done, {.type = {"v1", "Status"}}));
 }
 
+namespace {
+
+/// What a watch tells, until it ends; a failure is its last event.
+Co<Status> sendEvents(Result<std::unique_ptr<api::Watch>>& watch, const RestForm& form,
+                      const api::Kind& kind, Clock& clock, http::Sender& sender) {
+  Status end = watch.status();
+  for (bool first = true; end; first = false) {
+    auto event = co_await (*watch)->next();
+    if (!event) {
+      end = event.status();
+      break;
+    }
+    Status sent = co_await sender.send(writeEvent(form, kind, *event, first, clock.wallNow()));
+    if (!sent) co_return sent;
+  }
+  if (end.is(Code::kEndOfStream)) co_return Status();
+  co_return co_await sender.send(writeErrorEvent(end));
+}
+
+/// The chunks of a log, of which `next` is the first.
+Co<Status> sendLog(Result<std::string>& next, rpc::Stream& stream, http::Sender& sender) {
+  while (next) {
+    rpc::LogChunk chunk;
+    if (Status read = rpc::decode(*next, chunk); !read) co_return read;
+    Status passed = co_await sender.send(chunk.data());
+    if (!passed) co_return passed;
+    next = co_await stream.receive();
+  }
+  co_return next.status().is(Code::kEndOfStream) ? Status() : next.status();
+}
+
+}  // namespace
+
 Co<void> RestHandler::watch(http::Exchange& exchange, Call& call) {
   const auto timeout = call.number("timeoutSeconds");
   if (!timeout) co_return co_await exchange.respond(call.fail(timeout.status()));
@@ -357,20 +389,8 @@ Co<void> RestHandler::watch(http::Exchange& exchange, Call& call) {
   }
   http::Response head{
       200, {{"Content-Type", "application/json"}, {"Cache-Control", "no-cache, private"}}, ""};
-  auto send = [&](http::Sender& sender) -> Co<Status> {
-    Status end = opened.status();
-    for (bool first = true; end; first = false) {
-      auto event = co_await (*opened)->next();
-      if (!event) {
-        end = event.status();
-        break;
-      }
-      Status sent = co_await sender.send(
-          writeEvent(call.form, *call.id.kind, *event, first, clock_.wallNow()));
-      if (!sent) co_return sent;
-    }
-    if (end.is(Code::kEndOfStream)) co_return Status();
-    co_return co_await sender.send(writeErrorEvent(end));
+  auto send = [&](http::Sender& sender) {
+    return sendEvents(opened, call.form, *call.id.kind, clock_, sender);
   };
   co_await exchange.stream(std::move(head), send);
 }
@@ -416,16 +436,7 @@ Co<void> RestHandler::log(http::Exchange& exchange, Call& call) {
     co_return co_await exchange.respond(std::move(response));
   }
   http::Response head{200, {{"Content-Type", "text/plain"}}, ""};
-  auto send = [&](http::Sender& sender) -> Co<Status> {
-    while (first) {
-      rpc::LogChunk chunk;
-      if (Status read = rpc::decode(*first, chunk); !read) co_return read;
-      Status passed = co_await sender.send(chunk.data());
-      if (!passed) co_return passed;
-      first = co_await ours->receive();
-    }
-    co_return first.status().is(Code::kEndOfStream) ? Status() : first.status();
-  };
+  auto send = [&](http::Sender& sender) { return sendLog(first, *ours, sender); };
   co_await exchange.stream(std::move(head), send);
   co_await relaying.stop();
 }
