@@ -30,7 +30,9 @@ find_path(ASIO_INCLUDE asio.hpp REQUIRED)
 # Asio 1.22 does not recognise clang's coroutines by itself.
 add_library(asio INTERFACE)
 target_include_directories(asio SYSTEM INTERFACE ${ASIO_INCLUDE})
-target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE)
+# asio tells whether there is an aligned_alloc by what was included before it: files would differ in how they free.
+target_compile_definitions(asio INTERFACE ASIO_STANDALONE ASIO_NO_DEPRECATED ASIO_HAS_CO_AWAIT ASIO_HAS_STD_COROUTINE
+                                          ASIO_DISABLE_STD_ALIGNED_ALLOC)
 target_link_libraries(asio INTERFACE Threads::Threads)
 
 # Debian has spdlog and fmt as shared libraries only: header-only, in src/common/log.cpp alone.
