@@ -24,6 +24,9 @@ constexpr unsigned char kEndOfChannel = 255;
 
 constexpr std::size_t kMaxPayload = 32UL << 10;
 constexpr std::uint16_t kNormal = 1000;
+/// How often the client is asked whether it is there. While the program takes no input, nothing is
+/// read of the client, not even its end.
+constexpr Duration kPingPeriod = std::chrono::seconds(5);
 /// How long the client has to answer the close.
 constexpr Duration kCloseTimeout = std::chrono::seconds(1);
 
@@ -122,6 +125,17 @@ class Session {
     changed_.notifyAll();
   }
 
+  /// Until the client can be reached no more.
+  Co<void> ping(Clock& clock) {
+    Status reached;
+    while (reached.ok()) {
+      co_await clock.sleepFor(kPingPeriod);
+      reached = co_await write(http::webSocketFrame(http::WebSocketReader::Kind::kPing, ""));
+    }
+    clientEnded_ = true;
+    changed_.notifyAll();
+  }
+
   Co<void> untilOver(Clock& clock) {
     while (!programEnded_ && !clientEnded_) co_await changed_.wait();
     // The client answers the close; cut off before, it may lose what it has not read yet.
@@ -216,6 +230,7 @@ Co<void> serveProgram(http::Exchange& exchange, StreamRelay& relay, Clock& clock
     TaskGroup tasks(executor);
     tasks.spawn("program_input", session.takeInput());
     tasks.spawn("program_output", session.passOutput());
+    tasks.spawn("program_ping", session.ping(clock));
     co_await session.untilOver(clock);
     co_await tasks.cancelAndJoin();
   }
