@@ -181,8 +181,11 @@ int measure(int pods, int nodes, int containers, bool cgroups) {
   return 0;
 }
 
+/// In each hierarchy: crun makes them also in those that podlab does not use.
 void removeCgroups() {
-  for (const auto& folder : Cgroups::find().folders(kCgroup)) must(removeCgroup(folder));
+  for (const auto& name : cgroupsIn("/sys/fs/cgroup"))
+    must(removeCgroup("/sys/fs/cgroup/" + name + "/" + kCgroup));
+  must(removeCgroup("/sys/fs/cgroup/" + kCgroup));
 }
 
 }  // namespace

@@ -39,11 +39,16 @@ class CpuAccount:
         return total
 
     def close(self):
-        for _ in range(100):
-            try:
-                return self.folder.rmdir()
-            except OSError:
-                time.sleep(0.05)
+        """Removes it, also from the hierarchies in which crun has made it beside its containers' cgroups."""
+        hierarchies = [self.root] if self.unified else self.root.parent.iterdir()
+        for folder in (hierarchy / self.folder.name for hierarchy in hierarchies):
+            for _ in range(100):
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    time.sleep(0.05)
 
 
 def start_cost(rounds, pods=20, containers=6, bare=60):
