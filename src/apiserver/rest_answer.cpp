@@ -83,8 +83,6 @@ void writeListMeta(JsonWriter& writer, const api::ListResult& list) {
 }
 
 void writeColumns(JsonWriter& writer, const api::Kind& kind) {
-  writer.key("columnDefinitions");
-  writer.beginArray();
   for (const auto& column : kind.columns) {
     writer.beginObject();
     writer.key("name");
@@ -99,7 +97,6 @@ void writeColumns(JsonWriter& writer, const api::Kind& kind) {
     writer.number(std::int64_t{column.priority});
     writer.endObject();
   }
-  writer.endArray();
 }
 
 void writeRow(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
@@ -115,18 +112,16 @@ void writeRow(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
   writer.endObject();
 }
 
-/// `rows` writes the list's metadata, the columns where they are wanted, and calls back for rows.
+/// Of the columns only where they are wanted.
 void writeTable(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
                 const api::ListResult& list, bool withColumns, WallTime now) {
   writer.beginObject();
   writeTypeMeta(writer, "Table", "meta.k8s.io/" + form.metaVersion);
   writeListMeta(writer, list);
+  writer.key("columnDefinitions");
+  writer.beginArray();
   if (withColumns) writeColumns(writer, kind);
-  if (!withColumns) {
-    writer.key("columnDefinitions");
-    writer.beginArray();
-    writer.endArray();
-  }
+  writer.endArray();
   writer.key("rows");
   writer.beginArray();
   for (const auto& item : list.items) writeRow(writer, form, kind, *item, now);

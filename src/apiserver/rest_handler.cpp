@@ -16,6 +16,18 @@
 
 namespace podlab::apiserver {
 
+namespace {
+
+Result<api::FieldValidation> fieldValidationOf(const std::string& text) {
+  if (text.empty() || text == "Warn") return api::FieldValidation::kWarn;
+  if (text == "Strict") return api::FieldValidation::kStrict;
+  if (text == "Ignore") return api::FieldValidation::kIgnore;
+  return Status(Code::kBadRequest, "fieldValidation: Unsupported value: \"" + text +
+                                       "\": supported values: \"Ignore\", \"Warn\", \"Strict\"");
+}
+
+}  // namespace
+
 /// One request for objects.
 struct RestHandler::Call {
   const http::Request& request;
@@ -46,6 +58,34 @@ struct RestHandler::Call {
     }
     return std::optional<std::int64_t>(number);
   }
+  Result<api::WriteOptions> writeOptions() const {
+    const std::string dryRun = text("dryRun");
+    if (!dryRun.empty() && dryRun != "All") {
+      return Status(Code::kBadRequest,
+                    "dryRun: Unsupported value: \"" + dryRun + "\": supported values: \"All\"");
+    }
+    const auto validation = fieldValidationOf(text("fieldValidation"));
+    if (!validation) return validation.status();
+    return api::WriteOptions{dryRun == "All", text("fieldManager"), *validation};
+  }
+  /// The body's, over which those of the query go.
+  Result<api::DeleteOptions> deleteOptions() const {
+    const auto grace = number("gracePeriodSeconds");
+    if (!grace) return grace.status();
+    api::DeleteOptions options;
+    if (!request.body.empty()) {
+      // The version is that of whoever asks.
+      auto body = readRestBody(request, api::DeleteOptions::default_instance(), {"", ""},
+                               api::FieldValidation::kIgnore);
+      if (!body) return body.status();
+      options.CopyFrom(*body->object);
+    }
+    if (const std::string dryRun = text("dryRun"); !dryRun.empty()) options.add_dryrun(dryRun);
+    if (*grace) options.set_graceperiodseconds(**grace);
+    if (const std::string propagation = text("propagationPolicy"); !propagation.empty())
+      options.set_propagationpolicy(propagation);
+    return options;
+  }
   api::StatusSubject subject() const { return {id.kind, id.name}; }
   http::Response fail(const Status& status) const { return statusAnswer(status, subject()); }
   /// What the API answered, in the form that was asked for.
@@ -64,25 +104,6 @@ const Status kNotAllowed(Code::kMethodNotAllowed,
 
 http::Response plainAnswer(int code, std::string text) {
   return {code, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)};
-}
-
-Result<api::FieldValidation> fieldValidationOf(const std::string& text) {
-  if (text.empty() || text == "Warn") return api::FieldValidation::kWarn;
-  if (text == "Strict") return api::FieldValidation::kStrict;
-  if (text == "Ignore") return api::FieldValidation::kIgnore;
-  return Status(Code::kBadRequest, "fieldValidation: Unsupported value: \"" + text +
-                                       "\": supported values: \"Ignore\", \"Warn\", \"Strict\"");
-}
-
-Result<api::WriteOptions> writeOptionsOf(const std::string& dryRun, std::string fieldManager,
-                                         const std::string& fieldValidation) {
-  if (!dryRun.empty() && dryRun != "All") {
-    return Status(Code::kBadRequest,
-                  "dryRun: Unsupported value: \"" + dryRun + "\": supported values: \"All\"");
-  }
-  auto validation = fieldValidationOf(fieldValidation);
-  if (!validation) return validation.status();
-  return api::WriteOptions{dryRun == "All", std::move(fieldManager), *validation};
 }
 
 std::optional<api::PatchType> patchTypeOf(const std::string& media) {
@@ -203,8 +224,7 @@ Co<http::Response> RestHandler::list(Call& call) {
 
 Co<http::Response> RestHandler::create(Call& call) {
   if (call.id.kind->namespaced() && call.id.ns.empty()) co_return call.fail(kNotAllowed);
-  auto options =
-      writeOptionsOf(call.text("dryRun"), call.text("fieldManager"), call.text("fieldValidation"));
+  auto options = call.writeOptions();
   if (!options) co_return call.fail(options.status());
   const api::Kind& kind =
       call.id.subresource == "binding" ? api::kindFor<corev1::Binding>() : *call.id.kind;
@@ -217,14 +237,12 @@ Co<http::Response> RestHandler::create(Call& call) {
   if (!made) co_return call.fail(made.status());
   if (!call.id.subresource.empty())
     co_return jsonAnswer(201, api::toJson(api::toApiStatus(Status()), {.type = {"v1", "Status"}}));
-  auto warnings = std::move(body->warnings);
-  warnings.insert(warnings.end(), made->warnings.begin(), made->warnings.end());
-  co_return call.answer(201, *made->object, clock_.wallNow(), warnings);
+  body->warnings.insert(body->warnings.end(), made->warnings.begin(), made->warnings.end());
+  co_return call.answer(201, *made->object, clock_.wallNow(), body->warnings);
 }
 
 Co<http::Response> RestHandler::update(Call& call) {
-  auto options =
-      writeOptionsOf(call.text("dryRun"), call.text("fieldManager"), call.text("fieldValidation"));
+  auto options = call.writeOptions();
   if (!options) co_return call.fail(options.status());
   auto body = readRestBody(call.request, *call.id.kind->prototype, typeOf(*call.id.kind),
                            options->fieldValidation);
@@ -232,9 +250,8 @@ Co<http::Response> RestHandler::update(Call& call) {
   if (Status same = checkNamespace(call.id, *body->object); !same.ok()) co_return call.fail(same);
   auto made = co_await call.api->update(call.id, std::move(body->object), std::move(*options));
   if (!made) co_return call.fail(made.status());
-  auto warnings = std::move(body->warnings);
-  warnings.insert(warnings.end(), made->warnings.begin(), made->warnings.end());
-  co_return call.answer(200, *made->object, clock_.wallNow(), warnings);
+  body->warnings.insert(body->warnings.end(), made->warnings.begin(), made->warnings.end());
+  co_return call.answer(200, *made->object, clock_.wallNow(), body->warnings);
 }
 
 Co<http::Response> RestHandler::patch(Call& call) {
@@ -246,41 +263,15 @@ Co<http::Response> RestHandler::patch(Call& call) {
                "application/json-patch+json, application/merge-patch+json, "
                "application/strategic-merge-patch+json, application/apply-patch+yaml"));
   }
-  auto options =
-      writeOptionsOf(call.text("dryRun"), call.text("fieldManager"), call.text("fieldValidation"));
+  auto options = call.writeOptions();
   if (!options) co_return call.fail(options.status());
   auto made = co_await call.api->patch(call.id, *type, call.request.body, std::move(*options));
   if (!made) co_return call.fail(made.status());
   co_return call.answer(200, *made->object, clock_.wallNow(), made->warnings);
 }
 
-namespace {
-
-/// The options of a delete: the body's, over which those of the query go.
-Result<api::DeleteOptions> deleteOptionsOf(const http::Request& request, const std::string& dryRun,
-                                           std::optional<std::int64_t> grace,
-                                           const std::string& propagation) {
-  api::DeleteOptions options;
-  if (!request.body.empty()) {
-    // The version is that of whoever asks.
-    auto body = readRestBody(request, api::DeleteOptions::default_instance(), {"", ""},
-                             api::FieldValidation::kIgnore);
-    if (!body) return body.status();
-    options.CopyFrom(*body->object);
-  }
-  if (!dryRun.empty()) *options.mutable_dryrun()->Add() = dryRun;
-  if (grace) options.set_graceperiodseconds(*grace);
-  if (!propagation.empty()) options.set_propagationpolicy(propagation);
-  return options;
-}
-
-}  // namespace
-
 Co<http::Response> RestHandler::remove(Call& call) {
-  const auto grace = call.number("gracePeriodSeconds");
-  if (!grace) co_return call.fail(grace.status());
-  auto options =
-      deleteOptionsOf(call.request, call.text("dryRun"), *grace, call.text("propagationPolicy"));
+  auto options = call.deleteOptions();
   if (!options) co_return call.fail(options.status());
   auto removed = co_await call.api->remove(call.id, std::move(*options));
   if (!removed) co_return call.fail(removed.status());
@@ -293,10 +284,7 @@ Co<http::Response> RestHandler::remove(Call& call) {
 }
 
 Co<http::Response> RestHandler::removeCollection(Call& call) {
-  const auto grace = call.number("gracePeriodSeconds");
-  if (!grace) co_return call.fail(grace.status());
-  auto options =
-      deleteOptionsOf(call.request, call.text("dryRun"), *grace, call.text("propagationPolicy"));
+  auto options = call.deleteOptions();
   if (!options) co_return call.fail(options.status());
   api::ListOptions selection;
   selection.labelSelector = call.text("labelSelector");
@@ -461,23 +449,22 @@ Co<void> RestHandler::program(http::Exchange& exchange, Call& call) {
   }
   if (!wrong.ok()) co_return co_await exchange.respond(call.fail(wrong));
   ProgramRequest program{call.id.subresource, ""};
-  if (program.method == "exec") {
-    rpc::ExecRequest request;
+  const auto fill = [&](auto& request) {
     request.set_namespace_(call.id.ns);
     request.set_pod(call.id.name);
     request.set_container(container);
-    const auto [begin, end] = call.parameters.equal_range("command");
-    for (auto it = begin; it != end; ++it) request.add_command(it->second);
     request.set_stdin(call.flag("stdin"));
     request.set_tty(call.flag("tty"));
+  };
+  if (program.method == "exec") {
+    rpc::ExecRequest request;
+    fill(request);
+    const auto [begin, end] = call.parameters.equal_range("command");
+    for (auto it = begin; it != end; ++it) request.add_command(it->second);
     program.message = rpc::encode(request);
   } else {
     rpc::AttachRequest request;
-    request.set_namespace_(call.id.ns);
-    request.set_pod(call.id.name);
-    request.set_container(container);
-    request.set_stdin(call.flag("stdin"));
-    request.set_tty(call.flag("tty"));
+    fill(request);
     program.message = rpc::encode(request);
   }
   co_await serveProgram(exchange, relay_, clock_, call.user, std::move(program));

@@ -19,13 +19,10 @@ std::optional<std::vector<std::string>> segmentsOf(std::string_view path) {
     const auto slash = path.find('/');
     auto segment = http::percentDecode(path.substr(0, slash));
     path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
-    if (!segment || segment->empty() || *segment == "." || *segment == "..") return std::nullopt;
-    for (std::string_view rest = *segment; !rest.empty();) {
-      const std::size_t length = utf8SequenceLength(rest);
-      const auto first = static_cast<unsigned char>(rest.front());
-      if (length == 0 || first < 0x20 || first == '/') return std::nullopt;
-      rest.remove_prefix(length);
-    }
+    if (!segment || segment->empty() || *segment == "." || *segment == ".." || !isUtf8(*segment))
+      return std::nullopt;
+    const auto isForbidden = [](unsigned char c) { return c < 0x20 || c == '/'; };
+    if (std::ranges::any_of(*segment, isForbidden)) return std::nullopt;
     segments.push_back(std::move(*segment));
   }
   return segments;

@@ -1,13 +1,8 @@
 #include "apiserver/rest_server.hpp"
 
-#include "common/log.hpp"
+#include "transport/accept.hpp"
 
 namespace podlab::apiserver {
-namespace {
-
-constexpr Duration kAcceptRetry = std::chrono::milliseconds(100);
-
-}  // namespace
 
 RestServer::RestServer(ApiService& service, StreamRelay& relay, Clock& clock,
                        asio::any_io_executor executor)
@@ -15,7 +10,10 @@ RestServer::RestServer(ApiService& service, StreamRelay& relay, Clock& clock,
 
 void RestServer::serve(std::unique_ptr<Listener> listener) {
   listeners_.push_back(std::move(listener));
-  tasks_.spawn("rest_accept", acceptAll(listeners_.back().get()));
+  auto take = [this](std::unique_ptr<ByteStream> stream) {
+    tasks_.spawn("rest_connection", serveOne(std::move(stream)));
+  };
+  tasks_.spawn("rest_accept", transport::acceptAll(*listeners_.back(), clock_, take));
 }
 
 Co<void> RestServer::stop() {
@@ -23,20 +21,6 @@ Co<void> RestServer::stop() {
   for (const auto& listener : listeners_) listener->close();
   for (auto* stream : streams_) stream->close();
   co_await tasks_.join();
-}
-
-Co<void> RestServer::acceptAll(Listener* listener) {
-  while (!stopping_) {
-    auto stream = co_await listener->accept();
-    if (stream) {
-      tasks_.spawn("rest_connection", serveOne(std::move(*stream)));
-      continue;
-    }
-    if (stream.status().is(Code::kCanceled)) co_return;
-    // E.g. out of file descriptors: what waits can be accepted when others have gone.
-    logWarning("accept_failed", {{"listener", listener->address()}, {"error", stream.status()}});
-    co_await clock_.sleepFor(kAcceptRetry);
-  }
 }
 
 Co<void> RestServer::serveOne(std::unique_ptr<ByteStream> stream) {

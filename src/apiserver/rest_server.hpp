@@ -19,7 +19,6 @@ class RestServer {
   Co<void> stop();
 
  private:
-  Co<void> acceptAll(Listener* listener);
   Co<void> serveOne(std::unique_ptr<ByteStream> stream);
 
   Clock& clock_;

@@ -4,13 +4,9 @@
 
 #include "apiserver/rpc_api.hpp"
 #include "common/log.hpp"
+#include "transport/accept.hpp"
 
 namespace podlab::apiserver {
-namespace {
-
-constexpr Duration kAcceptRetry = std::chrono::milliseconds(100);
-
-}  // namespace
 
 RpcServer::RpcServer(ApiService& service, StreamRelay& relay, Clock& clock,
                      asio::any_io_executor executor, rpc::ConnectionOptions options)
@@ -31,7 +27,10 @@ RpcServer::RpcServer(ApiService& service, StreamRelay& relay, Clock& clock,
 
 void RpcServer::serve(std::unique_ptr<Listener> listener) {
   listeners_.push_back(std::move(listener));
-  tasks_.spawn("rpc_accept", acceptAll(listeners_.back().get()));
+  auto take = [this](std::unique_ptr<ByteStream> stream) {
+    tasks_.spawn("rpc_connection", serveConnection(std::move(stream)));
+  };
+  tasks_.spawn("rpc_accept", transport::acceptAll(*listeners_.back(), clock_, take));
 }
 
 Co<void> RpcServer::stop() {
@@ -39,20 +38,6 @@ Co<void> RpcServer::stop() {
   for (const auto& listener : listeners_) listener->close();
   for (const auto& connection : connections_) connection->close();
   co_await tasks_.join();
-}
-
-Co<void> RpcServer::acceptAll(Listener* listener) {
-  while (!stopping_) {
-    auto stream = co_await listener->accept();
-    if (stream) {
-      tasks_.spawn("rpc_connection", serveConnection(std::move(*stream)));
-      continue;
-    }
-    if (stream.status().is(Code::kCanceled)) co_return;
-    // E.g. out of file descriptors: what waits can be accepted when others have gone.
-    logWarning("accept_failed", {{"listener", listener->address()}, {"error", stream.status()}});
-    co_await clock_.sleepFor(kAcceptRetry);
-  }
 }
 
 Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {

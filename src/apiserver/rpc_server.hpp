@@ -35,7 +35,6 @@ class RpcServer {
   std::size_t connections() const { return connections_.size(); }
 
  private:
-  Co<void> acceptAll(Listener* listener);
   Co<void> serveConnection(std::unique_ptr<ByteStream> stream);
   Co<Status> serveStream(api::Api& api, User user, rpc::Stream& stream);
 

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "api/status_conversion.hpp"
+#include "common/filesystem.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -18,6 +19,18 @@ bool dumbTerminal() {
 }
 
 }  // namespace
+
+std::string nameFlag(const Context& context) {
+  return context.lab == "default" ? "" : " --name " + context.lab;
+}
+
+Result<lab::LabPaths> existingLab(const Context& context) {
+  auto paths = lab::labPaths(context.lab);
+  if (!paths) return paths.status();
+  if (makeRealFilesystem()->exists(paths->clusterFile())) return paths;
+  return Status(Code::kNotFound, "there is no lab \"" + context.lab +
+                                     "\"; create it with: podlab up" + nameFlag(context));
+}
 
 int fail(const Status& status) {
   std::fprintf(stderr, "error: %s\n", status.message().c_str());

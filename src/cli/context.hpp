@@ -25,6 +25,11 @@ struct Context {
   int exitCode = kDone;  ///< of the command that ran
 };
 
+/// " --name NAME" for commands that a message proposes; nothing for the default lab.
+std::string nameFlag(const Context& context);
+/// Where the lab is kept; kNotFound, with the remedy, when there is none.
+Result<lab::LabPaths> existingLab(const Context& context);
+
 /// "error: ..." on stderr, with the causes as a list; the exit code for it.
 int fail(const Status& status);
 /// What a server answered, in kubectl's words (cmd/util/helpers.go): "Error from server (REASON):

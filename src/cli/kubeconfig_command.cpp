@@ -10,14 +10,9 @@ namespace podlab::cli {
 namespace {
 
 int printKubeconfig(const Context& context) {
-  auto paths = lab::labPaths(context.lab);
+  const auto paths = existingLab(context);
   if (!paths) return fail(paths.status());
   auto files = makeRealFilesystem();
-  if (!files->exists(paths->clusterFile())) {
-    return fail(Status(Code::kNotFound,
-                       "there is no lab \"" + context.lab + "\"; create it with: podlab up" +
-                           (context.lab == "default" ? "" : " --name " + context.lab)));
-  }
   auto address = files->readFile(paths->apiAddress());
   auto ca = files->readFile(paths->pki("ca.crt"));
   auto certificate = files->readFile(paths->pki("admin.crt"));

@@ -60,10 +60,6 @@ std::string lastLine(Filesystem& files, const std::string& log) {
   return log + " ends with: " + text.substr(text.rfind('\n') + 1);
 }
 
-std::string nameFlag(const Context& context) {
-  return context.lab == "default" ? "" : " --name " + context.lab;
-}
-
 Result<std::string> readInput(const std::string& file) {
   if (file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
   std::ifstream in(file, std::ios::binary);
@@ -272,12 +268,8 @@ int list() {
 }
 
 int status(const Context& context) {
-  auto paths = lab::labPaths(context.lab);
+  const auto paths = existingLab(context);
   if (!paths) return fail(paths.status());
-  if (!makeRealFilesystem()->exists(paths->clusterFile())) {
-    return fail(Status(Code::kNotFound, "there is no lab \"" + context.lab +
-                                            "\"; create it with: podlab up" + nameFlag(context)));
-  }
   const auto pid = lab::runningLab(*paths);
   if (!pid) {
     std::printf("Lab:    %s\nStatus: Stopped\nState:  %s\n", context.lab.c_str(),

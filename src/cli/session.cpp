@@ -12,17 +12,12 @@ namespace {
 
 /// The path of the lab's socket.
 Result<std::string> socketOf(const Context& context) {
-  auto paths = lab::labPaths(context.lab);
+  const auto paths = existingLab(context);
   if (!paths) return paths.status();
-  const std::string create =
-      "podlab up" + (context.lab == "default" ? std::string() : " --name " + context.lab);
-  if (!makeRealFilesystem()->exists(paths->clusterFile())) {
-    return Status(Code::kNotFound,
-                  "there is no lab \"" + context.lab + "\"; create it with: " + create);
-  }
   if (!lab::runningLab(*paths)) {
-    return Status(Code::kUnavailable,
-                  "the lab \"" + context.lab + "\" is not running; start it with: " + create);
+    return Status(Code::kUnavailable, "the lab \"" + context.lab +
+                                          "\" is not running; start it with: podlab up" +
+                                          nameFlag(context));
   }
   return paths->adminSocket();
 }

@@ -106,6 +106,15 @@ std::size_t utf8SequenceLength(std::string_view text) {
   return overlong || tooLarge ? 0 : 4;
 }
 
+bool isUtf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = utf8SequenceLength(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string JsonReader::position(std::size_t offset) const {
   std::size_t line = 1;
   std::size_t column = 1;

@@ -11,6 +11,7 @@ namespace podlab {
 /// Length of the UTF-8 sequence at the start of `text` (1 to 4), or 0 when it is not well-formed
 /// (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF) or `text` is empty.
 std::size_t utf8SequenceLength(std::string_view text);
+bool isUtf8(std::string_view text);
 
 enum class JsonType { kObject, kArray, kString, kNumber, kBool, kNull, kInvalid };
 

@@ -54,15 +54,6 @@ std::optional<std::uint64_t> readNumber(std::string_view text, int base) {
   return value;
 }
 
-bool isUtf8(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t length = utf8SequenceLength(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
-
 }  // namespace
 
 const std::string* Request::header(std::string_view name) const {

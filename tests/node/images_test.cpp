@@ -21,6 +21,13 @@ class ImagesTest : public NodeTest {
     pod.mutable_spec()->mutable_containers(0)->set_image(image);
     return pod;
   }
+  static Image stoppedBy(const std::string& signal) {
+    Image image;
+    image.id = "x";
+    image.command = {"/pause"};
+    image.stopSignal = signal;
+    return image;
+  }
   static Image standIn() {
     Image image;
     image.id = kStandInId;
@@ -46,11 +53,7 @@ TEST_F(ImagesTest, AMalformedNameIsSaidAsKubeletDoes) {
 }
 
 TEST_F(ImagesTest, TheStopSignalOutlivesTheAgent) {
-  Image image;
-  image.id = "x";
-  image.command = {"/pause"};
-  image.stopSignal = "SIGQUIT";
-  images_.setImage("app:1", image);
+  images_.setImage("app:1", stoppedBy("SIGQUIT"));
   boot();
   const auto id = add(makePod("web")) + "_main_0";
   ASSERT_NE(runtime_.running(id), nullptr);
@@ -64,11 +67,7 @@ TEST_F(ImagesTest, TheStopSignalOutlivesTheAgent) {
 }
 
 TEST_F(ImagesTest, APodsStopSignalGoesBeforeTheImages) {
-  Image image;
-  image.id = "x";
-  image.command = {"/pause"};
-  image.stopSignal = "SIGQUIT";
-  images_.setImage("app:1", image);
+  images_.setImage("app:1", stoppedBy("SIGQUIT"));
   boot();
   auto pod = makePod("own");
   auto& container = *pod.mutable_spec()->mutable_containers(0);

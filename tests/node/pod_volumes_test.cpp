@@ -22,6 +22,14 @@ class PodVolumesTest : public NodeTest {
     api_.put(map);
     clock_.runUntilIdle();
   }
+  void putBoundClaim(const std::string& name, const std::string& volume) {
+    corev1::PersistentVolumeClaim claim;
+    claim.mutable_metadata()->set_name(name);
+    claim.mutable_metadata()->set_namespace_("default");
+    claim.mutable_spec()->set_volumename(volume);
+    claim.mutable_status()->set_phase("Bound");
+    api_.put(claim);
+  }
   static corev1::VolumeSource& addVolume(corev1::Pod& pod, const std::string& name) {
     auto& volume = *pod.mutable_spec()->add_volumes();
     volume.set_name(name);
@@ -281,12 +289,7 @@ TEST_F(PodVolumesTest, AVolumeForOnePodWaitsUntilTheOtherHasGone) {
   volume.mutable_spec()->add_accessmodes("ReadWriteOncePod");
   volume.mutable_spec()->mutable_persistentvolumesource()->mutable_hostpath()->set_path("/srv/x");
   api_.put(volume);
-  corev1::PersistentVolumeClaim claim;
-  claim.mutable_metadata()->set_name("disk");
-  claim.mutable_metadata()->set_namespace_("default");
-  claim.mutable_spec()->set_volumename("pv");
-  claim.mutable_status()->set_phase("Bound");
-  api_.put(claim);
+  putBoundClaim("disk", "pv");
   auto pod = makePod("web");
   addVolume(pod, "data").mutable_persistentvolumeclaim()->set_claimname("disk");
   add(pod);
@@ -322,12 +325,7 @@ TEST_F(PodVolumesTest, AVolumeOfOtherNodesIsNotMounted) {
   expression.set_operator_("In");
   expression.add_values("node-2");
   api_.put(volume);
-  corev1::PersistentVolumeClaim claim;
-  claim.mutable_metadata()->set_name("disk");
-  claim.mutable_metadata()->set_namespace_("default");
-  claim.mutable_spec()->set_volumename("pv");
-  claim.mutable_status()->set_phase("Bound");
-  api_.put(claim);
+  putBoundClaim("disk", "pv");
   auto pod = makePod("web");
   addVolume(pod, "data").mutable_persistentvolumeclaim()->set_claimname("disk");
   add(pod);

@@ -3,14 +3,11 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-#include <asio/io_context.hpp>
-
 #include "rpc_frame.pb.h"
 
 #include "common/real_clock.hpp"
 #include "common/rng.hpp"
+#include "loop_fixture.hpp"
 #include "transport/certificates.hpp"
 #include "transport/rpc.hpp"
 #include "transport/tls.hpp"
@@ -47,22 +44,8 @@ TEST(AddressTest, WrongAddressesAreNamed) {
 }
 
 /// Real sockets on loopback, with free ports.
-class TcpTest : public ::testing::Test {
+class TcpTest : public LoopTest {
  protected:
-  template <typename T>
-  T value(Co<T> task) {
-    std::optional<T> result;
-    auto body = [](Co<T> inner, std::optional<T>& out) -> Co<void> {
-      out.emplace(co_await std::move(inner));
-    };
-    asio::co_spawn(io_, body(std::move(task), result), asio::detached);
-    io_.restart();
-    while (!result && io_.run_one() > 0) {
-    }
-    return std::move(*result);
-  }
-
-  asio::io_context io_;
   std::unique_ptr<Clock> clock_ = makeRealClock(io_.get_executor());
 };
 

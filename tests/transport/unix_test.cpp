@@ -6,17 +6,14 @@
 
 #include <filesystem>
 
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
-#include <asio/io_context.hpp>
-
 #include "common/unix_socket.hpp"
+#include "loop_fixture.hpp"
 
 namespace podlab::transport {
 namespace {
 
 /// Real sockets in a folder of the test's own.
-class UnixTest : public ::testing::Test {
+class UnixTest : public LoopTest {
  protected:
   UnixTest() {
     std::string name = (std::filesystem::temp_directory_path() / "podlab-unix-XXXXXX").string();
@@ -25,20 +22,6 @@ class UnixTest : public ::testing::Test {
   }
   ~UnixTest() override { std::filesystem::remove_all(folder_); }
 
-  template <typename T>
-  T value(Co<T> task) {
-    std::optional<T> result;
-    auto body = [](Co<T> inner, std::optional<T>& out) -> Co<void> {
-      out.emplace(co_await std::move(inner));
-    };
-    asio::co_spawn(io_, body(std::move(task), result), asio::detached);
-    io_.restart();
-    while (!result && io_.run_one() > 0) {
-    }
-    return std::move(*result);
-  }
-
-  asio::io_context io_;
   std::string folder_;
 };
 
