@@ -39,6 +39,10 @@ class FieldErrors {
   void invalid(const FieldPath& path, std::same_as<bool> auto value, std::string_view why) {
     invalidText(path, value ? "true" : "false", why);
   }
+  /// `json` is shown as it is.
+  void invalidJson(const FieldPath& path, const std::string& json, std::string_view why) {
+    invalidText(path, json, why);
+  }
   void duplicate(const FieldPath& path, std::string_view value);
   void notSupported(const FieldPath& path, std::string_view value,
                     std::span<const std::string_view> supported);

@@ -26,6 +26,7 @@ const Table& table() {
                  persistentVolumeClaimKind(),
                  persistentVolumeKind(),
                  storageClassKind(),
+                 priorityClassKind(),
                  eventKind(),
                  leaseKind()};
     made.stored = made.rows.size();

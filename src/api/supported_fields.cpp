@@ -142,7 +142,7 @@ constexpr FieldSupport kFields[] = {
     {"Pod", "spec.schedulingGates[]", kActs, "", ""},
     {"Pod", "spec.schedulingGroup", kIgnores, "", "pods are placed one by one"},
     {"Pod", "spec.priority", kActs, "", "the order of waiting pods; none is preempted"},
-    {"Pod", "spec.priorityClassName", kIgnores, "", "there are no priority classes: set priority"},
+    {"Pod", "spec.priorityClassName", kActs, "", "the priority is the class's"},
     {"Pod", "spec.preemptionPolicy", kIgnores, "PreemptLowerPriority|Never", "no pod is preempted"},
     {"Pod", "spec.overhead", kActs, "", "for scheduling"},
     {"Pod", "spec.resources", kRefuses, "", "set requests for each container instead"},

@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "api/priority_classes.hpp"
 #include "apiserver/authorizer.hpp"
 #include "apiserver/housekeeping.hpp"
 #include "apiserver/registry.hpp"
@@ -13,6 +14,24 @@ namespace {
 
 constexpr std::array<const char*, 4> kSeedNamespaces{"default", "kube-system", "kube-public",
                                                      "kube-node-lease"};
+
+/// What every cluster has; in this order.
+std::vector<api::ObjectPtr> seedObjects() {
+  std::vector<api::ObjectPtr> objects;
+  for (const char* name : kSeedNamespaces) {
+    auto object = std::make_shared<corev1::Namespace>();
+    object->mutable_metadata()->set_name(name);
+    objects.push_back(std::move(object));
+  }
+  for (const auto& known : api::systemPriorities()) {
+    auto object = std::make_shared<schedulingv1::PriorityClass>();
+    object->mutable_metadata()->set_name(std::string(known.name));
+    object->set_value(known.value);
+    object->set_description(std::string(known.description));
+    objects.push_back(std::move(object));
+  }
+  return objects;
+}
 
 }  // namespace
 
@@ -117,14 +136,14 @@ ApiService::~ApiService() = default;
 
 Co<Status> ApiService::start() {
   if (Status failed = co_await state_->cache.start(); !failed) co_return failed;
-  const api::Kind& kind = api::kindFor<corev1::Namespace>();
-  for (const char* name : kSeedNamespaces) {
+  for (const auto& object : seedObjects()) {
+    const api::Kind& kind = *api::kindOf(*object);
+    const std::string name = api::meta(*object).name();
     if (state_->registry.find(kind, "", name)) continue;
-    auto object = std::make_shared<corev1::Namespace>();
-    object->mutable_metadata()->set_name(name);
     api::ResourceId id{&kind, "", "", ""};
     auto made = co_await state_->registry.create(std::move(id), object, {});
-    if (!made) co_return made.status().withContext("cannot make namespace " + std::string(name));
+    if (!made)
+      co_return made.status().withContext("cannot make " + std::string(kind.singular) + " " + name);
   }
   state_->housekeeping.start();
   co_return Status();

@@ -20,8 +20,8 @@ class ApiService {
   ApiService(store::Store& store, Clock& clock, Rng& rng, const asio::any_io_executor& executor);
   ~ApiService();
 
-  /// Reads the store and makes the namespaces that every cluster has (default, kube-system,
-  /// kube-public, kube-node-lease). Before any request.
+  /// Reads the store and makes what every cluster has: the namespaces default, kube-system,
+  /// kube-public and kube-node-lease, and the system's priority classes. Before any request.
   Co<Status> start();
   /// Ends watches and background work; later writes fail with kUnavailable.
   Co<void> stop();

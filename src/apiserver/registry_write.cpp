@@ -6,6 +6,7 @@
 #include "api/support.hpp"
 #include "api/times.hpp"
 #include "api/validation.hpp"
+#include "apiserver/admission.hpp"
 #include "apiserver/object_fields.hpp"
 #include "apiserver/registry.hpp"
 
@@ -122,6 +123,7 @@ Result<api::MutableObjectPtr> Registry::prepareCreate(const api::ResourceId& id,
   metadata.clear_resourceversion();
   if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*made);
   if (kind.strategy.prepareForCreate) kind.strategy.prepareForCreate(*made);
+  if (Status refused = admitCreate(kind, *made, cache_); !refused) return refused;
   if (Status bad = api::validateCreate(*made); !bad) return bad;
   return made;
 }

@@ -33,8 +33,6 @@ TEST(PodDefaults, AreThoseOfKubernetes) {
   EXPECT_EQ(spec.schedulername(), "default-scheduler");
   EXPECT_EQ(spec.serviceaccountname(), "default");
   EXPECT_EQ(spec.serviceaccount(), "default");
-  EXPECT_EQ(spec.preemptionpolicy(), "PreemptLowerPriority");
-  EXPECT_TRUE(spec.has_priority());
   EXPECT_TRUE(spec.enableservicelinks());
   EXPECT_TRUE(spec.has_securitycontext());
   ASSERT_EQ(spec.tolerations_size(), 2);

@@ -43,12 +43,12 @@ TEST(Support, NamesWhatHasNoEffect) {
   EXPECT_EQ(joined(unsupportedWarnings(makePod(R"(spec {
                 initContainers { name: "i" image: "x" }
                 containers { name: "d" image: "x" ports { containerPort: 1 hostPort: 2 } }
-                priorityClassName: "high" schedulerName: "mine" })"))),
+                preemptionPolicy: "Sometimes" schedulerName: "mine" })"))),
             "spec.containers[1].ports[0].hostPort: has no effect: the scheduler keeps pods with "
             "the same host port apart, but no traffic is forwarded; with hostNetwork it is the "
             "container's own port\n"
             "spec.schedulerName: has no effect: there is one scheduler\n"
-            "spec.priorityClassName: has no effect: there are no priority classes: set priority\n");
+            "spec.preemptionPolicy: has no effect: no pod is preempted\n");
   EXPECT_EQ(joined(unsupportedWarnings(
                 fromText<corev1::Node>(R"(spec { providerID: "x" podCIDR: "10.0.0.0/24" })"))),
             "spec.providerID: has no effect: it means something to cloud providers only\n");

@@ -3,6 +3,8 @@
 #include <limits>
 #include <set>
 
+#include "scheduling_v1.pb.h"
+
 #include "api/conditions.hpp"
 #include "api/times.hpp"
 #include "tests/apiserver/fixture.hpp"
@@ -452,12 +454,38 @@ TEST_F(VerbsTest, ChunksShowOneSnapshot) {
   }
 }
 
+TEST_F(VerbsTest, APodHasThePriorityOfItsClass) {
+  EXPECT_EQ(create(pod("plain"))->spec().priority(), 0);
+  Pod critical = pod("critical");
+  critical.mutable_spec()->set_priorityclassname("system-cluster-critical");
+  EXPECT_EQ(create(critical)->spec().priority(), 2'000'000'000);
+
+  schedulingv1::PriorityClass usual;
+  usual.mutable_metadata()->set_name("usual");
+  usual.set_value(7);
+  usual.set_globaldefault(true);
+  usual.set_preemptionpolicy("Never");
+  ASSERT_TRUE(create(usual).ok());
+  const auto made = create(pod("made"));
+  EXPECT_EQ(made->spec().priorityclassname(), "usual");
+  EXPECT_EQ(made->spec().priority(), 7);
+  EXPECT_EQ(made->spec().preemptionpolicy(), "Never");
+
+  Pod wrong = pod("wrong");
+  wrong.mutable_spec()->set_priorityclassname("none");
+  EXPECT_EQ(create(wrong).status().message(),
+            "pods \"wrong\" is forbidden: no PriorityClass with name none was found");
+  wrong.mutable_spec()->set_priorityclassname("usual");
+  wrong.mutable_spec()->set_priority(8);
+  EXPECT_THAT(create(wrong).status().message(), HasSubstr("integer value of priority (8)"));
+}
+
 TEST_F(VerbsTest, ReturnsWarnings) {
   Pod odd = pod("web");
-  odd.mutable_spec()->set_priorityclassname("high");
+  odd.mutable_spec()->set_schedulername("mine");
   auto made = run(admin_->create(id<Pod>(""), std::make_shared<Pod>(odd), {}));
   ASSERT_TRUE(made.ok()) << made.status().toString();
-  EXPECT_THAT(made->warnings, testing::Contains(HasSubstr("priorityClassName")));
+  EXPECT_THAT(made->warnings, testing::Contains(HasSubstr("schedulerName")));
 }
 
 TEST_F(VerbsTest, OldEventsAndHistoryGo) {

@@ -120,37 +120,13 @@ void addEvictionTolerations(corev1::PodSpec& spec) {
   }
 }
 
-void applyDefaults(corev1::PodSpec& spec) {
-  if (spec.restartpolicy().empty()) spec.set_restartpolicy("Always");
-  if (!spec.has_terminationgraceperiodseconds()) {
-    spec.set_terminationgraceperiodseconds(kGraceSeconds);
-  }
-  if (spec.dnspolicy().empty()) spec.set_dnspolicy("ClusterFirst");
-  if (spec.schedulername().empty()) spec.set_schedulername("default-scheduler");
-  if (spec.serviceaccountname().empty()) {
-    spec.set_serviceaccountname(spec.serviceaccount().empty() ? "default" : spec.serviceaccount());
-  }
+/// What templates of pods do not get.
+void applyPodOnlyDefaults(corev1::PodSpec& spec) {
+  if (spec.serviceaccountname().empty()) spec.set_serviceaccountname("default");
   spec.set_serviceaccount(spec.serviceaccountname());
   if (!spec.has_enableservicelinks()) spec.set_enableservicelinks(true);
-  if (!spec.has_preemptionpolicy()) spec.set_preemptionpolicy("PreemptLowerPriority");
-  if (!spec.has_priority()) spec.set_priority(0);
-  spec.mutable_securitycontext();
-  canonicalize(*spec.mutable_overhead());
-  for (corev1::Container& container : *spec.mutable_containers()) {
-    applyDefaults(container, spec.hostnetwork());
-  }
-  for (corev1::Container& container : *spec.mutable_initcontainers()) {
-    applyDefaults(container, spec.hostnetwork());
-  }
-  for (corev1::EphemeralContainer& added : *spec.mutable_ephemeralcontainers()) {
-    corev1::Container container = containerOf(added);
-    applyDefaults(container, false);
-    added.mutable_ephemeralcontainercommon()->ParseFromString(container.SerializeAsString());
-  }
-  for (corev1::Volume& volume : *spec.mutable_volumes()) applyDefaults(volume);
   addEvictionTolerations(spec);
 }
-
 /// The first address stands also alone: podIP and podIPs[0], hostIP and hostIPs[0].
 void applyDefaults(corev1::PodStatus& status) {
   if (status.podips().empty() && !status.podip().empty()) {
@@ -167,8 +143,35 @@ void applyDefaults(corev1::PodStatus& status) {
 
 }  // namespace
 
+void applyPodSpecDefaults(corev1::PodSpec& spec) {
+  if (spec.restartpolicy().empty()) spec.set_restartpolicy("Always");
+  if (!spec.has_terminationgraceperiodseconds()) {
+    spec.set_terminationgraceperiodseconds(kGraceSeconds);
+  }
+  if (spec.dnspolicy().empty()) spec.set_dnspolicy("ClusterFirst");
+  if (spec.schedulername().empty()) spec.set_schedulername("default-scheduler");
+  // Each name of the account stands for the other.
+  if (spec.serviceaccountname().empty()) spec.set_serviceaccountname(spec.serviceaccount());
+  if (!spec.serviceaccountname().empty()) spec.set_serviceaccount(spec.serviceaccountname());
+  spec.mutable_securitycontext();
+  canonicalize(*spec.mutable_overhead());
+  for (corev1::Container& container : *spec.mutable_containers()) {
+    applyDefaults(container, spec.hostnetwork());
+  }
+  for (corev1::Container& container : *spec.mutable_initcontainers()) {
+    applyDefaults(container, spec.hostnetwork());
+  }
+  for (corev1::EphemeralContainer& added : *spec.mutable_ephemeralcontainers()) {
+    corev1::Container container = containerOf(added);
+    applyDefaults(container, false);
+    added.mutable_ephemeralcontainercommon()->ParseFromString(container.SerializeAsString());
+  }
+  for (corev1::Volume& volume : *spec.mutable_volumes()) applyDefaults(volume);
+}
+
 void applyPodDefaults(corev1::Pod& pod) {
-  applyDefaults(*pod.mutable_spec());
+  applyPodSpecDefaults(*pod.mutable_spec());
+  applyPodOnlyDefaults(*pod.mutable_spec());
   if (pod.has_status()) applyDefaults(*pod.mutable_status());
 }
 

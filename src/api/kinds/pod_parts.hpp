@@ -13,11 +13,13 @@
 /// The pieces of the Pod kind, each in the file of its name.
 namespace podlab::api {
 
-/// pod_defaults.cpp
+/// pod_defaults.cpp: of pods, and of what templates of pods share with them.
 void applyPodDefaults(corev1::Pod& pod);
+void applyPodSpecDefaults(corev1::PodSpec& spec);
 
 /// pod_validation.cpp, pod_update_validation.cpp
 std::vector<Cause> validatePod(const corev1::Pod& pod);
+void validatePodSpec(const corev1::PodSpec& spec, const FieldPath& path, FieldErrors& errors);
 std::vector<Cause> validatePodUpdate(const corev1::Pod& now, const corev1::Pod& before);
 std::vector<Cause> validatePodStatusUpdate(const corev1::Pod& now, const corev1::Pod& before);
 

@@ -77,14 +77,11 @@ void validateHostUsers(const corev1::PodSpec& spec, const FieldPath& path, Field
 
 }  // namespace
 
-std::vector<Cause> validatePod(const corev1::Pod& pod) {
+void validatePodSpec(const corev1::PodSpec& spec, const FieldPath& path, FieldErrors& errors) {
   constexpr std::string_view kRestartPolicies[] = {"Always", "OnFailure", "Never"};
   constexpr std::string_view kPreemptionPolicies[] = {"PreemptLowerPriority", "Never"};
   constexpr std::string_view kSystems[] = {"linux", "windows"};
   constexpr std::int64_t kMaxDeadline = std::numeric_limits<std::int32_t>::max();
-  FieldErrors errors;
-  const corev1::PodSpec& spec = pod.spec();
-  const FieldPath path("spec");
   if (!spec.has_terminationgraceperiodseconds()) {
     errors.required(path.child("terminationGracePeriodSeconds"));
   }
@@ -121,6 +118,11 @@ std::vector<Cause> validatePod(const corev1::Pod& pod) {
   }
   validateResources(spec.overhead(), {}, path.child("overhead"), errors);
   if (spec.has_os()) errors.oneOf(path.child("os").child("name"), spec.os().name(), kSystems);
+}
+
+std::vector<Cause> validatePod(const corev1::Pod& pod) {
+  FieldErrors errors;
+  validatePodSpec(pod.spec(), FieldPath("spec"), errors);
   return errors.take();
 }
 

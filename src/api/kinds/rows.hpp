@@ -14,6 +14,7 @@ Kind secretKind();
 Kind persistentVolumeKind();
 Kind persistentVolumeClaimKind();
 Kind storageClassKind();
+Kind priorityClassKind();
 Kind eventKind();
 Kind leaseKind();
 Kind bindingKind();

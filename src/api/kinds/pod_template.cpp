@@ -1,0 +1,71 @@
+#include "api/kinds/pod_template.hpp"
+
+#include "api/kinds/pod_parts.hpp"
+#include "api/names.hpp"
+#include "api/selectors.hpp"
+
+namespace podlab::api {
+namespace {
+
+template <typename Names>
+std::string joined(const Names& containers, auto part) {
+  std::string text;
+  for (const auto& container : containers) {
+    if (!text.empty()) text += ',';
+    text += part(container);
+  }
+  return text;
+}
+
+}  // namespace
+
+void applyPodTemplateDefaults(corev1::PodTemplateSpec& pod) {
+  applyPodSpecDefaults(*pod.mutable_spec());
+}
+
+void validatePodTemplate(const corev1::PodTemplateSpec& pod,
+                         std::span<const std::string_view> restartPolicies, const FieldPath& path,
+                         FieldErrors& errors) {
+  const FieldPath spec = path.child("spec");
+  validateLabels(pod.metadata().labels(), path.child("labels"), errors);
+  validatePodSpec(pod.spec(), spec, errors);
+  errors.oneOf(spec.child("restartPolicy"), pod.spec().restartpolicy(), restartPolicies);
+}
+
+void validateWorkloadSelector(const metav1::LabelSelector& selector,
+                              const corev1::PodTemplateSpec& pod, std::string_view kind,
+                              const FieldPath& path, FieldErrors& errors) {
+  const FieldPath at = path.child("selector");
+  if (selector.matchlabels().empty() && selector.matchexpressions().empty()) {
+    errors.invalidJson(at, "{}", "empty selector is invalid for " + std::string(kind));
+    return;
+  }
+  const auto parsed = LabelSelector::of(selector);
+  if (!parsed) {
+    errors.invalid(at, "", parsed.status().message());
+    return;
+  }
+  if (parsed->matches(pod.metadata().labels())) return;
+  std::string labels;
+  for (const auto& key : sortedKeys(pod.metadata().labels())) {
+    if (!labels.empty()) labels += ',';
+    labels += quoted(key) + ':' + quoted(pod.metadata().labels().at(key));
+  }
+  errors.invalidJson(path.child("template").child("metadata").child("labels"), "{" + labels + "}",
+                     "`selector` does not match template `labels`");
+}
+
+std::string containerNamesCell(const corev1::PodTemplateSpec& pod) {
+  return joined(pod.spec().containers(), [](const auto& container) { return container.name(); });
+}
+
+std::string imagesCell(const corev1::PodTemplateSpec& pod) {
+  return joined(pod.spec().containers(), [](const auto& container) { return container.image(); });
+}
+
+std::string selectorCell(const metav1::LabelSelector& selector) {
+  const auto parsed = LabelSelector::of(selector);
+  return !parsed || parsed->empty() ? "<none>" : parsed->toString();
+}
+
+}  // namespace podlab::api

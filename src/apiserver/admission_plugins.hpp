@@ -1,0 +1,12 @@
+#pragma once
+#include "api/object.hpp"
+#include "apiserver/watch_cache.hpp"
+#include "common/status.hpp"
+
+/// The plugins of admission, each in the file of its name.
+namespace podlab::apiserver {
+
+/// A pod's priority and preemption policy are those of its class, or of the global default class.
+Status admitPriority(corev1::Pod& pod, WatchCache& cache);
+
+}  // namespace podlab::apiserver
