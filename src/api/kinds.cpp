@@ -23,10 +23,16 @@ const Table& table() {
                  namespaceKind(),
                  configMapKind(),
                  secretKind(),
+                 serviceKind(),
+                 endpointsKind(),
                  persistentVolumeClaimKind(),
                  persistentVolumeKind(),
                  storageClassKind(),
                  priorityClassKind(),
+                 endpointSliceKind(),
+                 networkPolicyKind(),
+                 ingressKind(),
+                 ingressClassKind(),
                  eventKind(),
                  leaseKind()};
     made.stored = made.rows.size();

@@ -35,6 +35,10 @@ struct Strategy {
   /// For create: server-set initial state (a Pod's phase Pending, qosClass, a Namespace's phase) in
   /// place of the status that the client sent; a Node keeps what it sent.
   std::function<void(google::protobuf::Message&)> prepareForCreate = {};
+  /// What an update takes over from the object before where the client does not say: what the
+  /// server had chosen (a Service's addresses). Before the defaults.
+  std::function<void(google::protobuf::Message& now, const google::protobuf::Message& before)>
+      prepareForUpdate = {};
   /// Field errors of a new object, metadata excluded (that is common to all kinds).
   std::function<std::vector<Cause>(const google::protobuf::Message&)> validate = {};
   /// Field errors of a change (immutable fields), after `validate` of the new object.
@@ -45,6 +49,8 @@ struct Strategy {
   std::function<std::vector<Cause>(const google::protobuf::Message& now,
                                    const google::protobuf::Message& before)>
       validateStatusUpdate = {};
+  /// What a client should know about an object that it has written: what has no effect.
+  std::function<std::vector<std::string>(const google::protobuf::Message&)> warningsOf = {};
   /// A part of the spec that is written only through a subresource of its own.
   struct Part {
     std::string_view subresource;  ///< "ephemeralcontainers"

@@ -6,6 +6,7 @@ namespace podlab::api {
 namespace {
 
 constexpr std::string_view kLabelRegex = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
+constexpr std::string_view kDns1035Regex = "[a-z]([-a-z0-9]*[a-z0-9])?";
 constexpr std::string_view kSubdomainRegex =
     "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*";
 constexpr std::string_view kQualifiedRegex = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]";
@@ -77,6 +78,18 @@ Faults faultsOfDns1123Label(std::string_view value) {
             : regexFault("a lowercase RFC 1123 label must consist of lower case alphanumeric "
                          "characters or '-', and must start and end with an alphanumeric character",
                          kLabelRegex, {"my-name", "123-abc"}));
+  }
+  return faults;
+}
+
+Faults faultsOfDns1035Label(std::string_view value) {
+  Faults faults;
+  if (value.size() > 63) faults.push_back(tooLong(63));
+  if (!isDns1123Label(value) || (value[0] >= '0' && value[0] <= '9')) {
+    faults.push_back(regexFault(
+        "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an "
+        "alphabetic character, and end with an alphanumeric character",
+        kDns1035Regex, {"my-name", "abc-123"}));
   }
   return faults;
 }

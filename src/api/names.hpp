@@ -12,6 +12,8 @@ using Faults = std::vector<std::string>;
 
 /// [a-z0-9-], at most 63 characters.
 Faults faultsOfDns1123Label(std::string_view value);
+/// A label that begins with a letter: names of services.
+Faults faultsOfDns1035Label(std::string_view value);
 /// Labels joined by dots, at most 253 characters.
 Faults faultsOfDns1123Subdomain(std::string_view value);
 /// "name" or "prefix/name": keys of labels, annotations, taints and resources.

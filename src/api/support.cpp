@@ -179,6 +179,9 @@ std::vector<std::string> unsupportedWarnings(const Message& object) {
     warnings.push_back(
         "metadata.ownerReferences: has no effect: nothing is deleted with its owner");
   }
+  if (const auto& strategy = kindOf(object)->strategy; strategy.warningsOf) {
+    for (auto& warning : strategy.warningsOf(object)) warnings.push_back(std::move(warning));
+  }
   for (const auto& [path, row] : findingsOf(object)) {
     const char* what =
         row->support == Support::kRefuses ? ": nodes refuse a pod with it: " : ": has no effect: ";

@@ -172,7 +172,7 @@ constexpr FieldSupport kFields[] = {
     {"Pod", "spec.imagePullSecrets[]", kIgnores, "", "nodes do not pull images"},
     {"Pod", "spec.readinessGates[]", kActs, "", ""},
     {"Pod", "spec.runtimeClassName", kRefuses, "", "a node has one container runtime"},
-    {"Pod", "spec.enableServiceLinks", kIgnores, "true|false", "there are no services"},
+    {"Pod", "spec.enableServiceLinks", kIgnores, "true|false", "no variables of services are set"},
     {"Pod", "spec.os.name", kRefuses, "linux", "nodes run Linux"},
     {"Pod", "spec.evictionResponders[]", kIgnores, "", "there are none"},
     {"Node", "spec.podCIDR", kActs, "", ""},

@@ -36,9 +36,10 @@ std::vector<api::ObjectPtr> seedObjects() {
 }  // namespace
 
 struct ApiService::State {
-  State(store::Store& store, Clock& clock, Rng& rng, const asio::any_io_executor& executor)
+  State(store::Store& store, Clock& clock, Rng& rng, const asio::any_io_executor& executor,
+        ApiOptions options)
       : cache(store, clock, executor),
-        registry(store, cache, clock, rng),
+        registry(store, cache, clock, rng, std::move(options.serviceRanges)),
         housekeeping(store, cache, clock, executor) {}
 
   WatchCache cache;
@@ -129,8 +130,8 @@ class ApiService::BoundApi final : public api::Api {
 };
 
 ApiService::ApiService(store::Store& store, Clock& clock, Rng& rng,
-                       const asio::any_io_executor& executor)
-    : state_(std::make_unique<State>(store, clock, rng, executor)) {}
+                       const asio::any_io_executor& executor, ApiOptions options)
+    : state_(std::make_unique<State>(store, clock, rng, executor, std::move(options))) {}
 
 ApiService::~ApiService() = default;
 

@@ -1,10 +1,12 @@
 #pragma once
 #include <memory>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 
 #include "api/api.hpp"
 #include "apiserver/identity.hpp"
+#include "apiserver/service_allocator.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "common/status.hpp"
@@ -12,12 +14,18 @@
 
 namespace podlab::apiserver {
 
+struct ApiOptions {
+  /// One a family, the default family's first.
+  std::vector<ServiceRange> serviceRanges = {*ServiceRange::parse("10.96.0.0/16")};
+};
+
 /// The API of one cluster: the verbs with Kubernetes' semantics for every kind, each request judged
 /// by who asks. Keeps its store tidy: history is compacted after five minutes or more, Events are
 /// removed an hour after they last happened.
 class ApiService {
  public:
-  ApiService(store::Store& store, Clock& clock, Rng& rng, const asio::any_io_executor& executor);
+  ApiService(store::Store& store, Clock& clock, Rng& rng, const asio::any_io_executor& executor,
+             ApiOptions options = {});
   ~ApiService();
 
   /// Reads the store and makes what every cluster has: the namespaces default, kube-system,

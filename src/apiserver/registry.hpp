@@ -6,6 +6,7 @@
 
 #include "api/api.hpp"
 #include "api/kinds.hpp"
+#include "apiserver/service_allocator.hpp"
 #include "apiserver/watch_cache.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
@@ -18,8 +19,13 @@ namespace podlab::apiserver {
 /// cache when they return.
 class Registry {
  public:
-  Registry(store::Store& store, WatchCache& cache, Clock& clock, Rng& rng)
-      : store_(store), cache_(cache), clock_(clock), rng_(rng) {}
+  Registry(store::Store& store, WatchCache& cache, Clock& clock, Rng& rng,
+           std::vector<ServiceRange> serviceRanges)
+      : store_(store),
+        cache_(cache),
+        clock_(clock),
+        rng_(rng),
+        services_(cache, rng, std::move(serviceRanges)) {}
 
   /// nullptr when there is none.
   api::ObjectPtr find(const api::Kind& kind, const std::string& ns, const std::string& name) const;
@@ -41,6 +47,7 @@ class Registry {
   struct Change {
     api::MutableObjectPtr next;  ///< when removed: its last state
     bool remove = false;
+    std::shared_ptr<void> hold = {};  ///< what is reserved for it until it is written
   };
   /// Decides a change from the present state. Called again when another writer was faster.
   using Decide = std::function<Result<Change>(const google::protobuf::Message& current)>;
@@ -54,13 +61,15 @@ class Registry {
   Co<Result<api::WriteResult>> apply(api::ResourceId id, Desired desired,
                                      api::WriteOptions options);
   Result<Change> decideUpdate(const api::ResourceId& id, const google::protobuf::Message& current,
-                              const google::protobuf::Message& desired) const;
+                              const google::protobuf::Message& desired);
   Result<Change> decideRemoval(const api::ResourceId& id, const google::protobuf::Message& current,
                                const api::DeleteOptions& options) const;
   Result<Change> decideBinding(const google::protobuf::Message& current,
                                const corev1::Binding& binding) const;
-  Result<api::MutableObjectPtr> prepareCreate(const api::ResourceId& id,
-                                              const google::protobuf::Message& object);
+  Result<Change> prepareCreate(const api::ResourceId& id, const google::protobuf::Message& object);
+  /// Gives an object what is the cluster's to give; `before` is null for a new one.
+  Result<std::shared_ptr<void>> allocate(const api::Kind& kind, google::protobuf::Message& next,
+                                         const google::protobuf::Message* before);
   Co<Result<api::ObjectPtr>> insert(const api::Kind& kind, api::MutableObjectPtr object,
                                     bool dryRun);
   /// The namespace's store key and revision, for a create in it to depend on; kNotFound or
@@ -72,6 +81,7 @@ class Registry {
   WatchCache& cache_;
   Clock& clock_;
   Rng& rng_;
+  ServiceAllocator services_;
 };
 
 }  // namespace podlab::apiserver

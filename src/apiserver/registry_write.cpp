@@ -103,8 +103,14 @@ Result<store::Compare> Registry::requireActiveNamespace(const api::Kind& kind,
   return store::Compare{storeKey(namespaceKind, *found), std::stoll(metadata.resourceversion())};
 }
 
-Result<api::MutableObjectPtr> Registry::prepareCreate(const api::ResourceId& id,
-                                                      const Message& object) {
+Result<std::shared_ptr<void>> Registry::allocate(const api::Kind& kind, Message& next,
+                                                 const Message* before) {
+  if (&kind != &api::kindFor<corev1::Service>()) return std::shared_ptr<void>();
+  return services_.complete(static_cast<corev1::Service&>(next),
+                            static_cast<const corev1::Service*>(before));
+}
+
+Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, const Message& object) {
   const api::Kind& kind = *id.kind;
   auto made = copyOf(object);
   metav1::ObjectMeta& metadata = api::mutableMeta(*made);
@@ -125,7 +131,9 @@ Result<api::MutableObjectPtr> Registry::prepareCreate(const api::ResourceId& id,
   if (kind.strategy.prepareForCreate) kind.strategy.prepareForCreate(*made);
   if (Status refused = admitCreate(kind, *made, cache_); !refused) return refused;
   if (Status bad = api::validateCreate(*made); !bad) return bad;
-  return made;
+  auto held = allocate(kind, *made, nullptr);
+  if (!held) return held.status();
+  return Change{std::move(made), false, std::move(*held)};
 }
 
 Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr object,
@@ -144,8 +152,8 @@ Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr
   for (int attempt = 1;; ++attempt) {
     auto made = prepareCreate(id, *object);
     if (!made) co_return made.status();
-    std::vector<std::string> warnings = api::unsupportedWarnings(**made);
-    auto stored = co_await insert(kind, std::move(*made), options.dryRun);
+    std::vector<std::string> warnings = api::unsupportedWarnings(*made->next);
+    auto stored = co_await insert(kind, made->next, options.dryRun);
     if (stored) co_return api::WriteResult{std::move(*stored), std::move(warnings)};
     const bool taken = stored.status().is(Code::kAlreadyExists);
     if (!taken || !generated || attempt == kNameAttempts) co_return stored.status();
@@ -216,7 +224,7 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
 }
 
 Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const Message& current,
-                                                const Message& desired) const {
+                                                const Message& desired) {
   const api::Kind& kind = *id.kind;
   const metav1::ObjectMeta& before = api::meta(current);
   const metav1::ObjectMeta& wanted = api::meta(desired);
@@ -229,6 +237,7 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
     return api::conflict(kind, id.name);
   }
   auto next = copyOf(id.subresource.empty() ? desired : current);
+  std::shared_ptr<void> hold;
   Status valid;
   if (id.subresource == "status" && kind.strategy.hasStatus) {
     copyField(desired, *next, "status");
@@ -247,17 +256,23 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
     keepServerFields(before, api::mutableMeta(*next));
     if (kind.strategy.hasStatus) copyField(current, *next, "status");
     if (hasSpecFinalizers(current)) copySpecFinalizers(current, *next);
+    if (kind.strategy.prepareForUpdate) kind.strategy.prepareForUpdate(*next, current);
     if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*next);
     if (kind.strategy.hasGeneration && specDiffers(*next, current)) {
       api::mutableMeta(*next).set_generation(before.generation() + 1);
     }
     valid = api::validateUpdate(*next, current);
+    if (valid) {
+      auto held = allocate(kind, *next, &current);
+      if (!held) return held.status();
+      hold = std::move(*held);
+    }
   } else {
     return unknownSubresource();
   }
   if (!valid) return valid;
   const bool remove = isFreeToGo(before) && hasFinalizers(current) && !hasFinalizers(*next);
-  return Change{std::move(next), remove};
+  return Change{std::move(next), remove, std::move(hold)};
 }
 
 Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired,

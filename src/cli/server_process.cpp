@@ -98,19 +98,31 @@ class Server {
     return ranges;
   }
 
+  /// Services have addresses of the families that pods have.
+  static apiserver::ApiOptions apiOptions(const std::vector<controllers::ClusterRange>& pods) {
+    apiserver::ApiOptions options;
+    options.serviceRanges.clear();
+    for (const auto& [range, prefix] : pods) {
+      const bool v4 = range.family() == net::Family::kV4;
+      options.serviceRanges.push_back(
+          *apiserver::ServiceRange::parse(v4 ? "10.96.0.0/16" : "fd00:10:96::/112"));
+    }
+    return options;
+  }
+
   Co<Status> serve() {
     auto opened = store::openSqliteStore(executor_, options_.stateDir + "/podlab.db");
     if (!opened) co_return opened.status();
     const std::unique_ptr<store::Store> store = std::move(*opened);
-    apiserver::ApiService service(*store, *clock_, *rng_, executor_);
+    auto ranges = clusterRanges();
+    if (!ranges) co_return ranges.status();
+    apiserver::ApiService service(*store, *clock_, *rng_, executor_, apiOptions(*ranges));
     if (Status status = co_await service.start(); !status.ok()) co_return status;
     auto system = service.as(apiserver::systemUser("controllers"));
     apiserver::StreamRelay relay(service.as(apiserver::systemUser("relay")), *clock_, *rng_);
     apiserver::RpcServer rpc(service, relay, *clock_, executor_);
     apiserver::RestServer rest(service, relay, *clock_, executor_);
 
-    auto ranges = clusterRanges();
-    if (!ranges) co_return ranges.status();
     controllers::ManagerOptions managerOptions;
     managerOptions.ranges = std::move(*ranges);
     controllers::ControllerManager manager(*system, *clock_, *rng_, executor_, managerOptions);

@@ -80,6 +80,9 @@ Co<void> Context::waitForSync() const {
   co_await claims.waitForSync();
   co_await volumes.waitForSync();
   co_await classes.waitForSync();
+  co_await services.waitForSync();
+  co_await endpointSlices.waitForSync();
+  co_await endpoints.waitForSync();
 }
 
 Co<Status> deletePod(api::Api& api, const corev1::Pod& pod, std::int64_t grace) {

@@ -57,6 +57,9 @@ struct Context {
   client::Informer& claims;
   client::Informer& volumes;
   client::Informer& classes;
+  client::Informer& services;
+  client::Informer& endpointSlices;
+  client::Informer& endpoints;
   client::EventRecorder& events;
   const PodsByNode& podsByNode;
   const PodsByClaim& podsByClaim;

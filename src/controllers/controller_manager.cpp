@@ -2,9 +2,13 @@
 
 #include <utility>
 
+#include "core_v1_services.pb.h"
+#include "discovery_v1.pb.h"
+
 #include "api/kinds.hpp"
 #include "controllers/claim_binder.hpp"
 #include "controllers/context.hpp"
+#include "controllers/endpoints.hpp"
 #include "controllers/namespace_deletion.hpp"
 #include "controllers/node_ipam.hpp"
 #include "controllers/node_lifecycle.hpp"
@@ -34,20 +38,38 @@ struct ControllerManager::State {
         claims(api, clock, rng, executor, collection<corev1::PersistentVolumeClaim>()),
         volumes(api, clock, rng, executor, collection<corev1::PersistentVolume>()),
         classes(api, clock, rng, executor, collection<storagev1::StorageClass>()),
+        services(api, clock, rng, executor, collection<corev1::Service>()),
+        endpointSlices(api, clock, rng, executor, collection<discoveryv1::EndpointSlice>()),
+        endpoints(api, clock, rng, executor, collection<corev1::Endpoints>()),
         podsByNode(pods),
         podsByClaim(pods),
         controllerEvents(api, clock, executor, "node-controller"),
         volumeEvents(api, clock, executor, "persistentvolume-controller"),
         schedulerEvents(api, clock, executor, "default-scheduler"),
-        context{api,        clock,      rng,    executor, nodes,   pods,
-                leases,     namespaces, claims, volumes,  classes, controllerEvents,
-                podsByNode, podsByClaim},
+        context{api,
+                clock,
+                rng,
+                executor,
+                nodes,
+                pods,
+                leases,
+                namespaces,
+                claims,
+                volumes,
+                classes,
+                services,
+                endpointSlices,
+                endpoints,
+                controllerEvents,
+                podsByNode,
+                podsByClaim},
         ipam(context, options.ranges),
         lifecycle(context, options.nodeGrace),
         eviction(context),
         podGc(context, options.finishedPodThreshold),
         namespaceDeletion(context),
         claimBinder(context, volumeEvents),
+        endpointsController(context),
         scheduling(context, schedulerEvents) {}
 
   client::Informer nodes;
@@ -57,6 +79,9 @@ struct ControllerManager::State {
   client::Informer claims;
   client::Informer volumes;
   client::Informer classes;
+  client::Informer services;
+  client::Informer endpointSlices;
+  client::Informer endpoints;
   PodsByNode podsByNode;
   PodsByClaim podsByClaim;
   client::EventRecorder controllerEvents;
@@ -69,6 +94,7 @@ struct ControllerManager::State {
   PodGarbageCollector podGc;
   NamespaceController namespaceDeletion;
   ClaimBinder claimBinder;
+  EndpointsController endpointsController;
   SchedulingController scheduling;
 };
 
@@ -81,7 +107,8 @@ ControllerManager::~ControllerManager() = default;
 
 void ControllerManager::start() {
   for (auto* informer : {&state_->namespaces, &state_->leases, &state_->nodes, &state_->classes,
-                         &state_->volumes, &state_->claims, &state_->pods}) {
+                         &state_->volumes, &state_->claims, &state_->services,
+                         &state_->endpointSlices, &state_->endpoints, &state_->pods}) {
     informer->start();
   }
   state_->ipam.start();
@@ -90,6 +117,7 @@ void ControllerManager::start() {
   state_->podGc.start();
   state_->namespaceDeletion.start();
   state_->claimBinder.start();
+  state_->endpointsController.start();
   state_->scheduling.start();
 }
 
@@ -99,13 +127,15 @@ Co<void> ControllerManager::waitForSync() {
 
 Co<void> ControllerManager::stop() {
   co_await state_->scheduling.stop();
+  co_await state_->endpointsController.stop();
   co_await state_->claimBinder.stop();
   co_await state_->namespaceDeletion.stop();
   co_await state_->podGc.stop();
   co_await state_->eviction.stop();
   co_await state_->lifecycle.stop();
   co_await state_->ipam.stop();
-  for (auto* informer : {&state_->pods, &state_->claims, &state_->volumes, &state_->classes,
+  for (auto* informer : {&state_->pods, &state_->endpoints, &state_->endpointSlices,
+                         &state_->services, &state_->claims, &state_->volumes, &state_->classes,
                          &state_->nodes, &state_->leases, &state_->namespaces}) {
     co_await informer->stop();
   }

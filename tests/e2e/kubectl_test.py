@@ -79,6 +79,46 @@ class Kubectl:
     def object(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
+    def test_services_name_the_pods_behind_them(self):
+        self.addCleanup(self.run_kubectl, "delete", "service,ingress,networkpolicy", "--all")
+        exposed = self.kubectl("expose", "pod", "web", "--name=front", "--port=80", "--target-port=8080")
+        self.assertIn("service/front exposed", exposed)
+        address = self.kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}")
+        eventually(lambda: self.assertEqual(self.kubectl("get", "endpoints", "front", "-o", "jsonpath={.subsets[0].addresses[0].ip}"), address))
+        slices = self.kubectl("get", "endpointslices", "-l", "kubernetes.io/service-name=front")
+        self.assertRegex(slices, rf"front-\w{{5}} +IPv4 +8080 +{address} ")
+        described = self.kubectl("describe", "service", "front")
+        self.assertRegex(described, rf"Endpoints: +{address}:8080\n")
+        self.assertRegex(self.kubectl("get", "service", "front"), r"front +ClusterIP +10\.96\.\d+\.\d+ +<none> +80/TCP ")
+        self.kubectl("create", "service", "nodeport", "ports", "--tcp=80:80")
+        self.assertRegex(self.kubectl("get", "service", "ports"), r"ports +NodePort +\S+ +<none> +80:3[0-2]\d{3}/TCP ")
+        manifest = """
+apiVersion: v1
+kind: Service
+metadata: {name: applied}
+spec: {ports: [{port: 80}], selector: {app: web}}
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: shop}
+spec: {defaultBackend: {service: {name: front, port: {number: 80}}}}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed}
+spec: {podSelector: {matchLabels: {app: web}}}
+"""
+        first = self.run_kubectl("apply", "-f", "-", input=manifest)
+        self.assertEqual(first.stdout, "service/applied created\ningress.networking.k8s.io/shop created\n"
+                                       "networkpolicy.networking.k8s.io/closed created\n", first.stderr)
+        for warning in ("spec.clusterIP: has no effect", "no ingress controller is there", "nodes enforce no network policies yet"):
+            self.assertIn("Warning: " + ("" if warning.startswith("spec.") else "spec: has no effect: ") + warning, first.stderr)
+        self.assertEqual(self.kubectl("apply", "-f", "-", input=manifest).count("unchanged"), 3)
+        self.assertRegex(self.kubectl("get", "netpol"), r"closed +app=web ")
+        bad = self.run_kubectl("create", "service", "clusterip", "taken", "--tcp=80:80",
+                               "--clusterip=" + self.kubectl("get", "svc", "front", "-o", "jsonpath={.spec.clusterIP}"))
+        self.assertIn("provided IP is already allocated", bad.stderr)
+
     def test_what_the_server_is(self):
         self.assertIn("Server Version: v1.", self.kubectl("version"))
         self.assertRegex(self.kubectl("api-resources"), r"pods +po +v1 +true +Pod")

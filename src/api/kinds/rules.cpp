@@ -25,15 +25,44 @@ void validateIp(const std::string& address, const FieldPath& path, FieldErrors& 
   errors.invalid(path, address, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
 }
 
-int cidrFamily(std::string_view text) {
+namespace {
+
+struct Range {
+  int family = 0;  ///< 0: no range
+  int bits = 0;
+  std::array<unsigned char, 16> address{};
+};
+
+Range rangeOf(std::string_view text) {
   const std::size_t slash = text.find('/');
-  if (slash == std::string_view::npos) return 0;
-  const int family = addressFamily(std::string(text.substr(0, slash)));
+  if (slash == std::string_view::npos) return {};
+  const std::string address(text.substr(0, slash));
   const std::string_view length = text.substr(slash + 1);
-  int bits = -1;
-  const auto [end, error] = std::from_chars(length.data(), length.data() + length.size(), bits);
-  if (error != std::errc() || end != length.data() + length.size()) return 0;
-  return bits >= 0 && bits <= (family == 4 ? 32 : 128) ? family : 0;
+  Range range{addressFamily(address), -1, {}};
+  const auto [end, error] =
+      std::from_chars(length.data(), length.data() + length.size(), range.bits);
+  if (error != std::errc() || end != length.data() + length.size()) return {};
+  if (range.family == 0 || range.bits < 0 || range.bits > (range.family == 4 ? 32 : 128)) return {};
+  inet_pton(range.family == 4 ? AF_INET : AF_INET6, address.c_str(), range.address.data());
+  return range;
+}
+
+}  // namespace
+
+int cidrFamily(std::string_view text) {
+  return rangeOf(text).family;
+}
+
+bool isStrictSubset(std::string_view inner, std::string_view outer) {
+  const Range in = rangeOf(inner);
+  const Range out = rangeOf(outer);
+  if (in.family == 0 || in.family != out.family || in.bits <= out.bits) return false;
+  for (int bit = 0; bit < out.bits; ++bit) {
+    const auto at = static_cast<std::size_t>(bit / 8);
+    const int mask = 0x80 >> (bit % 8);
+    if ((in.address[at] & mask) != (out.address[at] & mask)) return false;
+  }
+  return true;
 }
 
 void validateLabels(const Labels& labels, const FieldPath& path, FieldErrors& errors) {

@@ -52,6 +52,8 @@ void validateIp(const std::string& address, const FieldPath& path, FieldErrors& 
 int addressFamily(const std::string& text);
 /// 4 or 6 for "10.0.0.0/24" or "fd00::/64", 0 for what is no range.
 int cidrFamily(std::string_view text);
+/// Whether one range lies in another, larger one.
+bool isStrictSubset(std::string_view inner, std::string_view outer);
 
 void validateLabels(const Labels& labels, const FieldPath& path, FieldErrors& errors);
 void validateFinalizer(const std::string& name, const FieldPath& path, FieldErrors& errors);
