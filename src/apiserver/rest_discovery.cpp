@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kMajor = "1";
 constexpr const char* kMinor = "34";
 
-using Members = std::vector<std::pair<std::string_view, std::string_view>>;
+using Members = Subresource::Members;
 
 void members(JsonWriter& writer, const Members& all) {
   for (const auto& [name, value] : all) {
@@ -40,25 +40,6 @@ std::string document(Body body) {
   body(writer);
   writer.endObject();
   return text;
-}
-
-/// Part of a kind's objects, or what can be done to one.
-struct Subresource {
-  std::string_view name;
-  Members kind;  ///< of what is read or written, where it is not the object
-  std::vector<std::string_view> verbs;
-};
-
-std::vector<Subresource> subresourcesOf(const api::Kind& kind) {
-  std::vector<Subresource> all;
-  const std::vector<std::string_view> write{"get", "patch", "update"};
-  if (kind.strategy.hasStatus) all.push_back({"status", {}, write});
-  for (const auto& part : kind.strategy.parts) all.push_back({part.subresource, {}, write});
-  for (const auto& action : kind.actions)
-    all.push_back({action.name,
-                   {{"group", action.group}, {"version", action.version}, {"kind", action.kind}},
-                   {action.verb}});
-  return all;
 }
 
 std::vector<std::string_view> verbsOf() {
@@ -280,6 +261,18 @@ std::string resourceList(const RestPath& path) {
 
 }  // namespace
 
+std::vector<Subresource> subresourcesOf(const api::Kind& kind) {
+  std::vector<Subresource> all;
+  const std::vector<std::string_view> write{"get", "patch", "update"};
+  if (kind.strategy.hasStatus) all.push_back({"status", {}, write});
+  for (const auto& part : kind.strategy.parts) all.push_back({part.subresource, {}, write});
+  for (const auto& action : kind.actions)
+    all.push_back({action.name,
+                   {{"group", action.group}, {"version", action.version}, {"kind", action.kind}},
+                   {action.verb}});
+  return all;
+}
+
 http::Response discoveryAnswer(const http::Request& request, const RestPath& path) {
   using What = RestPath::What;
   const std::string_view version = aggregatedVersion(request);
@@ -296,11 +289,6 @@ http::Response discoveryAnswer(const http::Request& request, const RestPath& pat
       return jsonAnswer(200, oneGroup(path.group));
     case What::kResources:
       return jsonAnswer(200, resourceList(path));
-    case What::kOpenApiV2:
-      // An empty document: clients then leave validation to the server.
-      return {200,
-              {{"Content-Type", "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"}},
-              ""};
     default:
       return {404, {{"Content-Type", "text/plain; charset=utf-8"}}, "404 page not found\n"};
   }

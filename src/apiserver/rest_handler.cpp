@@ -154,10 +154,25 @@ Co<void> RestHandler::serve(http::Exchange& exchange) {
     response = plainAnswer(404, "404 page not found\n");
   } else if (request.method != "GET" && request.method != "HEAD") {
     response = statusAnswer(kNotAllowed);
+  } else if (path.what == RestPath::What::kOpenApi || path.what == RestPath::What::kOpenApiV2 ||
+             path.what == RestPath::What::kOpenApiV3) {
+    response = openApiAnswer(path);
   } else {
     response = discoveryAnswer(request, path);
   }
   co_await exchange.respond(std::move(response));
+}
+
+http::Response RestHandler::openApiAnswer(const RestPath& path) {
+  if (path.what == RestPath::What::kOpenApiV2) {
+    return {200,
+            {{"Content-Type", "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"}},
+            openApi_.v2()};
+  }
+  if (path.what == RestPath::What::kOpenApi) return jsonAnswer(200, openApi_.index());
+  const std::string* document = openApi_.v3(path.group, path.version);
+  return document != nullptr ? jsonAnswer(200, *document)
+                             : plainAnswer(404, "404 page not found\n");
 }
 
 Co<void> RestHandler::objects(http::Exchange& exchange, User user, RestPath path,

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apiserver/api_service.hpp"
+#include "apiserver/openapi.hpp"
 #include "apiserver/rest_answer.hpp"
 #include "apiserver/rest_path.hpp"
 #include "apiserver/stream_relay.hpp"
@@ -26,6 +27,7 @@ class RestHandler {
   using Parameters = std::multimap<std::string, std::string, std::less<>>;
   struct Call;
 
+  http::Response openApiAnswer(const RestPath& path);
   Co<void> objects(http::Exchange& exchange, User user, RestPath path, Parameters parameters);
   Co<http::Response> dispatch(Call& call);
   Co<http::Response> get(Call& call);
@@ -43,6 +45,7 @@ class RestHandler {
   ApiService& service_;
   StreamRelay& relay_;
   Clock& clock_;
+  OpenApi openApi_;
 };
 
 }  // namespace podlab::apiserver

@@ -50,8 +50,11 @@ std::optional<api::ResourceId> resourceOf(const RestPath& path, std::vector<std:
 
 RestPath::What wellKnown(const std::vector<std::string>& segments) {
   using What = RestPath::What;
-  if (segments == std::vector<std::string>{"version"}) return What::kVersion;
-  if (segments == std::vector<std::string>{"openapi", "v2"}) return What::kOpenApiV2;
+  using Segments = std::vector<std::string>;
+  if (segments == Segments{"version"}) return What::kVersion;
+  if (segments == Segments{"openapi", "v2"} || segments == Segments{"swagger-2.0.0.pb-v1"})
+    return What::kOpenApiV2;
+  if (segments == Segments{"openapi", "v3"}) return What::kOpenApi;
   const bool health = !segments.empty() && (segments[0] == "healthz" || segments[0] == "livez" ||
                                             segments[0] == "readyz");
   return health ? What::kHealth : What::kUnknown;
@@ -63,6 +66,15 @@ RestPath parseRestPath(std::string_view path) {
   RestPath parsed;
   auto segments = segmentsOf(path);
   if (!segments || segments->empty()) return parsed;
+  if (segments->size() > 2 && (*segments)[0] == "openapi" && (*segments)[1] == "v3") {
+    segments->erase(segments->begin(), segments->begin() + 2);
+    const bool core = segments->size() == 2 && segments->front() == "api";
+    if (!core && (segments->size() != 3 || segments->front() != "apis")) return parsed;
+    parsed.what = RestPath::What::kOpenApiV3;
+    parsed.version = segments->back();
+    if (!core) parsed.group = (*segments)[1];
+    return parsed;
+  }
   const bool core = segments->front() == "api";
   if (!core && segments->front() != "apis") {
     parsed.what = wellKnown(*segments);

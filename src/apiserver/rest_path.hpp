@@ -17,7 +17,9 @@ struct RestPath {
     kGroups,        ///< /apis
     kGroup,         ///< /apis/GROUP
     kResources,     ///< /api/v1, /apis/GROUP/VERSION
-    kOpenApiV2,     ///< /openapi/v2
+    kOpenApiV2,     ///< /openapi/v2, /swagger-2.0.0.pb-v1
+    kOpenApi,       ///< /openapi/v3
+    kOpenApiV3,     ///< /openapi/v3/api/v1, /openapi/v3/apis/GROUP/VERSION
     kObjects,       ///< an object or a collection
   };
   What what = What::kUnknown;

@@ -194,6 +194,31 @@ spec: {podSelector: {matchLabels: {app: web}}}
         self.assertIn('unknown field "spec.containers[0].enw"', self.fails("apply", "-f", "-", input=wrong))
         self.kubectl("delete", "cm", "applied")
 
+    def test_explain(self):
+        text = self.kubectl("explain", "pod.spec")
+        self.assertRegex(text, r"containers\t<\[\]Container> -required-")
+        self.assertIn("PodSpec is what a pod is meant to be", text)
+        ports = self.kubectl("explain", "pod.spec.containers.ports")
+        self.assertRegex(ports, r"containerPort\t<integer> -required-")
+        deep = self.kubectl("explain", "pod.spec.affinity", "--recursive")
+        self.assertRegex(deep, r"\n {4}preferredDuringSchedulingIgnoredDuringExecution\t<\[\]PreferredSchedulingTerm>")
+        self.assertIn("map[string]string", self.kubectl("explain", "node.metadata.labels"))
+        self.assertIn("scheduling.k8s.io", self.kubectl("explain", "priorityclass.value"))
+        self.assertIn('field "nosuch" does not exist', self.fails("explain", "pod.spec.nosuch"))
+
+    def test_apply_merges_lists_by_the_schemas(self):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "lists"},
+               "spec": {"nodeName": "node2", "terminationGracePeriodSeconds": 0, "containers": [
+                   {"name": "a", "image": "host", "command": ["sleep", "inf"]},
+                   {"name": "b", "image": "host", "command": ["sleep", "inf"]}]}}
+        self.kubectl("apply", "-f", "-", input=json.dumps(pod))
+        pod["spec"]["containers"][1]["image"] = "host:latest"
+        done = self.run_kubectl("apply", "-f", "-", input=json.dumps(pod))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "pod/lists configured\n", ""))
+        images = self.kubectl("get", "pod", "lists", "-o", "jsonpath={.spec.containers[*].image}")
+        self.assertEqual(images, "host host:latest")
+        self.kubectl("delete", "pod", "lists", "--now")
+
     def test_changes(self):
         self.kubectl("create", "cm", "p", "--from-literal=a=1")
         self.kubectl("patch", "cm", "p", "-p", '{"data":{"b":"2"}}')
