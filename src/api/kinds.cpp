@@ -4,6 +4,8 @@
 #include <cctype>
 #include <typeinfo>
 
+#include "autoscaling_v1.pb.h"
+
 #include "api/kinds/rows.hpp"
 
 namespace podlab::api {
@@ -33,10 +35,14 @@ const Table& table() {
                  networkPolicyKind(),
                  ingressKind(),
                  ingressClassKind(),
+                 replicationControllerKind(),
+                 replicaSetKind(),
+                 deploymentKind(),
                  eventKind(),
                  leaseKind()};
     made.stored = made.rows.size();
     made.rows.push_back(bindingKind());
+    made.rows.push_back(scaleKind());
     return made;
   }();
   return kTable;
@@ -68,6 +74,10 @@ std::string Kind::apiVersion() const {
 
 std::string Kind::resource() const {
   return group.empty() ? std::string(plural) : std::string(plural) + "." + std::string(group);
+}
+
+const Kind& Kind::seenThrough(std::string_view subresource) const {
+  return strategy.scaling && subresource == "scale" ? kindFor<autoscalingv1::Scale>() : *this;
 }
 
 std::span<const Kind> kinds() {

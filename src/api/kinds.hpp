@@ -2,6 +2,7 @@
 #include <google/protobuf/descriptor.h>
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +64,15 @@ struct Strategy {
         validate;
   };
   std::vector<Part> parts = {};
+  /// How many there are and should be of what the object makes: the subresource scale.
+  struct Scaling {
+    std::function<std::int32_t(const google::protobuf::Message&)> wanted;
+    std::function<void(google::protobuf::Message&, std::int32_t)> setWanted;
+    std::function<std::int32_t(const google::protobuf::Message&)> present;
+    /// The selector of what is made, in its text form.
+    std::function<std::string(const google::protobuf::Message&)> selector;
+  };
+  std::optional<Scaling> scaling = {};
   /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how
   /// to read it.
   std::vector<
@@ -104,6 +114,8 @@ struct Kind {
   std::string apiVersion() const;
   /// "pods" or "leases.coordination.k8s.io": the resource as error messages name it.
   std::string resource() const;
+  /// The kind of what is read and written by way of a subresource: Scale for scale, mostly itself.
+  const Kind& seenThrough(std::string_view subresource) const;
   bool namespaced() const { return scope == Scope::kNamespaced; }
   MutableObjectPtr make() const { return MutableObjectPtr(prototype->New()); }
 };

@@ -4,6 +4,7 @@
 #include "api/selectors.hpp"
 #include "api/status_conversion.hpp"
 #include "apiserver/registry.hpp"
+#include "apiserver/scale.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -90,7 +91,7 @@ api::ObjectPtr Registry::find(const api::Kind& kind, const std::string& ns,
 Result<api::ObjectPtr> Registry::get(const api::ResourceId& id) const {
   auto object = find(*id.kind, id.ns, id.name);
   if (!object) return api::notFound(*id.kind, id.name);
-  return object;
+  return &id.kind->seenThrough(id.subresource) == id.kind ? object : scaleOf(*id.kind, *object);
 }
 
 Co<Result<api::ListResult>> Registry::list(api::ResourceId collection, api::ListOptions options) {

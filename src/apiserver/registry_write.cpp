@@ -9,6 +9,7 @@
 #include "apiserver/admission.hpp"
 #include "apiserver/object_fields.hpp"
 #include "apiserver/registry.hpp"
+#include "apiserver/scale.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -277,9 +278,14 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
 
 Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired,
                                              api::WriteOptions options) {
+  const api::Kind& seen = id.kind->seenThrough(id.subresource);
+  const bool scales = &seen != id.kind;
+  // A scale is written as its object.
+  if (scales) id.subresource.clear();
   std::vector<std::string> warnings;
   Decide decide = [&](const Message& current) -> Result<Change> {
     auto wanted = desired(current);
+    if (wanted && scales) wanted = scaled(*id.kind, current, **wanted);
     if (!wanted) return wanted.status();
     auto decided = decideUpdate(id, current, **wanted);
     const bool spec = id.subresource != "status" && id.subresource != "finalize";
@@ -288,12 +294,13 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired
   };
   auto stored = co_await change(id, options.dryRun, std::move(decide));
   if (!stored) co_return stored.status();
+  if (scales) stored = scaleOf(*id.kind, **stored);
   co_return api::WriteResult{std::move(*stored), std::move(warnings)};
 }
 
 Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr object,
                                               api::WriteOptions options) {
-  if (Status bad = checkType(*id.kind, object); !bad) co_return bad;
+  if (Status bad = checkType(id.kind->seenThrough(id.subresource), object); !bad) co_return bad;
   auto body = copyOf(*object);
   if (Status bad = checkAddress(id, api::mutableMeta(*body)); !bad) co_return bad;
   Desired desired = [body](const Message&) -> Result<api::ObjectPtr> { return {body}; };
@@ -303,8 +310,10 @@ Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr
 Co<Result<api::WriteResult>> Registry::patch(api::ResourceId id, api::PatchType type,
                                              std::string body, api::WriteOptions options) {
   std::vector<std::string> warnings;
+  const bool scales = &id.kind->seenThrough(id.subresource) != id.kind;
   Desired desired = [&](const Message& current) -> Result<api::ObjectPtr> {
-    auto patched = api::applyPatch(current, type, body, options.fieldValidation);
+    const api::ObjectPtr scale = scales ? scaleOf(*id.kind, current) : nullptr;
+    auto patched = api::applyPatch(scales ? *scale : current, type, body, options.fieldValidation);
     if (!patched) return patched.status();
     if (Status bad = checkAddress(id, api::mutableMeta(*patched->object)); !bad) return bad;
     warnings = std::move(patched->warnings);

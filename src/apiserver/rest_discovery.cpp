@@ -264,6 +264,9 @@ std::string resourceList(const RestPath& path) {
 std::vector<Subresource> subresourcesOf(const api::Kind& kind) {
   std::vector<Subresource> all;
   const std::vector<std::string_view> write{"get", "patch", "update"};
+  if (kind.strategy.scaling)
+    all.push_back(
+        {"scale", {{"group", "autoscaling"}, {"version", "v1"}, {"kind", "Scale"}}, write});
   if (kind.strategy.hasStatus) all.push_back({"status", {}, write});
   for (const auto& part : kind.strategy.parts) all.push_back({part.subresource, {}, write});
   for (const auto& action : kind.actions)

@@ -259,8 +259,8 @@ Co<http::Response> RestHandler::create(Call& call) {
 Co<http::Response> RestHandler::update(Call& call) {
   auto options = call.writeOptions();
   if (!options) co_return call.fail(options.status());
-  auto body = readRestBody(call.request, *call.id.kind->prototype, typeOf(*call.id.kind),
-                           options->fieldValidation);
+  const api::Kind& kind = call.id.kind->seenThrough(call.id.subresource);
+  auto body = readRestBody(call.request, *kind.prototype, typeOf(kind), options->fieldValidation);
   if (!body) co_return call.fail(body.status());
   if (Status same = checkNamespace(call.id, *body->object); !same.ok()) co_return call.fail(same);
   auto made = co_await call.api->update(call.id, std::move(body->object), std::move(*options));

@@ -16,6 +16,7 @@ namespace {
 
 struct GetOptions {
   Selection selection;
+  std::string subresource;
   std::string output;
   bool watch = false;
   bool watchOnly = false;
@@ -137,9 +138,11 @@ Co<int> get(Session& session, const GetOptions& options, std::vector<api::Resour
   std::vector<const api::Kind*> order;
   std::string resourceVersion;
   int code = kDone;
-  for (const auto& id : ids) {
-    if (!byKind.contains(id.kind)) order.push_back(id.kind);
-    auto& objects = byKind[id.kind];
+  for (auto& id : ids) {
+    id.subresource = options.subresource;
+    const api::Kind* kind = &id.kind->seenThrough(id.subresource);
+    if (!byKind.contains(kind)) order.push_back(kind);
+    auto& objects = byKind[kind];
     if (!id.name.empty()) {
       auto object = co_await session.api.get(id);
       if (object) {
@@ -209,6 +212,8 @@ void addGetCommand(CLI::App& app, Context& context) {
   addSelectorFlags(*command, options->selection);
   command->add_option("-o,--output", options->output, "wide, json, yaml or name")
       ->check(CLI::IsMember({"wide", "json", "yaml", "name"}));
+  command->add_option("--subresource", options->subresource, "status or scale, of named objects")
+      ->check(CLI::IsMember({"status", "scale"}));
   command->add_flag("-w,--watch", options->watch, "Go on with each change");
   command->add_flag("--watch-only", options->watchOnly, "Only changes, nothing of the present");
   command->add_flag("--no-headers", options->noHeaders, "No header line");
@@ -220,6 +225,8 @@ void addGetCommand(CLI::App& app, Context& context) {
       context.exitCode = fail(ids.status());
     } else if (options->watch && ids->size() > 1) {
       context.exitCode = failUsage("you may only specify a single resource when watching");
+    } else if (!options->subresource.empty() && (options->watch || ids->front().name.empty())) {
+      context.exitCode = failUsage("--subresource needs names, and goes without --watch");
     } else {
       context.exitCode =
           withSession(context, [&](Session& session) { return get(session, *options, *ids); });

@@ -1,6 +1,7 @@
 #include "client/informer.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <utility>
 
@@ -14,6 +15,12 @@ namespace {
 constexpr std::int64_t kPageSize = 500;
 constexpr Duration kBaseDelay = std::chrono::milliseconds(100);
 constexpr Duration kMaxDelay = std::chrono::seconds(30);
+
+std::uint64_t revisionOf(std::string_view text) {
+  std::uint64_t revision = 0;
+  std::from_chars(text.data(), text.data() + text.size(), revision);
+  return revision;
+}
 
 using Cache = std::map<std::string, api::ObjectPtr, std::less<>>;
 
@@ -37,6 +44,8 @@ struct Informer::State {
   bool synced = false;
   bool stopped = false;
   WaitQueue syncChanged;
+  std::uint64_t seen = 0;  ///< the latest revision that the cache has been through
+  WaitQueue advanced;
   unsigned failures = 0;  ///< since the last sign of life
 
   /// `self` keeps the state: the task may begin after the informer's end.
@@ -95,6 +104,8 @@ void Informer::State::deliver(const api::WatchEvent& event) {
     upsert(event.object);
   }
   version = at;
+  seen = std::max(seen, revisionOf(at));
+  advanced.notifyAll();
 }
 
 Co<Status> Informer::State::relist() {
@@ -121,6 +132,8 @@ Co<Status> Informer::State::relist() {
     if (stopped) co_return Status();
     replaceAll(objects);
     version = page->resourceVersion;
+    seen = std::max(seen, revisionOf(version));
+    advanced.notifyAll();
     if (!std::exchange(synced, true)) {
       for (const auto& handler : handlers) {
         if (handler.synced) handler.synced();
@@ -183,6 +196,7 @@ void Informer::State::stop() {
   stopped = true;
   tasks.cancel();
   syncChanged.notifyAll();
+  advanced.notifyAll();
 }
 
 Informer::Informer(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor,
@@ -215,6 +229,15 @@ Co<void> Informer::waitForSync() {
   while (!state->synced) {
     if (state->stopped) throw asio::system_error(asio::error::operation_aborted);
     co_await state->syncChanged.wait();
+  }
+}
+
+Co<void> Informer::waitFor(std::string resourceVersion) {
+  auto state = state_;
+  const std::uint64_t wanted = revisionOf(resourceVersion);
+  while (state->seen < wanted) {
+    if (state->stopped) throw asio::system_error(asio::error::operation_aborted);
+    co_await state->advanced.wait();
   }
 }
 

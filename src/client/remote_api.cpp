@@ -90,7 +90,7 @@ Co<Result<api::WriteResult>> RemoteApi::callForObject(api::ResourceId id, Reques
   auto response = std::make_shared<rpc::ApiResponse>();
   Status status = co_await call(std::move(request), response);
   if (!status) co_return status;
-  auto object = decodeObject(*id.kind, response->object());
+  auto object = decodeObject(id.kind->seenThrough(id.subresource), response->object());
   if (!object) co_return object.status();
   api::WriteResult result;
   result.object = std::move(*object);

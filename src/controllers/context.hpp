@@ -1,7 +1,7 @@
 #pragma once
-#include <map>
-#include <set>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 
@@ -10,38 +10,29 @@
 #include "client/informer.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
+#include "controllers/object_index.hpp"
 
 namespace podlab::controllers {
 
-/// Which pods of a cache are bound to which node.
-class PodsByNode {
+/// The caches that controllers share, one a collection.
+class Caches {
  public:
-  /// Before the handlers of those who read it.
-  explicit PodsByNode(client::Informer& pods);
-  PodsByNode(const PodsByNode&) = delete;
-  PodsByNode& operator=(const PodsByNode&) = delete;
+  Caches(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor)
+      : api_(api), clock_(clock), rng_(rng), executor_(std::move(executor)) {}
 
-  /// Keys, in order.
-  const std::set<std::string>& of(const std::string& node) const;
+  /// Before start().
+  client::Informer& add(api::ResourceId collection);
+  void start();
+  /// Until every cache has its first contents.
+  Co<void> waitForSync() const;
+  Co<void> stop();
 
  private:
-  void move(const std::string& key, const std::string& from, const std::string& to);
-  std::map<std::string, std::set<std::string>> keys_;
-};
-
-/// Which pods of a cache use which claim.
-class PodsByClaim {
- public:
-  /// Before the handlers of those who read it.
-  explicit PodsByClaim(client::Informer& pods);
-  PodsByClaim(const PodsByClaim&) = delete;
-  PodsByClaim& operator=(const PodsByClaim&) = delete;
-
-  /// Keys, in order, of the pods that use the claim of this key.
-  const std::set<std::string>& of(const std::string& claim) const;
-
- private:
-  std::map<std::string, std::set<std::string>> keys_;
+  api::Api& api_;
+  Clock& clock_;
+  Rng& rng_;
+  asio::any_io_executor executor_;
+  std::vector<std::unique_ptr<client::Informer>> informers_;
 };
 
 /// What all controllers share; outlives them.
@@ -50,6 +41,7 @@ struct Context {
   Clock& clock;
   Rng& rng;
   asio::any_io_executor executor;
+  const Caches& caches;
   client::Informer& nodes;
   client::Informer& pods;
   client::Informer& leases;
@@ -60,11 +52,16 @@ struct Context {
   client::Informer& services;
   client::Informer& endpointSlices;
   client::Informer& endpoints;
+  client::Informer& replicationControllers;
+  client::Informer& replicaSets;
+  client::Informer& deployments;
   client::EventRecorder& events;
-  const PodsByNode& podsByNode;
-  const PodsByClaim& podsByClaim;
+  const ObjectIndex& podsByNode;
+  const ObjectIndex& podsByClaim;
+  const ObjectIndex& podsByOwner;         ///< ownerOf()
+  const ObjectIndex& replicaSetsByOwner;  ///< ownerOf()
 
-  Co<void> waitForSync() const;
+  Co<void> waitForSync() const { return caches.waitForSync(); }
 };
 
 /// Deletes the pod when it is still the one with this uid; one that is gone is OK. `grace` < 0: the

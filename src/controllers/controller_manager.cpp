@@ -1,8 +1,11 @@
 #include "controllers/controller_manager.hpp"
 
+#include <functional>
 #include <utility>
 
+#include "apps_v1.pb.h"
 #include "core_v1_services.pb.h"
+#include "core_v1_workloads.pb.h"
 #include "discovery_v1.pb.h"
 
 #include "api/kinds.hpp"
@@ -13,6 +16,7 @@
 #include "controllers/node_ipam.hpp"
 #include "controllers/node_lifecycle.hpp"
 #include "controllers/pod_gc.hpp"
+#include "controllers/replicas.hpp"
 #include "controllers/scheduling.hpp"
 #include "controllers/taint_eviction.hpp"
 
@@ -21,104 +25,99 @@ namespace {
 
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 
-template <typename T>
-api::ResourceId collection(const char* ns = "") {
-  return {&api::kindFor<T>(), ns, "", ""};
-}
-
 }  // namespace
 
 struct ControllerManager::State {
-  State(api::Api& api, Clock& clock, Rng& rng, const asio::any_io_executor& executor,
-        const ManagerOptions& options)
-      : nodes(api, clock, rng, executor, collection<corev1::Node>()),
-        pods(api, clock, rng, executor, collection<corev1::Pod>()),
-        leases(api, clock, rng, executor, collection<coordinationv1::Lease>(kLeaseNamespace)),
-        namespaces(api, clock, rng, executor, collection<corev1::Namespace>()),
-        claims(api, clock, rng, executor, collection<corev1::PersistentVolumeClaim>()),
-        volumes(api, clock, rng, executor, collection<corev1::PersistentVolume>()),
-        classes(api, clock, rng, executor, collection<storagev1::StorageClass>()),
-        services(api, clock, rng, executor, collection<corev1::Service>()),
-        endpointSlices(api, clock, rng, executor, collection<discoveryv1::EndpointSlice>()),
-        endpoints(api, clock, rng, executor, collection<corev1::Endpoints>()),
-        podsByNode(pods),
-        podsByClaim(pods),
-        controllerEvents(api, clock, executor, "node-controller"),
-        volumeEvents(api, clock, executor, "persistentvolume-controller"),
-        schedulerEvents(api, clock, executor, "default-scheduler"),
-        context{api,
-                clock,
-                rng,
-                executor,
-                nodes,
-                pods,
-                leases,
-                namespaces,
-                claims,
-                volumes,
-                classes,
-                services,
-                endpointSlices,
-                endpoints,
-                controllerEvents,
-                podsByNode,
-                podsByClaim},
-        ipam(context, options.ranges),
-        lifecycle(context, options.nodeGrace),
-        eviction(context),
-        podGc(context, options.finishedPodThreshold),
-        namespaceDeletion(context),
-        claimBinder(context, volumeEvents),
-        endpointsController(context),
-        scheduling(context, schedulerEvents) {}
+  State(api::Api& api, Clock& clock, Rng& rng, const asio::any_io_executor& executor)
+      : api_(api),
+        clock_(clock),
+        executor_(executor),
+        caches(api, clock, rng, executor),
+        context{.api = api,
+                .clock = clock,
+                .rng = rng,
+                .executor = executor,
+                .caches = caches,
+                .nodes = cache<corev1::Node>(),
+                .pods = pods,
+                .leases = cache<coordinationv1::Lease>(kLeaseNamespace),
+                .namespaces = cache<corev1::Namespace>(),
+                .claims = cache<corev1::PersistentVolumeClaim>(),
+                .volumes = cache<corev1::PersistentVolume>(),
+                .classes = cache<storagev1::StorageClass>(),
+                .services = cache<corev1::Service>(),
+                .endpointSlices = cache<discoveryv1::EndpointSlice>(),
+                .endpoints = cache<corev1::Endpoints>(),
+                .replicationControllers = cache<corev1::ReplicationController>(),
+                .replicaSets = replicaSets,
+                .deployments = cache<appsv1::Deployment>(),
+                .events = recorder("node-controller"),
+                .podsByNode = podsByNode,
+                .podsByClaim = podsByClaim,
+                .podsByOwner = podsByOwner,
+                .replicaSetsByOwner = replicaSetsByOwner} {}
 
-  client::Informer nodes;
-  client::Informer pods;
-  client::Informer leases;
-  client::Informer namespaces;
-  client::Informer claims;
-  client::Informer volumes;
-  client::Informer classes;
-  client::Informer services;
-  client::Informer endpointSlices;
-  client::Informer endpoints;
-  PodsByNode podsByNode;
-  PodsByClaim podsByClaim;
-  client::EventRecorder controllerEvents;
-  client::EventRecorder volumeEvents;
-  client::EventRecorder schedulerEvents;
+  template <typename T>
+  client::Informer& cache(const char* ns = "") {
+    return caches.add({&api::kindFor<T>(), ns, "", ""});
+  }
+  client::EventRecorder& recorder(const char* component) {
+    return *recorders.emplace_back(
+        std::make_unique<client::EventRecorder>(api_, clock_, executor_, component));
+  }
+  /// A controller that runs from start() to stop(); they start in this order.
+  template <typename T, typename... Arguments>
+  void add(Arguments&&... arguments) {
+    auto made = std::make_shared<T>(context, std::forward<Arguments>(arguments)...);
+    controllers.push_back(
+        {[made] { made->start(); }, [controller = made.get()] { return controller->stop(); }});
+  }
+
+  struct Running {
+    std::function<void()> start;  ///< owns the controller
+    std::function<Co<void>()> stop;
+  };
+
+  api::Api& api_;
+  Clock& clock_;
+  const asio::any_io_executor executor_;
+  std::vector<std::unique_ptr<client::EventRecorder>> recorders;
+  Caches caches;
+  client::Informer& pods = cache<corev1::Pod>();
+  client::Informer& replicaSets = cache<appsv1::ReplicaSet>();
+  // Before the controllers that read them: handlers run in the order in which they were added.
+  ObjectIndex podsByNode{pods, nodeOf};
+  ObjectIndex podsByClaim{pods, claimsOf};
+  ObjectIndex podsByOwner{pods, ownerOf};
+  ObjectIndex replicaSetsByOwner{replicaSets, ownerOf};
   Context context;
-  NodeIpamController ipam;
-  NodeLifecycleController lifecycle;
-  TaintEvictionController eviction;
-  PodGarbageCollector podGc;
-  NamespaceController namespaceDeletion;
-  ClaimBinder claimBinder;
-  EndpointsController endpointsController;
-  SchedulingController scheduling;
+  std::vector<Running> controllers;
 };
 
 ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
                                      const asio::any_io_executor& executor,
                                      const ManagerOptions& options)
-    : state_(std::make_unique<State>(api, clock, rng, executor, options)) {}
+    : state_(std::make_unique<State>(api, clock, rng, executor)) {
+  State& state = *state_;
+  state.add<NodeIpamController>(options.ranges);
+  state.add<NodeLifecycleController>(options.nodeGrace);
+  state.add<TaintEvictionController>();
+  state.add<PodGarbageCollector>(options.finishedPodThreshold);
+  state.add<NamespaceController>();
+  state.add<ClaimBinder>(state.recorder("persistentvolume-controller"));
+  state.add<EndpointsController>();
+  state.add<ReplicaController>(state.recorder("replicaset-controller"), ofReplicaSets(),
+                               state.context.replicaSets);
+  state.add<ReplicaController>(state.recorder("replication-controller"), ofReplicationControllers(),
+                               state.context.replicationControllers);
+  state.add<SchedulingController>(state.recorder("default-scheduler"));
+}
 
 ControllerManager::~ControllerManager() = default;
 
 void ControllerManager::start() {
-  for (auto* informer : {&state_->namespaces, &state_->leases, &state_->nodes, &state_->classes,
-                         &state_->volumes, &state_->claims, &state_->services,
-                         &state_->endpointSlices, &state_->endpoints, &state_->pods}) {
-    informer->start();
-  }
-  state_->ipam.start();
-  state_->lifecycle.start();
-  state_->eviction.start();
-  state_->podGc.start();
-  state_->namespaceDeletion.start();
-  state_->claimBinder.start();
-  state_->endpointsController.start();
-  state_->scheduling.start();
+  state_->caches.start();
+  for (const auto& controller : state_->controllers) controller.start();
 }
 
 Co<void> ControllerManager::waitForSync() {
@@ -126,22 +125,10 @@ Co<void> ControllerManager::waitForSync() {
 }
 
 Co<void> ControllerManager::stop() {
-  co_await state_->scheduling.stop();
-  co_await state_->endpointsController.stop();
-  co_await state_->claimBinder.stop();
-  co_await state_->namespaceDeletion.stop();
-  co_await state_->podGc.stop();
-  co_await state_->eviction.stop();
-  co_await state_->lifecycle.stop();
-  co_await state_->ipam.stop();
-  for (auto* informer : {&state_->pods, &state_->endpoints, &state_->endpointSlices,
-                         &state_->services, &state_->claims, &state_->volumes, &state_->classes,
-                         &state_->nodes, &state_->leases, &state_->namespaces}) {
-    co_await informer->stop();
-  }
-  co_await state_->controllerEvents.stop();
-  co_await state_->volumeEvents.stop();
-  co_await state_->schedulerEvents.stop();
+  for (auto at = state_->controllers.rbegin(); at != state_->controllers.rend(); ++at)
+    co_await at->stop();
+  co_await state_->caches.stop();
+  for (const auto& recorder : state_->recorders) co_await recorder->stop();
 }
 
 }  // namespace podlab::controllers

@@ -393,5 +393,58 @@ TEST_F(RestTest, ASlowClientIsGivenUp) {
   EXPECT_EQ(send(""), "");
 }
 
+TEST_F(RestTest, AScaleIsAViewOfItsObject) {
+  constexpr const char* kDeployments = "/apis/apps/v1/namespaces/default/deployments";
+  constexpr const char* kScale = "/apis/apps/v1/namespaces/default/deployments/web/scale";
+  ASSERT_EQ(ask("POST", kDeployments,
+                R"({"metadata":{"name":"web"},"spec":{"replicas":2,
+                    "selector":{"matchLabels":{"app":"web"}},
+                    "template":{"metadata":{"labels":{"app":"web"}},
+                                "spec":{"containers":[{"name":"c","image":"i"}]}}}})")
+                .code,
+            201);
+  const Json scale = ask("GET", kScale).json();
+  EXPECT_EQ(scale["kind"], "Scale");
+  EXPECT_EQ(scale["apiVersion"], "autoscaling/v1");
+  EXPECT_EQ(scale["metadata"]["name"], "web");
+  EXPECT_EQ(scale["spec"]["replicas"], 2);
+  EXPECT_EQ(scale["status"], Json::parse(R"({"replicas":0,"selector":"app=web"})"));
+
+  // kubectl scale --current-replicas: no Content-Type; then a merge patch.
+  Json wanted = scale;
+  wanted["spec"]["replicas"] = 5;
+  EXPECT_EQ(ask("PUT", kScale, wanted.dump(), "").json()["spec"]["replicas"], 5);
+  const Answer stale = ask("PUT", kScale, wanted.dump(), "");
+  EXPECT_EQ(stale.code, 409);
+  EXPECT_EQ(stale.json()["message"],
+            "Operation cannot be fulfilled on deployments.apps \"web\": the object has been "
+            "modified; please apply your changes to the latest version and try again");
+  EXPECT_EQ(ask("PATCH", kScale, R"({"spec":{"replicas":3}})", "application/merge-patch+json")
+                .json()["spec"]["replicas"],
+            3);
+  const Json object = ask("GET", std::string(kDeployments) + "/web").json();
+  EXPECT_EQ(object["spec"]["replicas"], 3);
+  EXPECT_EQ(object["metadata"]["generation"], 3);
+
+  const Answer negative =
+      ask("PATCH", kScale, R"({"spec":{"replicas":-1}})", "application/merge-patch+json");
+  EXPECT_EQ(negative.code, 422);
+  EXPECT_EQ(negative.json()["message"],
+            "Scale.autoscaling \"web\" is invalid: spec.replicas: Invalid value: -1: must be "
+            "greater than or equal to 0");
+  // Nothing wanted is not written by Go's clients.
+  EXPECT_EQ(ask("PUT", kScale, R"({"metadata":{"name":"web"},"spec":{}})").code, 200);
+  EXPECT_EQ(ask("GET", std::string(kDeployments) + "/web").json()["spec"]["replicas"], 0);
+  EXPECT_EQ(ask("GET", "/apis/apps/v1/namespaces/default/deployments/none/scale").code, 404);
+
+  const Json table =
+      ask("GET", kScale, "", "", "application/json;as=Table;v=v1;g=meta.k8s.io").json();
+  EXPECT_EQ(table["rows"][0]["cells"][0], "web");
+  EXPECT_EQ(table["columnDefinitions"][1]["name"], "Desired");
+  EXPECT_THAT(ask("GET", "/apis/apps/v1").body,
+              HasSubstr(R"({"name":"deployments/scale","singularName":"","namespaced":true,)"
+                        R"("group":"autoscaling","version":"v1","kind":"Scale",)"));
+}
+
 }  // namespace
 }  // namespace podlab::apiserver

@@ -1,6 +1,8 @@
 #include "api/kinds/pod_template.hpp"
 
+#include "api/codec.hpp"
 #include "api/kinds/pod_parts.hpp"
+#include "api/kinds/rules.hpp"
 #include "api/names.hpp"
 #include "api/selectors.hpp"
 
@@ -45,7 +47,11 @@ void validateWorkloadSelector(const metav1::LabelSelector& selector,
     errors.invalid(at, "", parsed.status().message());
     return;
   }
-  if (parsed->matches(pod.metadata().labels())) return;
+  if (!parsed->matches(pod.metadata().labels())) selectorMismatch(pod, path, errors);
+}
+
+void selectorMismatch(const corev1::PodTemplateSpec& pod, const FieldPath& path,
+                      FieldErrors& errors) {
   std::string labels;
   for (const auto& key : sortedKeys(pod.metadata().labels())) {
     if (!labels.empty()) labels += ',';
@@ -53,6 +59,33 @@ void validateWorkloadSelector(const metav1::LabelSelector& selector,
   }
   errors.invalidJson(path.child("template").child("metadata").child("labels"), "{" + labels + "}",
                      "`selector` does not match template `labels`");
+}
+
+void validateRunningTemplate(const corev1::PodTemplateSpec& pod, std::string_view kind,
+                             const FieldPath& path, FieldErrors& errors) {
+  constexpr std::string_view kPolicies[] = {"Always"};
+  validatePodTemplate(pod, kPolicies, path, errors);
+  if (pod.spec().has_activedeadlineseconds()) {
+    errors.forbidden(path.child("spec").child("activeDeadlineSeconds"),
+                     "activeDeadlineSeconds in " + std::string(kind) + " is not Supported");
+  }
+}
+
+void validateSameSelector(const metav1::LabelSelector& now, const metav1::LabelSelector& before,
+                          FieldErrors& errors) {
+  if (!sameMessage(now, before))
+    errors.invalidJson(FieldPath("spec.selector"), toJson(now), kImmutable);
+}
+
+std::string selectorText(const metav1::LabelSelector& selector) {
+  const auto parsed = LabelSelector::of(selector);
+  return parsed ? parsed->toString() : "";
+}
+
+std::string selectorText(const Labels& selector) {
+  metav1::LabelSelector whole;
+  *whole.mutable_matchlabels() = selector;
+  return selectorText(whole);
 }
 
 std::string containerNamesCell(const corev1::PodTemplateSpec& pod) {
@@ -64,8 +97,8 @@ std::string imagesCell(const corev1::PodTemplateSpec& pod) {
 }
 
 std::string selectorCell(const metav1::LabelSelector& selector) {
-  const auto parsed = LabelSelector::of(selector);
-  return !parsed || parsed->empty() ? "<none>" : parsed->toString();
+  const std::string text = selectorText(selector);
+  return text.empty() ? "<none>" : text;
 }
 
 }  // namespace podlab::api

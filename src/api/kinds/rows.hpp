@@ -23,7 +23,11 @@ Kind ingressClassKind();
 Kind priorityClassKind();
 Kind eventKind();
 Kind leaseKind();
+Kind replicationControllerKind();
+Kind replicaSetKind();
+Kind deploymentKind();
 Kind bindingKind();
+Kind scaleKind();
 
 /// The columns that every kind has.
 Column nameColumn();

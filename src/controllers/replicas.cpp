@@ -1,0 +1,193 @@
+#include "controllers/replicas.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "api/conditions.hpp"
+#include "api/kinds.hpp"
+#include "api/owners.hpp"
+#include "client/modify.hpp"
+#include "controllers/pod_ranking.hpp"
+
+namespace podlab::controllers {
+namespace {
+
+using google::protobuf::Message;
+
+constexpr std::size_t kWorkers = 16;
+constexpr std::size_t kBurst = 500;  ///< pods made or deleted in one go
+
+bool isActivePod(const Message& pod) {
+  return isActive(static_cast<const corev1::Pod&>(pod));
+}
+
+const std::string& uidOfController(const Message& object) {
+  static const std::string kNone;
+  const auto* controller = api::controllerOf(api::meta(object));
+  return controller == nullptr ? kNone : controller->uid();
+}
+
+bool sameLabels(const Message& a, const Message& b) {
+  const auto& left = api::meta(a).labels();
+  const auto& right = api::meta(b).labels();
+  return left.size() == right.size() && std::ranges::all_of(left, [&](const auto& label) {
+           const auto found = right.find(label.first);
+           return found != right.end() && found->second == label.second;
+         });
+}
+
+}  // namespace
+
+ReplicaController::ReplicaController(Context& context, client::EventRecorder& events,
+                                     ReplicaKind kind, client::Informer& objects)
+    : context_(context),
+      events_(events),
+      kind_(kind),
+      objects_(objects),
+      byOwner_(objects, ownerOf),
+      byNamespace_(objects, namespaceOf),
+      reconciler_(std::string(kind.kind->plural), context.clock, context.rng, context.executor,
+                  [this](std::string key) { return reconcile(std::move(key)); }) {
+  client::Informer::Handlers changes;
+  changes.added = [this](const api::ObjectPtr& object) { reconciler_.add(api::keyOf(*object)); };
+  changes.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& object) {
+    reconciler_.add(api::keyOf(*object));
+  };
+  objects_.addHandlers(std::move(changes));
+
+  client::Informer::Handlers pods;
+  pods.added = [this](const api::ObjectPtr& pod) { observe(nullptr, pod); };
+  pods.updated = [this](const api::ObjectPtr& before, const api::ObjectPtr& now) {
+    observe(before, now);
+  };
+  pods.deleted = [this](const api::ObjectPtr& pod) { addController(*pod); };
+  context_.pods.addHandlers(std::move(pods));
+}
+
+void ReplicaController::start() {
+  reconciler_.start(context_.waitForSync(), kWorkers);
+}
+
+void ReplicaController::observe(const api::ObjectPtr& before, const api::ObjectPtr& now) {
+  const bool moved = before == nullptr || uidOfController(*before) != uidOfController(*now);
+  if (before != nullptr && moved) addController(*before);
+  addController(*now);
+  const bool orphan = api::controllerOf(api::meta(*now)) == nullptr && isActivePod(*now);
+  if (orphan && (moved || !sameLabels(*before, *now))) addSelecting(*now);
+}
+
+void ReplicaController::addController(const Message& pod) {
+  const auto* controller = api::controllerOf(api::meta(pod));
+  if (controller == nullptr || controller->kind() != kind_.kind->kind) return;
+  const std::string key = api::meta(pod).namespace_() + "/" + controller->name();
+  const auto object = objects_.get(key);
+  if (object && api::meta(*object).uid() == controller->uid()) reconciler_.add(key);
+}
+
+void ReplicaController::addSelecting(const Message& pod) {
+  for (const auto& key : byNamespace_.of(api::meta(pod).namespace_())) {
+    if (kind_.specOf(*objects_.get(key)).selector.matches(api::meta(pod).labels()))
+      reconciler_.add(key);
+  }
+}
+
+Co<Status> ReplicaController::reconcile(std::string key) {
+  const auto object = objects_.get(key);
+  if (!object) co_return Status();
+  const ReplicaSpec spec = kind_.specOf(*object);
+  const OwnedObjects owned{context_.pods, context_.podsByOwner};
+  auto pods = co_await claim(context_, owned, object, spec.selector, isActivePod);
+  if (!pods) co_return pods.status();
+  const std::size_t present = pods->size();
+  Status managed;
+  if (!api::meta(*object).has_deletiontimestamp())
+    managed = co_await manage(object, spec.replicas, std::move(*pods));
+  ReplicaStatus status;
+  if (!managed.ok()) {
+    status.failure = present < spec.replicas ? "FailedCreate" : "FailedDelete";
+    status.message = managed.message();
+  }
+  count(key, spec, podsOf(*object, spec.selector), status);
+  const Status written = co_await writeStatus(object, std::move(status));
+  co_return managed.ok() ? written : managed;
+}
+
+Co<Status> ReplicaController::manage(api::ObjectPtr object, std::size_t wanted,
+                                     std::vector<api::ObjectPtr> pods) {
+  if (pods.size() < wanted) {
+    const auto pod = std::make_shared<corev1::Pod>(podOf(*kind_.specOf(*object).pod, *object));
+    co_return co_await createPods(context_, events_, object, pod,
+                                  std::min(wanted - pods.size(), kBurst));
+  }
+  if (pods.size() == wanted) co_return Status();
+  const std::size_t excess = std::min(pods.size() - wanted, kBurst);
+  auto chosen =
+      podsToDelete(std::move(pods), relativesByNode(object), excess, context_.clock.wallNow());
+  co_return co_await deletePods(context_, events_, object, std::move(chosen));
+}
+
+std::map<std::string, int> ReplicaController::relativesByNode(const api::ObjectPtr& object) const {
+  std::set<std::string> keys{api::keyOf(*object)};
+  if (const std::string& owner = uidOfController(*object); !owner.empty())
+    keys.insert(byOwner_.of(owner).begin(), byOwner_.of(owner).end());
+  std::map<std::string, int> counts;
+  for (const auto& key : keys) {
+    const auto relative = objects_.get(key);
+    if (!relative) continue;
+    for (const auto& podKey : context_.podsByOwner.of(api::meta(*relative).uid())) {
+      const auto pod = context_.pods.get(podKey);
+      if (isActivePod(*pod)) ++counts[api::as<corev1::Pod>(pod).spec().nodename()];
+    }
+  }
+  return counts;
+}
+
+std::vector<api::ObjectPtr> ReplicaController::podsOf(const Message& object,
+                                                      const api::LabelSelector& selector) const {
+  std::vector<api::ObjectPtr> pods;
+  for (const auto& key : context_.podsByOwner.of(api::meta(object).uid())) {
+    auto pod = context_.pods.get(key);
+    if (isActivePod(*pod) && selector.matches(api::meta(*pod).labels()))
+      pods.push_back(std::move(pod));
+  }
+  return pods;
+}
+
+void ReplicaController::count(const std::string& key, const ReplicaSpec& spec,
+                              const std::vector<api::ObjectPtr>& pods, ReplicaStatus& status) {
+  const WallTime now = context_.clock.wallNow();
+  const auto& labels = spec.pod->metadata().labels();
+  std::optional<WallTime> next;
+  for (const auto& object : pods) {
+    const auto& pod = api::as<corev1::Pod>(object);
+    const auto& has = pod.metadata().labels();
+    const bool full = std::ranges::all_of(labels, [&](const auto& label) {
+      const auto found = has.find(label.first);
+      return found != has.end() && found->second == label.second;
+    });
+    ++status.replicas;
+    if (full) ++status.fullyLabeled;
+    const auto since = availableSince(pod, spec.minReadySeconds);
+    if (!since) continue;
+    ++status.ready;
+    if (spec.minReadySeconds == 0 || *since <= now) {
+      ++status.available;
+    } else {
+      next = next ? std::min(*next, *since) : *since;
+    }
+  }
+  if (next) reconciler_.addAfter(key, *next - now);
+}
+
+Co<Status> ReplicaController::writeStatus(api::ObjectPtr object, ReplicaStatus status) {
+  const auto& metadata = api::meta(*object);
+  const client::Change change = [&](Message& now) {
+    return api::meta(now).uid() == metadata.uid() &&
+           kind_.setStatus(now, status, metadata.generation(), context_.clock.wallNow());
+  };
+  api::ResourceId id{kind_.kind, metadata.namespace_(), metadata.name(), "status"};
+  auto written = co_await client::modify(context_.api, std::move(id), object, change);
+  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+}
+
+}  // namespace podlab::controllers
