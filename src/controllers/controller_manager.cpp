@@ -11,6 +11,7 @@
 #include "api/kinds.hpp"
 #include "controllers/claim_binder.hpp"
 #include "controllers/context.hpp"
+#include "controllers/deployments.hpp"
 #include "controllers/endpoints.hpp"
 #include "controllers/namespace_deletion.hpp"
 #include "controllers/node_ipam.hpp"
@@ -110,6 +111,7 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
                                state.context.replicaSets);
   state.add<ReplicaController>(state.recorder("replication-controller"), ofReplicationControllers(),
                                state.context.replicationControllers);
+  state.add<DeploymentController>(state.recorder("deployment-controller"));
   state.add<SchedulingController>(state.recorder("default-scheduler"));
 }
 
