@@ -122,6 +122,16 @@ void FieldErrors::tooLong(const FieldPath& path, std::int64_t maxBytes) {
       "Too long: may not be more than " + std::to_string(maxBytes) + " bytes");
 }
 
+void FieldErrors::tooMany(const FieldPath& path, std::int64_t count, std::int64_t max) {
+  add("FieldValueTooMany", path,
+      "Too many: " + std::to_string(count) + ": must have at most " + std::to_string(max) +
+          " items");
+}
+
+void FieldErrors::invalidWhole(const FieldPath& path, std::string_view why) {
+  add("FieldValueInvalid", path, withDetail("Invalid value", why));
+}
+
 void FieldErrors::invalidEach(const FieldPath& path, std::string_view value,
                               const std::vector<std::string>& messages) {
   for (const std::string& message : messages) invalid(path, value, message);

@@ -49,6 +49,9 @@ class FieldErrors {
   void notFound(const FieldPath& path, std::string_view value);
   void forbidden(const FieldPath& path, std::string_view detail);
   void tooLong(const FieldPath& path, std::int64_t maxBytes);
+  void tooMany(const FieldPath& path, std::int64_t count, std::int64_t max);
+  /// Of a value as a whole, which is not shown.
+  void invalidWhole(const FieldPath& path, std::string_view why);
 
   /// One `invalid` for each message.
   void invalidEach(const FieldPath& path, std::string_view value,

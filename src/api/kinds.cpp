@@ -38,6 +38,9 @@ const Table& table() {
                  replicationControllerKind(),
                  replicaSetKind(),
                  deploymentKind(),
+                 controllerRevisionKind(),
+                 jobKind(),
+                 cronJobKind(),
                  eventKind(),
                  leaseKind()};
     made.stored = made.rows.size();

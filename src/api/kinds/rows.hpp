@@ -26,6 +26,9 @@ Kind leaseKind();
 Kind replicationControllerKind();
 Kind replicaSetKind();
 Kind deploymentKind();
+Kind jobKind();
+Kind cronJobKind();
+Kind controllerRevisionKind();
 Kind bindingKind();
 Kind scaleKind();
 
