@@ -38,6 +38,8 @@ const Table& table() {
                  replicationControllerKind(),
                  replicaSetKind(),
                  deploymentKind(),
+                 daemonSetKind(),
+                 statefulSetKind(),
                  controllerRevisionKind(),
                  jobKind(),
                  cronJobKind(),

@@ -55,11 +55,18 @@ struct Context {
   client::Informer& replicationControllers;
   client::Informer& replicaSets;
   client::Informer& deployments;
+  client::Informer& daemonSets;
+  client::Informer& statefulSets;
+  client::Informer& revisions;
+  client::Informer& jobs;
+  client::Informer& cronJobs;
   client::EventRecorder& events;
   const ObjectIndex& podsByNode;
   const ObjectIndex& podsByClaim;
   const ObjectIndex& podsByOwner;         ///< ownerOf()
   const ObjectIndex& replicaSetsByOwner;  ///< ownerOf()
+  const ObjectIndex& revisionsByOwner;    ///< ownerOf()
+  const ObjectIndex& jobsByOwner;         ///< ownerOf()
 
   Co<void> waitForSync() const { return caches.waitForSync(); }
 };

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "apps_v1.pb.h"
+#include "batch_v1.pb.h"
 #include "core_v1_services.pb.h"
 #include "core_v1_workloads.pb.h"
 #include "discovery_v1.pb.h"
@@ -13,6 +14,7 @@
 #include "controllers/context.hpp"
 #include "controllers/deployments.hpp"
 #include "controllers/endpoints.hpp"
+#include "controllers/job_controller.hpp"
 #include "controllers/namespace_deletion.hpp"
 #include "controllers/node_ipam.hpp"
 #include "controllers/node_lifecycle.hpp"
@@ -52,11 +54,18 @@ struct ControllerManager::State {
                 .replicationControllers = cache<corev1::ReplicationController>(),
                 .replicaSets = replicaSets,
                 .deployments = cache<appsv1::Deployment>(),
+                .daemonSets = cache<appsv1::DaemonSet>(),
+                .statefulSets = cache<appsv1::StatefulSet>(),
+                .revisions = revisions,
+                .jobs = jobs,
+                .cronJobs = cache<batchv1::CronJob>(),
                 .events = recorder("node-controller"),
                 .podsByNode = podsByNode,
                 .podsByClaim = podsByClaim,
                 .podsByOwner = podsByOwner,
-                .replicaSetsByOwner = replicaSetsByOwner} {}
+                .replicaSetsByOwner = replicaSetsByOwner,
+                .revisionsByOwner = revisionsByOwner,
+                .jobsByOwner = jobsByOwner} {}
 
   template <typename T>
   client::Informer& cache(const char* ns = "") {
@@ -86,11 +95,15 @@ struct ControllerManager::State {
   Caches caches;
   client::Informer& pods = cache<corev1::Pod>();
   client::Informer& replicaSets = cache<appsv1::ReplicaSet>();
+  client::Informer& revisions = cache<appsv1::ControllerRevision>();
+  client::Informer& jobs = cache<batchv1::Job>();
   // Before the controllers that read them: handlers run in the order in which they were added.
   ObjectIndex podsByNode{pods, nodeOf};
   ObjectIndex podsByClaim{pods, claimsOf};
   ObjectIndex podsByOwner{pods, ownerOf};
   ObjectIndex replicaSetsByOwner{replicaSets, ownerOf};
+  ObjectIndex revisionsByOwner{revisions, ownerOf};
+  ObjectIndex jobsByOwner{jobs, ownerOf};
   Context context;
   std::vector<Running> controllers;
 };
@@ -112,6 +125,7 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
   state.add<ReplicaController>(state.recorder("replication-controller"), ofReplicationControllers(),
                                state.context.replicationControllers);
   state.add<DeploymentController>(state.recorder("deployment-controller"));
+  state.add<JobController>(state.recorder("job-controller"));
   state.add<SchedulingController>(state.recorder("default-scheduler"));
 }
 

@@ -169,15 +169,15 @@ corev1::Pod podOf(const corev1::PodTemplateSpec& pod, const Message& owner) {
 }
 
 Co<Status> createPods(Context& context, client::EventRecorder& events, api::ObjectPtr owner,
-                      std::shared_ptr<const corev1::Pod> pod, std::size_t count) {
+                      std::vector<std::shared_ptr<const corev1::Pod>> pods) {
   // What cannot be made (a quota, a malformed template) is tried once, not a thousand times.
-  for (std::size_t size = 1; count > 0; size *= 2) {
-    size = std::min(size, count);
-    count -= size;
+  std::size_t done = 0;
+  for (std::size_t size = 1; done < pods.size(); size *= 2) {
+    const std::size_t end = std::min(done + size, pods.size());
     const auto batch = std::make_shared<Batch>();
     TaskGroup tasks(context.executor);
-    for (std::size_t i = 0; i < size; ++i)
-      tasks.spawn("create_pod", createOne(context, events, owner, pod, batch));
+    for (; done < end; ++done)
+      tasks.spawn("create_pod", createOne(context, events, owner, pods[done], batch));
     co_await tasks.join();
     co_await waitFor(context.pods, batch);
     if (!batch->failure.ok()) co_return batch->failure;

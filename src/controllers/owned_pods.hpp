@@ -36,11 +36,11 @@ Co<Result<std::vector<api::ObjectPtr>>> claim(
 /// A pod of the template for `owner` to make: with a generated name and the owner as controller.
 corev1::Pod podOf(const corev1::PodTemplateSpec& pod, const google::protobuf::Message& owner);
 
-/// Makes `count` such pods, in batches that double while all goes well, and tells of them by events
+/// Makes the pods, in batches that double while all goes well, and tells of them by events
 /// about the owner: SuccessfulCreate, FailedCreate. The first failure; a namespace on its way out
 /// is none.
 Co<Status> createPods(Context& context, client::EventRecorder& events, api::ObjectPtr owner,
-                      std::shared_ptr<const corev1::Pod> pod, std::size_t count);
+                      std::vector<std::shared_ptr<const corev1::Pod>> pods);
 /// Deletes the pods, all at once: SuccessfulDelete, FailedDelete. The first failure; a pod that is
 /// gone is none.
 Co<Status> deletePods(Context& context, client::EventRecorder& events, api::ObjectPtr owner,

@@ -116,8 +116,9 @@ Co<Status> ReplicaController::manage(api::ObjectPtr object, std::size_t wanted,
                                      std::vector<api::ObjectPtr> pods) {
   if (pods.size() < wanted) {
     const auto pod = std::make_shared<corev1::Pod>(podOf(*kind_.specOf(*object).pod, *object));
-    co_return co_await createPods(context_, events_, object, pod,
-                                  std::min(wanted - pods.size(), kBurst));
+    std::vector<std::shared_ptr<const corev1::Pod>> missing(
+        std::min(wanted - pods.size(), kBurst), pod);
+    co_return co_await createPods(context_, events_, object, std::move(missing));
   }
   if (pods.size() == wanted) co_return Status();
   const std::size_t excess = std::min(pods.size() - wanted, kBurst);

@@ -10,12 +10,6 @@ namespace {
 using corev1::PersistentVolumeClaim;
 using corev1::PersistentVolumeClaimSpec;
 
-void applyDefaults(PersistentVolumeClaim& claim) {
-  auto& spec = *claim.mutable_spec();
-  if (!spec.has_volumemode()) spec.set_volumemode("Filesystem");
-  if (claim.status().phase().empty()) claim.mutable_status()->set_phase("Pending");
-}
-
 /// As the admission plugin StorageObjectInUseProtection.
 void prepareForCreate(PersistentVolumeClaim& claim) {
   addFinalizer(*claim.mutable_metadata(), kClaimProtection);
@@ -85,6 +79,12 @@ std::string capacityCell(const PersistentVolumeClaim& claim) {
 
 }  // namespace
 
+void applyClaimDefaults(PersistentVolumeClaim& claim) {
+  auto& spec = *claim.mutable_spec();
+  if (!spec.has_volumemode()) spec.set_volumemode("Filesystem");
+  if (claim.status().phase().empty()) claim.mutable_status()->set_phase("Pending");
+}
+
 Kind persistentVolumeClaimKind() {
   using Claim = PersistentVolumeClaim;
   return {
@@ -121,7 +121,7 @@ Kind persistentVolumeClaimKind() {
                                                  claim.spec().volumemode());
                                 })},
       .strategy = {.hasStatus = true,
-                   .applyDefaults = writes<Claim>(applyDefaults),
+                   .applyDefaults = writes<Claim>(applyClaimDefaults),
                    .prepareForCreate = writes<Claim>(prepareForCreate),
                    .validate = reads<Claim>(validate),
                    .validateUpdate = compares<Claim>(validateUpdate)},

@@ -26,9 +26,11 @@ Kind leaseKind();
 Kind replicationControllerKind();
 Kind replicaSetKind();
 Kind deploymentKind();
+Kind daemonSetKind();
+Kind statefulSetKind();
+Kind controllerRevisionKind();
 Kind jobKind();
 Kind cronJobKind();
-Kind controllerRevisionKind();
 Kind bindingKind();
 Kind scaleKind();
 

@@ -19,6 +19,8 @@ void validateVolumeMode(const std::string& mode, const FieldPath& path, FieldErr
 void validateCapacity(const resourcev1::Quantity& amount, const FieldPath& path,
                       FieldErrors& errors);
 bool sameAmounts(const ResourceMap& a, const ResourceMap& b);
+/// A claim, also one of a template.
+void applyClaimDefaults(corev1::PersistentVolumeClaim& claim);
 /// Once.
 void addFinalizer(metav1::ObjectMeta& meta, const char* name);
 /// The cell of an optional field: "<unset>" without it.
