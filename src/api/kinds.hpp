@@ -103,7 +103,7 @@ struct Kind {
   /// of it, as discovery tells of them.
   struct Action {
     std::string_view name;     ///< "exec"
-    std::string_view verb;     ///< "get", "create"
+    std::string_view verb;     ///< "get"; of several "create,get"
     std::string_view group;    ///< of what the request carries: "" ...
     std::string_view version;  ///< "v1"
     std::string_view kind;     ///< "PodExecOptions"

@@ -42,6 +42,16 @@ std::string document(Body body) {
   return text;
 }
 
+std::vector<std::string_view> separated(std::string_view list) {
+  std::vector<std::string_view> all;
+  while (true) {
+    const auto comma = list.find(',');
+    all.push_back(list.substr(0, comma));
+    if (comma == std::string_view::npos) return all;
+    list.remove_prefix(comma + 1);
+  }
+}
+
 std::vector<std::string_view> verbsOf() {
   return {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
 }
@@ -272,7 +282,7 @@ std::vector<Subresource> subresourcesOf(const api::Kind& kind) {
   for (const auto& action : kind.actions)
     all.push_back({action.name,
                    {{"group", action.group}, {"version", action.version}, {"kind", action.kind}},
-                   {action.verb}});
+                   separated(action.verb)});
   return all;
 }
 

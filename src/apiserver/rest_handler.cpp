@@ -12,6 +12,7 @@
 #include "apiserver/local_stream.hpp"
 #include "apiserver/rest_body.hpp"
 #include "apiserver/rest_discovery.hpp"
+#include "apiserver/rest_port_forward.hpp"
 #include "apiserver/rest_program.hpp"
 
 namespace podlab::apiserver {
@@ -117,7 +118,7 @@ std::optional<api::PatchType> patchTypeOf(const std::string& media) {
 /// What is done here to an object; other subresources are read and written by the API.
 bool isAction(const std::string& subresource) {
   return subresource == "log" || subresource == "exec" || subresource == "attach" ||
-         subresource == "eviction";
+         subresource == "portforward" || subresource == "eviction";
 }
 
 bool has(const api::Kind& kind, const std::string& action) {
@@ -192,6 +193,7 @@ Co<void> RestHandler::objects(http::Exchange& exchange, User user, RestPath path
   if (read && call.id.subresource == "log") co_return co_await log(exchange, call);
   if (call.id.subresource == "exec" || call.id.subresource == "attach")
     co_return co_await program(exchange, call);
+  if (call.id.subresource == "portforward") co_return co_await portForward(exchange, call);
   if (call.form.kind == RestForm::Kind::kNone) {
     // kubectl's typed clients ask for protobuf first and take JSON.
     auto response = jsonAnswer(
@@ -372,6 +374,35 @@ Co<Status> sendLog(Result<std::string>& next, rpc::Stream& stream, http::Sender&
   co_return next.status().is(Code::kEndOfStream) ? Status() : next.status();
 }
 
+/// The client speaks SPDY, but of what its streams could carry nothing is known.
+http::Response noCommonProtocol() {
+  http::Response response = plainAnswer(403, "unable to upgrade: unable to negotiate protocol\n");
+  for (const char* protocol :
+       {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"})
+    response.headers.emplace_back("X-Accepted-Stream-Protocol-Versions", protocol);
+  return response;
+}
+
+/// The ports of the query of a port-forward over channels: "80,443"; upstream's limit of channels.
+Result<std::vector<std::uint16_t>> forwardedPorts(std::string_view text) {
+  constexpr std::size_t kMaxPorts = 127;
+  std::vector<std::uint16_t> ports;
+  while (!text.empty()) {
+    const std::string_view one = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), one.size() + 1));
+    std::uint16_t port = 0;
+    const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), port);
+    if (error != std::errc() || end != one.data() + one.size() || port == 0) {
+      return Status(Code::kBadRequest,
+                    "ports: \"" + std::string(one) + "\" is not a port from 1 to 65535");
+    }
+    ports.push_back(port);
+  }
+  if (ports.size() > kMaxPorts)
+    return Status(Code::kBadRequest, "ports: at most " + std::to_string(kMaxPorts) + " at a time");
+  return ports;
+}
+
 }  // namespace
 
 Co<void> RestHandler::watch(http::Exchange& exchange, Call& call) {
@@ -456,14 +487,21 @@ Co<void> RestHandler::program(http::Exchange& exchange, Call& call) {
                      "container " + container + " is not valid for pod " + call.id.name);
     } else if (!call.flag("stdin") && !call.flag("stdout") && !call.flag("stderr")) {
       wrong = Status(Code::kBadRequest, "you must specify at least 1 of stdin, stdout, stderr");
+    } else if (spdy::wantsSpdy(call.request)) {
+      if (streamProtocolOf(call.request).empty())
+        co_return co_await exchange.respond(noCommonProtocol());
     } else if (channelProtocolOf(call.request).empty()) {
-      wrong =
-          Status(Code::kBadRequest,
-                 "Upgrade request required: a WebSocket of v5.channel.k8s.io or v4.channel.k8s.io");
+      wrong = Status(Code::kBadRequest,
+                     "Upgrade request required: a WebSocket of v5.channel.k8s.io or "
+                     "v4.channel.k8s.io, or SPDY/3.1 with streams of v4.channel.k8s.io");
     }
   }
+  if (wrong.ok()) wrong = (co_await relay_.nodeOf(call.user, call.id)).status();
   if (!wrong.ok()) co_return co_await exchange.respond(call.fail(wrong));
-  ProgramRequest program{call.id.subresource, ""};
+  ProgramRequest program{
+      call.id.subresource,
+      "",
+      {call.flag("stdin"), call.flag("stdout"), call.flag("stderr"), call.flag("tty")}};
   const auto fill = [&](auto& request) {
     request.set_namespace_(call.id.ns);
     request.set_pod(call.id.name);
@@ -483,6 +521,20 @@ Co<void> RestHandler::program(http::Exchange& exchange, Call& call) {
     program.message = rpc::encode(request);
   }
   co_await serveProgram(exchange, relay_, clock_, call.user, std::move(program));
+}
+
+Co<void> RestHandler::portForward(http::Exchange& exchange, Call& call) {
+  auto ports = forwardedPorts(call.text("ports"));
+  Status wrong = (co_await relay_.nodeOf(call.user, call.id)).status();
+  if (wrong.ok()) wrong = ports.status();
+  if (wrong.ok() && !wantsPortForward(call.request)) {
+    wrong = Status(Code::kBadRequest,
+                   "Upgrade request required: SPDY/3.1 with streams of portforward.k8s.io, or a "
+                   "WebSocket of SPDY/3.1+portforward.k8s.io");
+  }
+  if (!wrong.ok()) co_return co_await exchange.respond(call.fail(wrong));
+  api::ResourceId pod{call.id.kind, call.id.ns, call.id.name, ""};
+  co_await servePortForward(exchange, relay_, clock_, call.user, std::move(pod), std::move(*ports));
 }
 
 }  // namespace podlab::apiserver

@@ -41,6 +41,7 @@ class RestHandler {
   Co<void> watch(http::Exchange& exchange, Call& call);
   Co<void> log(http::Exchange& exchange, Call& call);
   Co<void> program(http::Exchange& exchange, Call& call);
+  Co<void> portForward(http::Exchange& exchange, Call& call);
 
   ApiService& service_;
   StreamRelay& relay_;

@@ -18,6 +18,12 @@ Status authorizeStream(const User& user, std::string_view verb, api::ResourceId 
                    [](const auto&...) { return false; });
 }
 
+Status notConnected(const std::string& node) {
+  return Status(
+      Code::kUnavailable,
+      "node \"" + node + "\" is not connected: its agent does not run, or cannot reach the server");
+}
+
 /// The pod that a request names.
 template <typename Request>
 Result<api::ResourceId> podOf(const std::string& message, std::string subresource) {
@@ -93,14 +99,23 @@ Co<Status> StreamRelay::usage(User user, rpc::Stream& client, std::string first)
   co_return co_await client.send(std::move(*report));
 }
 
+Co<Result<std::string>> StreamRelay::nodeOf(User user, api::ResourceId id) {
+  const std::string_view verb = id.subresource == "log" ? "get" : "create";
+  if (Status denied = authorizeStream(user, verb, id); !denied) co_return denied;
+  id.subresource.clear();
+  auto found = co_await api_->get(id);
+  if (!found) co_return found.status();
+  std::string node = api::as<corev1::Pod>(*found).spec().nodename();
+  if (node.empty()) {
+    co_return Status(Code::kBadRequest, "pod " + id.name + " does not have a host assigned");
+  }
+  if (!isConnected(node)) co_return notConnected(node);
+  co_return node;
+}
+
 Co<Result<std::unique_ptr<rpc::Stream>>> StreamRelay::openAt(std::string node, std::string method) {
   const auto found = agents_.find(node);
-  if (found == agents_.end()) {
-    co_return Status(Code::kUnavailable,
-                     "node \"" + node +
-                         "\" is not connected: its agent does not run, or cannot "
-                         "reach the server");
-  }
+  if (found == agents_.end()) co_return notConnected(node);
   const auto connection = found->second;
   co_return co_await connection->open(std::move(method));
 }
@@ -108,16 +123,9 @@ Co<Result<std::unique_ptr<rpc::Stream>>> StreamRelay::openAt(std::string node, s
 Co<Status> StreamRelay::relay(User user, rpc::Stream& client, std::string first,
                               api::ResourceId id) {
   using namespace asio::experimental::awaitable_operators;
-  const std::string_view verb = id.subresource == "log" ? "get" : "create";
-  if (Status denied = authorizeStream(user, verb, id); !denied) co_return denied;
-  id.subresource.clear();
-  auto found = co_await api_->get(id);
-  if (!found) co_return found.status();
-  const std::string node = api::as<corev1::Pod>(*found).spec().nodename();
-  if (node.empty()) {
-    co_return Status(Code::kBadRequest, "pod " + id.name + " does not have a host assigned");
-  }
-  auto agent = co_await openAt(node, client.method());
+  auto node = co_await nodeOf(std::move(user), std::move(id));
+  if (!node) co_return node.status();
+  auto agent = co_await openAt(std::move(*node), client.method());
   if (!agent) co_return agent.status();
   const Status sent = co_await (*agent)->send(std::move(first));
   if (!sent) co_return sent;

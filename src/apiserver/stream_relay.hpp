@@ -29,6 +29,8 @@ class StreamRelay {
   bool isConnected(const std::string& node) const { return agents_.contains(node); }
 
   static bool serves(std::string_view method);
+  /// The node that runs the pod, when the user may use its subresource and the node can be reached.
+  Co<Result<std::string>> nodeOf(User user, api::ResourceId id);
   /// Serves one stream of a client until it ends. Failures say what is missing: the pod, its node,
   /// or the agent's connection.
   Co<Status> serve(User user, rpc::Stream& client);
