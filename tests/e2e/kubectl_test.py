@@ -216,7 +216,8 @@ spec: {podSelector: {matchLabels: {app: web}}}
         self.kubectl("run", "gone", "--image=host", "--command", "--", "sleep", "1000")
         self.assertIn("timed out waiting", self.fails("wait", "pod/gone", "--for=delete", "--timeout=1s"))
         self.kubectl("delete", "pod", "gone", "--force", "--grace-period=0")
-        self.kubectl("wait", "pod/gone", "--for=delete", "--timeout=30s")
+        if not self.is_old:  # 1.20 wants to see the pod first
+            self.kubectl("wait", "pod/gone", "--for=delete", "--timeout=30s")
         self.assertTrue(eventually(lambda: self.run_kubectl("get", "pod", "gone").returncode != 0))
 
 
