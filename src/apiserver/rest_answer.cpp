@@ -8,6 +8,8 @@
 namespace podlab::apiserver {
 namespace {
 
+constexpr std::size_t kPiece = 64UL << 10;
+
 std::string_view trim(std::string_view text) {
   while (text.starts_with(' ')) text.remove_prefix(1);
   while (text.ends_with(' ')) text.remove_suffix(1);
@@ -112,9 +114,9 @@ void writeRow(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
   writer.endObject();
 }
 
-/// Of the columns only where they are wanted.
-void writeTable(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
-                const api::ListResult& list, bool withColumns, WallTime now) {
+/// All before a table's first row. Of the columns only where they are wanted.
+void beginTable(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
+                const api::ListResult& list, bool withColumns) {
   writer.beginObject();
   writeTypeMeta(writer, "Table", "meta.k8s.io/" + form.metaVersion);
   writeListMeta(writer, list);
@@ -124,7 +126,34 @@ void writeTable(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
   writer.endArray();
   writer.key("rows");
   writer.beginArray();
-  for (const auto& item : list.items) writeRow(writer, form, kind, *item, now);
+}
+
+/// All before a list's first item.
+void beginList(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
+               const api::ListResult& list) {
+  if (form.kind == RestForm::Kind::kTable) return beginTable(writer, form, kind, list, true);
+  const bool metadata = form.kind == RestForm::Kind::kMetadata;
+  writer.beginObject();
+  writeTypeMeta(writer, metadata ? "PartialObjectMetadataList" : std::string(kind.kind) + "List",
+                metadata ? "meta.k8s.io/" + form.metaVersion : kind.apiVersion());
+  writeListMeta(writer, list);
+  writer.key("items");
+  writer.beginArray();
+}
+
+void writeItem(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
+               const google::protobuf::Message& object, WallTime now) {
+  switch (form.kind) {
+    case RestForm::Kind::kTable:
+      return writeRow(writer, form, kind, object, now);
+    case RestForm::Kind::kMetadata:
+      return writeMetadata(writer, form, object);
+    default:
+      return api::writeJson(writer, object);
+  }
+}
+
+void endList(JsonWriter& writer) {
   writer.endArray();
   writer.endObject();
 }
@@ -134,9 +163,10 @@ void writeObject(JsonWriter& writer, const RestForm& form, const api::Kind& kind
   switch (form.kind) {
     case RestForm::Kind::kTable: {
       api::ListResult one;
-      one.items.push_back(api::ObjectPtr(api::ObjectPtr(), &object));
       one.resourceVersion = api::meta(object).resourceversion();
-      return writeTable(writer, form, kind, one, withColumns, now);
+      beginTable(writer, form, kind, one, withColumns);
+      writeRow(writer, form, kind, object, now);
+      return endList(writer);
     }
     case RestForm::Kind::kMetadata:
       return writeMetadata(writer, form, object);
@@ -210,27 +240,28 @@ std::string writeList(const RestForm& form, const api::Kind& kind, const api::Li
                       WallTime now) {
   std::string text;
   JsonWriter writer(text);
-  if (form.kind == RestForm::Kind::kTable) {
-    writeTable(writer, form, kind, list, true, now);
-    return text;
-  }
-  const bool metadata = form.kind == RestForm::Kind::kMetadata;
-  writer.beginObject();
-  writeTypeMeta(writer, metadata ? "PartialObjectMetadataList" : std::string(kind.kind) + "List",
-                metadata ? "meta.k8s.io/" + form.metaVersion : kind.apiVersion());
-  writeListMeta(writer, list);
-  writer.key("items");
-  writer.beginArray();
-  for (const auto& item : list.items) {
-    if (metadata) {
-      writeMetadata(writer, form, *item);
-    } else {
-      api::writeJson(writer, *item);
-    }
-  }
-  writer.endArray();
-  writer.endObject();
+  beginList(writer, form, kind, list);
+  for (const auto& item : list.items) writeItem(writer, form, kind, *item, now);
+  endList(writer);
   return text;
+}
+
+ListWriter::ListWriter(RestForm form, const api::Kind& kind, api::ListResult list, WallTime now)
+    : form_(std::move(form)), kind_(kind), list_(std::move(list)), now_(now) {}
+
+std::string ListWriter::next() {
+  if (!begun_) beginList(writer_, form_, kind_, list_);
+  begun_ = true;
+  while (text_.size() < kPiece && written_ < list_.items.size()) {
+    // What was written needs not stay.
+    const api::ObjectPtr item = std::move(list_.items[written_++]);
+    writeItem(writer_, form_, kind_, *item, now_);
+  }
+  if (written_ == list_.items.size() && !ended_) {
+    ended_ = true;
+    endList(writer_);
+  }
+  return std::exchange(text_, "");
 }
 
 std::string writeEvent(const RestForm& form, const api::Kind& kind, const api::WatchEvent& event,

@@ -37,6 +37,29 @@ std::string writeOne(const RestForm& form, const api::Kind& kind,
                      const google::protobuf::Message& object, WallTime now);
 std::string writeList(const RestForm& form, const api::Kind& kind, const api::ListResult& list,
                       WallTime now);
+
+/// Writes a list piece by piece, so that a large one is never whole in memory. `kind` must outlive
+/// it.
+class ListWriter {
+ public:
+  ListWriter(RestForm form, const api::Kind& kind, api::ListResult list, WallTime now);
+  ListWriter(const ListWriter&) = delete;
+  ListWriter& operator=(const ListWriter&) = delete;
+
+  /// Some 64 KiB more; "" after the last.
+  std::string next();
+
+ private:
+  RestForm form_;
+  const api::Kind& kind_;
+  api::ListResult list_;
+  WallTime now_;
+  std::string text_;
+  JsonWriter writer_{text_};
+  std::size_t written_ = 0;  ///< items
+  bool begun_ = false;
+  bool ended_ = false;
+};
 /// The line of a watch's event. Of a table's columns only the first event tells.
 std::string writeEvent(const RestForm& form, const api::Kind& kind, const api::WatchEvent& event,
                        bool isFirst, WallTime now);

@@ -100,6 +100,9 @@ struct RestHandler::Call {
 
 namespace {
 
+/// Lists of so many objects are answered at once, longer ones in pieces.
+constexpr std::size_t kSmallList = 100;
+
 const Status kNotAllowed(Code::kMethodNotAllowed,
                          "the server does not allow this method on the requested resource");
 
@@ -201,17 +204,17 @@ Co<void> RestHandler::objects(http::Exchange& exchange, User user, RestPath path
         R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"only the following media types are accepted: application/json","reason":"NotAcceptable","code":406})");
     co_return co_await exchange.respond(std::move(response));
   }
-  if (read && call.id.name.empty() && call.flag("watch")) co_return co_await watch(exchange, call);
+  if (call.id.name.empty() && (read || call.request.method == "HEAD")) {
+    if (read && call.flag("watch")) co_return co_await watch(exchange, call);
+    co_return co_await list(exchange, call);
+  }
   co_await exchange.respond(co_await dispatch(call));
 }
 
 Co<http::Response> RestHandler::dispatch(Call& call) {
   const std::string& method = call.request.method;
   const bool collection = call.id.name.empty();
-  if (method == "GET" || method == "HEAD") {
-    if (collection) co_return co_await list(call);
-    co_return co_await get(call);
-  }
+  if (method == "GET" || method == "HEAD") co_return co_await get(call);
   if (method == "POST" && call.id.subresource == "eviction") co_return co_await evict(call);
   if (method == "POST" && (collection || !call.id.subresource.empty()))
     co_return co_await create(call);
@@ -229,14 +232,19 @@ Co<http::Response> RestHandler::get(Call& call) {
   co_return call.answer(200, **object, clock_.wallNow());
 }
 
-Co<http::Response> RestHandler::list(Call& call) {
+Co<void> RestHandler::list(http::Exchange& exchange, Call& call) {
   const auto limit = call.number("limit");
-  if (!limit) co_return call.fail(limit.status());
+  if (!limit) co_return co_await exchange.respond(call.fail(limit.status()));
   api::ListOptions options{call.text("labelSelector"), call.text("fieldSelector"),
                            limit->value_or(0), call.text("continue"), call.text("resourceVersion")};
   auto items = co_await call.api->list(call.id, std::move(options));
-  if (!items) co_return call.fail(items.status());
-  co_return jsonAnswer(200, writeList(call.form, *call.id.kind, *items, clock_.wallNow()));
+  if (!items) co_return co_await exchange.respond(call.fail(items.status()));
+  if (items->items.size() <= kSmallList) {
+    std::string text = writeList(call.form, *call.id.kind, *items, clock_.wallNow());
+    co_return co_await exchange.respond(jsonAnswer(200, std::move(text)));
+  }
+  ListWriter writer(call.form, *call.id.kind, std::move(*items), clock_.wallNow());
+  co_await exchange.respondInPieces(jsonAnswer(200, ""), [&writer] { return writer.next(); });
 }
 
 Co<http::Response> RestHandler::create(Call& call) {

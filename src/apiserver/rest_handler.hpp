@@ -31,7 +31,7 @@ class RestHandler {
   Co<void> objects(http::Exchange& exchange, User user, RestPath path, Parameters parameters);
   Co<http::Response> dispatch(Call& call);
   Co<http::Response> get(Call& call);
-  Co<http::Response> list(Call& call);
+  Co<void> list(http::Exchange& exchange, Call& call);
   Co<http::Response> create(Call& call);
   Co<http::Response> update(Call& call);
   Co<http::Response> patch(Call& call);

@@ -1,5 +1,8 @@
 #include "cli/server_process.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <memory>
 
 #include <asio.hpp>
@@ -19,6 +22,9 @@
 
 namespace podlab::cli {
 namespace {
+
+/// Open files that are not connections of REST clients: agents', the store's, handshakes.
+constexpr rlim_t kReservedFiles = 2048;
 
 class Server {
  public:
@@ -86,6 +92,20 @@ class Server {
     return {};
   }
 
+  /// As many as there may be open files, which are raised to what the host allows.
+  static apiserver::ConnectionLimits connectionLimits() {
+    apiserver::ConnectionLimits limits;
+    rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return limits;
+    files.rlim_cur = files.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &files);
+    const rlim_t spare = files.rlim_max - std::min<rlim_t>(kReservedFiles, files.rlim_max / 2);
+    limits.all = std::min<std::size_t>(limits.all, spare);
+    limits.anonymous = std::min(limits.anonymous, limits.all / 2);
+    limits.anonymousOfOneAddress = std::min(limits.anonymousOfOneAddress, limits.all / 4);
+    return limits;
+  }
+
   Result<std::vector<controllers::ClusterRange>> clusterRanges() {
     std::vector<controllers::ClusterRange> ranges;
     for (const auto& text : options_.podCidrs) {
@@ -121,7 +141,7 @@ class Server {
     auto system = service.as(apiserver::systemUser("controllers"));
     apiserver::StreamRelay relay(service.as(apiserver::systemUser("relay")), *clock_, *rng_);
     apiserver::RpcServer rpc(service, relay, *clock_, executor_);
-    apiserver::RestServer rest(service, relay, *clock_, executor_);
+    apiserver::RestServer rest(service, relay, *clock_, executor_, connectionLimits());
 
     controllers::ManagerOptions managerOptions;
     managerOptions.ranges = std::move(*ranges);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <span>
 
 #include <asio/this_coro.hpp>
 
@@ -14,6 +15,10 @@ namespace podlab::http {
 namespace {
 
 constexpr std::size_t kPiece = 64UL << 10;
+/// What is read at a time: little while nothing is expected, as most connections are idle, and
+/// what waits for them to speak costs memory.
+constexpr std::size_t kLittle = 1UL << 10;
+constexpr std::size_t kMuch = 16UL << 10;
 
 Bytes bytesOf(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
@@ -49,7 +54,8 @@ class Connection {
         identity_(stream_.peerIdentity()),
         clock_(clock),
         options_(options),
-        parser_(options.limits) {}
+        parser_(options.limits),
+        mayGoOn_(!options.once) {}
   ~Connection() { stream_.close(); }
 
   /// False when there is no further request.
@@ -115,7 +121,7 @@ class Connection {
   Co<bool> receive(MonoTime until) {
     bool received = false;
     auto read = [](Connection& self, bool& result) -> Co<void> {
-      result = co_await self.readOnce();
+      result = co_await self.readOnce(self.parser_.isEmpty() ? kLittle : kMuch);
     };
     (void)co_await withDeadline(clock_, until, read(*this, received));
     co_return received;
@@ -123,7 +129,7 @@ class Connection {
 
   /// Until the client goes. What it sends meanwhile is kept.
   Co<void> untilGone() {
-    while (received_.size() < kPiece && co_await readOnce()) {
+    while (received_.size() < kPiece && co_await readOnce(kLittle)) {
     }
     // A client that sends on and on while it is answered waits.
     while (received_.size() >= kPiece) co_await clock_.sleepFor(std::chrono::hours(1));
@@ -146,11 +152,12 @@ class Connection {
   }
 
  private:
-  Co<bool> readOnce() {
-    std::array<std::byte, 16UL << 10> buffer;
-    auto count = co_await stream_.read(buffer);
+  Co<bool> readOnce(std::size_t most) {
+    std::string buffer(most, '\0');
+    auto count = co_await stream_.read(std::as_writable_bytes(std::span(buffer)));
     if (!count) co_return false;
-    received_.append(reinterpret_cast<const char*>(buffer.data()), *count);
+    buffer.resize(*count);
+    received_ += buffer;
     co_return true;
   }
 
@@ -180,7 +187,7 @@ class Connection {
   RequestParser parser_;
   Request request_;
   std::string received_;
-  bool mayGoOn_ = true;
+  bool mayGoOn_;
 };
 
 class ChunkSender final : public Sender {
@@ -211,6 +218,22 @@ class ExchangeImpl final : public Exchange {
   Co<void> respond(Response response) override {
     answered_ = true;
     (void)co_await connection_.respond(std::move(response));
+  }
+
+  Co<void> respondInPieces(Response head, std::function<std::string()> next) override {
+    answered_ = true;
+    std::string text = connection_.head(head) + "Transfer-Encoding: chunked\r\n";
+    if (!connection_.mayGoOn()) text += "Connection: close\r\n";
+    Status sent = co_await connection_.write(text + "\r\n");
+    ChunkSender sender(connection_);
+    bool more = request().method != "HEAD";
+    const bool withBody = more;
+    while (sent && more) {
+      std::string piece = next();
+      more = !piece.empty();
+      sent = co_await sender.send(std::move(piece));
+    }
+    if (sent && withBody) (void)co_await connection_.write("0\r\n\r\n");
   }
 
   Co<void> stream(Response head, std::function<Co<Status>(Sender&)> body) override {
@@ -268,11 +291,12 @@ class ExchangeImpl final : public Exchange {
 Co<void> serveConnection(ByteStream& stream, Clock& clock, Handler handler,
                          ConnectionOptions options) {
   Connection connection(stream, clock, options);
-  while (connection.mayGoOn() && co_await connection.next()) {
+  do {
+    if (!co_await connection.next()) break;
     ExchangeImpl exchange(connection);
     co_await handler(exchange);
     if (!exchange.answered()) co_await exchange.respond({500, {}, ""});
-  }
+  } while (connection.mayGoOn());
 }
 
 std::string statusLine(int code) {

@@ -40,6 +40,9 @@ class Exchange {
   virtual const ByteStream::PeerIdentity& peerIdentity() const = 0;
 
   virtual Co<void> respond(Response response) = 0;
+  /// Answers with a body that is made while it is sent, so that a large one is never whole in
+  /// memory: `next` gives it piece by piece, "" at its end.
+  virtual Co<void> respondInPieces(Response head, std::function<std::string()> next) = 0;
   /// Sends the head and then, in chunks, what `body` sends; `body` is cancelled when the client
   /// goes. An error of `body` cuts the connection, so that the client sees that the rest is
   /// missing.
@@ -57,6 +60,7 @@ struct ConnectionOptions {
   Duration idle = std::chrono::minutes(3);      ///< between requests
   Duration request = std::chrono::seconds(60);  ///< from a request's first byte to its last
   Duration write = std::chrono::seconds(60);    ///< for 64 KiB of an answer
+  bool once = false;                            ///< one request, then the end
 };
 
 /// Serves requests of one connection, one after the other, until it ends; to end it, close the
