@@ -42,7 +42,7 @@ Result<std::int32_t> scaledValue(const intstr::IntOrString& value, std::int32_t 
 }
 
 std::string textOf(const intstr::IntOrString& value) {
-  return isText(value) ? quoted(value.strval()) : std::to_string(value.intval());
+  return isText(value) ? value.strval() : std::to_string(value.intval());
 }
 
 void validateIntOrPercent(const intstr::IntOrString& value, bool atMostAll, const FieldPath& path,

@@ -16,7 +16,7 @@ namespace api {
 /// GetScaledValueFromIntOrPercent). kInvalid for a text that is no percentage.
 Result<std::int32_t> scaledValue(const intstr::IntOrString& value, std::int32_t total,
                                  bool roundUp);
-/// As JSON has it: 3, or "25%" in quotes.
+/// "3" or "25%".
 std::string textOf(const intstr::IntOrString& value);
 /// Not negative, or a percentage; `atMostAll`: not above 100%.
 void validateIntOrPercent(const intstr::IntOrString& value, bool atMostAll, const FieldPath& path,

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "api/api.hpp"
+#include "api/owners.hpp"
 #include "cli/describe_object.hpp"
 #include "cli/resources.hpp"
 
@@ -20,15 +21,40 @@ struct DescribeOptions {
 
 template <typename T>
 Co<Result<std::vector<std::shared_ptr<const T>>>> listOf(Session& session, std::string ns,
-                                                         std::string fields) {
+                                                         std::string fields,
+                                                         std::string labels = "") {
   api::ResourceId id{&api::kindFor<T>(), std::move(ns), "", ""};
   api::ListOptions options;
   options.fieldSelector = std::move(fields);
+  options.labelSelector = std::move(labels);
   auto found = co_await session.api.list(id, options);
   if (!found) co_return found.status();
   std::vector<std::shared_ptr<const T>> objects;
   for (const auto& object : found->items) objects.push_back(api::share<T>(object));
   co_return objects;
+}
+
+/// Those of a namespace that the object controls, of the ones that its selector matches.
+template <typename T>
+Co<Result<std::vector<std::shared_ptr<const T>>>> controlledBy(Session& session,
+                                                               const api::Kind& kind,
+                                                               api::ObjectPtr owner) {
+  auto found = co_await listOf<T>(session, api::meta(*owner).namespace_(), "",
+                                  kind.strategy.scaling->selector(*owner));
+  if (!found) co_return found.status();
+  std::erase_if(*found, [&](const auto& object) {
+    const auto* controller = api::controllerOf(object->metadata());
+    return controller == nullptr || controller->uid() != api::meta(*owner).uid();
+  });
+  co_return found;
+}
+
+template <typename T>
+Co<Result<std::string>> describeReplicasOf(Session& session, const api::Kind& kind,
+                                           api::ObjectPtr object, Events events, WallTime now) {
+  auto pods = co_await controlledBy<corev1::Pod>(session, kind, object);
+  if (!pods) co_return pods.status();
+  co_return describeReplicas(api::as<T>(object), *pods, events, now);
 }
 
 /// The description, with whatever else of the cluster belongs into it.
@@ -74,6 +100,18 @@ Co<Result<std::string>> describeOne(Session& session, const api::Kind& kind, api
   }
   if (&kind == &api::kindFor<corev1::PersistentVolume>())
     co_return describeVolume(api::as<corev1::PersistentVolume>(object), events, now);
+  if (&kind == &api::kindFor<appsv1::Deployment>()) {
+    auto sets = co_await controlledBy<appsv1::ReplicaSet>(session, kind, object);
+    if (!sets) co_return sets.status();
+    co_return describeDeployment(api::as<appsv1::Deployment>(object), std::move(*sets), events,
+                                 now);
+  }
+  if (&kind == &api::kindFor<appsv1::ReplicaSet>())
+    co_return co_await describeReplicasOf<appsv1::ReplicaSet>(session, kind, object, events, now);
+  if (&kind == &api::kindFor<corev1::ReplicationController>()) {
+    co_return co_await describeReplicasOf<corev1::ReplicationController>(session, kind, object,
+                                                                         events, now);
+  }
   if (&kind == &api::kindFor<storagev1::StorageClass>())
     co_return describeClass(api::as<storagev1::StorageClass>(object), events, now);
   co_return describeObject(kind, *object, events, now);

@@ -59,10 +59,11 @@ void Description::field(int level, const std::string& key, const std::string& va
 }
 
 void Description::pairs(int level, const std::string& key,
-                        const google::protobuf::Map<std::string, std::string>& values) {
+                        const google::protobuf::Map<std::string, std::string>& values,
+                        const std::string& separator) {
   std::string text;
   for (const auto& [name, value] : sorted(values)) {
-    if (name != kLastApplied) text += (text.empty() ? "" : "\n") + name + "=" + value;
+    if (name != kLastApplied) text += (text.empty() ? "" : "\n") + name + separator + value;
   }
   field(level, key, text.empty() ? "<none>" : text);
 }

@@ -20,10 +20,11 @@ class Description {
   void blank() { lines_.push_back({}); }
   /// "Key:  value"; further lines of the value stand below its first one.
   void field(int level, const std::string& key, const std::string& value);
-  /// "Labels:  a=b", one pair a line; "<none>" without any. The manifest that `apply` keeps in an
-  /// annotation is left out.
+  /// "Labels:  a=b", one pair a line (annotations are told as "a: b"); "<none>" without any. The
+  /// manifest that `apply` keeps in an annotation is left out.
   void pairs(int level, const std::string& key,
-             const google::protobuf::Map<std::string, std::string>& values);
+             const google::protobuf::Map<std::string, std::string>& values,
+             const std::string& separator = "=");
   /// A table with its header underlined.
   void header(int level, std::vector<std::string> names);
   /// The closing section of every description: oldest first.

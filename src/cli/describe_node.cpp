@@ -116,7 +116,7 @@ std::string describeNode(const corev1::Node& node, const Pods& pods,
   out.field(0, "Name", node.metadata().name());
   out.field(0, "Roles", rolesOf(node));
   out.pairs(0, "Labels", node.metadata().labels());
-  out.pairs(0, "Annotations", node.metadata().annotations());
+  out.pairs(0, "Annotations", node.metadata().annotations(), ": ");
   out.field(0, "CreationTimestamp", formatDate(node.metadata().creationtimestamp()));
   out.field(0, "Taints", taintsOf(node));
   out.field(0, "Unschedulable", node.spec().unschedulable() ? "true" : "false");

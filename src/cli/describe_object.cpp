@@ -13,7 +13,7 @@ void addMeta(Description& out, const metav1::ObjectMeta& meta, bool namespaced) 
   out.field(0, "Name", meta.name());
   if (namespaced) out.field(0, "Namespace", meta.namespace_());
   out.pairs(0, "Labels", meta.labels());
-  out.pairs(0, "Annotations", meta.annotations());
+  out.pairs(0, "Annotations", meta.annotations(), ": ");
 }
 
 void addUnderlined(Description& out, const std::string& title, char with) {

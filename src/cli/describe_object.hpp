@@ -3,6 +3,9 @@
 #include <string>
 #include <vector>
 
+#include "apps_v1.pb.h"
+#include "core_v1_workloads.pb.h"
+
 #include "api/kinds.hpp"
 #include "api/persistent_volumes.hpp"
 #include "cli/describe_layout.hpp"
@@ -11,6 +14,19 @@ namespace podlab::cli {
 
 /// Objects as `kubectl describe` writes them; ages are those at `now`.
 std::string describePod(const corev1::Pod& pod, const Events& events, WallTime now);
+/// What kinds that make pods say of them.
+void addPodTemplate(Description& out, const corev1::PodTemplateSpec& pod);
+/// `sets` are those that the deployment controls.
+std::string describeDeployment(const appsv1::Deployment& deployment,
+                               std::vector<std::shared_ptr<const appsv1::ReplicaSet>> sets,
+                               const Events& events, WallTime now);
+/// `pods` are those that the object controls.
+std::string describeReplicas(const appsv1::ReplicaSet& set,
+                             const std::vector<std::shared_ptr<const corev1::Pod>>& pods,
+                             const Events& events, WallTime now);
+std::string describeReplicas(const corev1::ReplicationController& controller,
+                             const std::vector<std::shared_ptr<const corev1::Pod>>& pods,
+                             const Events& events, WallTime now);
 /// `pods` are those bound to the node; `lease` may be null.
 std::string describeNode(const corev1::Node& node,
                          const std::vector<std::shared_ptr<const corev1::Pod>>& pods,

@@ -4,6 +4,7 @@
 #include "api/api.hpp"
 #include "api/conditions.hpp"
 #include "api/ephemeral_containers.hpp"
+#include "api/int_or_percent.hpp"
 #include "api/pod_resources.hpp"
 #include "api/times.hpp"
 #include "cli/describe_object.hpp"
@@ -41,10 +42,6 @@ void addState(Description& out, const std::string& title, const corev1::Containe
   }
 }
 
-std::string portText(const k8s::io::apimachinery::pkg::util::intstr::IntOrString& port) {
-  return port.type() == 0 ? std::to_string(port.intval()) : port.strval();
-}
-
 std::string probeText(const corev1::Probe& probe) {
   const auto& handler = probe.handler();
   std::string what = "unknown";
@@ -58,10 +55,11 @@ std::string probeText(const corev1::Probe& probe) {
     std::string scheme = get.scheme();
     for (char& c : scheme) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     const bool slash = get.path().starts_with('/');
-    what = "http-get " + scheme + "://" + get.host() + ":" + portText(get.port()) +
+    what = "http-get " + scheme + "://" + get.host() + ":" + api::textOf(get.port()) +
            (slash ? "" : "/") + get.path();
   } else if (handler.has_tcpsocket()) {
-    what = "tcp-socket " + handler.tcpsocket().host() + ":" + portText(handler.tcpsocket().port());
+    what =
+        "tcp-socket " + handler.tcpsocket().host() + ":" + api::textOf(handler.tcpsocket().port());
   } else if (handler.has_grpc()) {
     what = "grpc <pod>:" + std::to_string(handler.grpc().port()) + " " + handler.grpc().service();
   }
@@ -165,8 +163,9 @@ void addMounts(Description& out, const corev1::Container& container) {
 }
 
 void addContainer(Description& out, const metav1::ObjectMeta& meta,
-                  const corev1::Container& container, const corev1::ContainerStatus* status) {
-  out.line(1, {container.name() + ":"});
+                  const corev1::Container& container, const corev1::ContainerStatus* status,
+                  const std::string& indent) {
+  out.line(1, {indent + container.name() + ":"});
   if (status) out.field(2, "Container ID", status->containerid());
   out.field(2, "Image", container.image());
   if (status) out.field(2, "Image ID", status->imageid());
@@ -204,7 +203,8 @@ using Containers = google::protobuf::RepeatedPtrField<corev1::Container>;
 
 void addContainers(Description& out, const metav1::ObjectMeta& meta, const char* title,
                    const Containers& containers,
-                   const google::protobuf::RepeatedPtrField<corev1::ContainerStatus>& statuses) {
+                   const google::protobuf::RepeatedPtrField<corev1::ContainerStatus>& statuses,
+                   const std::string& indent = "") {
   if (containers.empty()) return;
   out.line(0, {title});
   for (const auto& container : containers) {
@@ -212,7 +212,7 @@ void addContainers(Description& out, const metav1::ObjectMeta& meta, const char*
     for (const auto& status : statuses) {
       if (status.name() == container.name()) found = &status;
     }
-    addContainer(out, meta, container, found);
+    addContainer(out, meta, container, found, indent);
   }
 }
 
@@ -239,8 +239,8 @@ void addPart(Description& out, const corev1::VolumeProjection& part) {
   }
 }
 
-void addVolume(Description& out, const corev1::Volume& volume) {
-  out.line(1, {volume.name() + ":"});
+void addVolume(Description& out, const corev1::Volume& volume, const std::string& indent = "") {
+  out.line(1, {indent + volume.name() + ":"});
   const auto& source = volume.volumesource();
   const auto optional = [](bool value) { return std::string(value ? "true" : "false"); };
   if (source.has_emptydir()) {
@@ -307,7 +307,7 @@ void addIdentity(Description& out, const corev1::Pod& pod, WallTime now) {
             spec.nodename().empty() ? "<none>" : spec.nodename() + "/" + status.hostip());
   if (api::isSet(status.starttime())) out.field(0, "Start Time", formatDate(status.starttime()));
   out.pairs(0, "Labels", pod.metadata().labels());
-  out.pairs(0, "Annotations", pod.metadata().annotations());
+  out.pairs(0, "Annotations", pod.metadata().annotations(), ": ");
   if (api::isSet(pod.metadata().deletiontimestamp()) && !api::isFinished(pod)) {
     const auto since = now - api::toWallTime(pod.metadata().deletiontimestamp());
     out.field(
@@ -332,7 +332,34 @@ void addIdentity(Description& out, const corev1::Pod& pod, WallTime now) {
   }
 }
 
+void addPlaces(Description& out, int level, const corev1::PodSpec& spec) {
+  out.pairs(level, "Node-Selectors", spec.nodeselector());
+  std::string tolerations;
+  for (const auto& toleration : spec.tolerations())
+    tolerations += (tolerations.empty() ? "" : "\n") + tolerationText(toleration);
+  out.field(level, "Tolerations", orNone(tolerations));
+}
+
 }  // namespace
+
+void addPodTemplate(Description& out, const corev1::PodTemplateSpec& pod) {
+  const auto& spec = pod.spec();
+  out.line(0, {"Pod Template:"});
+  out.pairs(1, "Labels", pod.metadata().labels());
+  if (!pod.metadata().annotations().empty())
+    out.pairs(1, "Annotations", pod.metadata().annotations(), ": ");
+  if (!spec.serviceaccountname().empty())
+    out.field(1, "Service Account", spec.serviceaccountname());
+  addContainers(out, pod.metadata(), "  Init Containers:", spec.initcontainers(), {}, " ");
+  addContainers(out, pod.metadata(), "  Containers:", spec.containers(), {}, " ");
+  if (spec.volumes().empty()) {
+    out.field(1, "Volumes", "<none>");
+  } else {
+    out.line(1, {"Volumes:"});
+    for (const auto& volume : spec.volumes()) addVolume(out, volume, " ");
+  }
+  addPlaces(out, 1, spec);
+}
 
 std::string describePod(const corev1::Pod& pod, const Events& events, WallTime now) {
   const auto& spec = pod.spec();
@@ -360,11 +387,7 @@ std::string describePod(const corev1::Pod& pod, const Events& events, WallTime n
     for (const auto& volume : spec.volumes()) addVolume(out, volume);
   }
   out.field(0, "QoS Class", status.qosclass().empty() ? api::qosClass(pod) : status.qosclass());
-  out.pairs(0, "Node-Selectors", spec.nodeselector());
-  std::string tolerations;
-  for (const auto& toleration : spec.tolerations())
-    tolerations += (tolerations.empty() ? "" : "\n") + tolerationText(toleration);
-  out.field(0, "Tolerations", orNone(tolerations));
+  addPlaces(out, 0, spec);
   out.events(events, now);
   return out.text();
 }

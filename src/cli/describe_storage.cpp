@@ -23,7 +23,7 @@ std::string statusText(const metav1::ObjectMeta& meta, const std::string& phase)
 
 void addIdentity(Description& out, const metav1::ObjectMeta& meta) {
   out.pairs(0, "Labels", meta.labels());
-  out.pairs(0, "Annotations", meta.annotations());
+  out.pairs(0, "Annotations", meta.annotations(), ": ");
 }
 
 std::string finalizersText(const metav1::ObjectMeta& meta) {

@@ -170,7 +170,11 @@ Sizes scaleAll(const Deployment& deployment, const ReplicaSetPtr& newest,
     for (const auto& set : active(older)) sizes.emplace_back(set, 0);
     return sizes;
   }
-  if (!isRolling(deployment)) return sizes;
+  if (!isRolling(deployment)) {
+    // Recreate brings them down; that they know of the number lets it go on.
+    for (const auto& set : running) sizes.emplace_back(set, set->spec().replicas());
+    return sizes;
+  }
   const std::int64_t allowed = replicas > 0 ? replicas + maxSurge(deployment) : 0;
   const std::int64_t toAdd = allowed - wantedOf(running);
   sortBySize(running, toAdd < 0);

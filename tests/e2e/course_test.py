@@ -1,4 +1,4 @@
-"""The manifests of a course's chapter on pods, as they stand: tests/data/course/NAME.yaml, with what must be seen in NAME.see.
+"""The manifests of a course's chapters on pods and on what makes them, as they stand: tests/data/course/NAME.yaml, with what must be seen in NAME.see.
 
 A line "$ ARGUMENTS" is a podlab command; each line below it must be in what it prints, sooner or later.
 """
@@ -63,6 +63,7 @@ nodes:
             for command, lines in expectations(manifest.with_suffix(".see").read_text()):
                 with self.subTest(manifest.stem, command=command):
                     self.see(command, lines)
+        self.podlab("delete", "deployments,replicasets,replicationcontrollers", "--all")
         self.podlab("delete", "pods", "--all")
 
     def see(self, command, lines):

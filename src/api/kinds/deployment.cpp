@@ -47,8 +47,13 @@ void validateStrategy(const appsv1::DeploymentStrategy& strategy, const FieldPat
     const auto unavailable = scaledValue(update.maxunavailable(), 100, true);
     const auto surge = scaledValue(update.maxsurge(), 100, true);
     if (unavailable && *unavailable == 0 && surge && *surge == 0) {
-      errors.invalidJson(rolling.child("maxUnavailable"), textOf(update.maxunavailable()),
-                         "may not be 0 when `maxSurge` is 0");
+      const FieldPath at = rolling.child("maxUnavailable");
+      constexpr std::string_view kWhy = "may not be 0 when `maxSurge` is 0";
+      if (update.maxunavailable().type() == 1) {
+        errors.invalid(at, update.maxunavailable().strval(), kWhy);
+      } else {
+        errors.invalid(at, std::int64_t{update.maxunavailable().intval()}, kWhy);
+      }
     }
   } else {
     errors.oneOf(path.child("type"), strategy.type(), kTypes);
