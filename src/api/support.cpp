@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <unordered_map>
 
+#include "core_v1_workloads.pb.h"
 #include "field_options.pb.h"
 
 #include "api/field_errors.hpp"
@@ -157,15 +158,40 @@ bool hasRows(std::string_view kind) {
   return std::ranges::any_of(fieldSupport(), [&](const auto& row) { return row.kind == kind; });
 }
 
+const Message* part(const Message& message, const char* name) {
+  const FieldDescriptor* field = message.GetDescriptor()->FindFieldByName(name);
+  if (field == nullptr || field->is_repeated() || field->message_type() == nullptr) return nullptr;
+  return &message.GetReflection()->GetMessage(message, field);
+}
+
+/// The spec of the pods that a spec at `path` makes, and where that is; nullptr when it makes none.
+const Message* podSpecIn(const Message& spec, FieldPath& path) {
+  if (const Message* job = part(spec, "jobTemplate")) {
+    path = path.child("jobTemplate").child("spec");
+    return podSpecIn(*part(*job, "spec"), path);
+  }
+  const Message* pod = part(spec, "template");
+  if (pod == nullptr || pod->GetDescriptor() != corev1::PodTemplateSpec::descriptor())
+    return nullptr;
+  path = path.child("template").child("spec");
+  return part(*pod, "spec");
+}
+
 std::vector<Finding> findingsOf(const Message& object) {
-  const Kind& kind = *kindOf(object);
-  if (!hasRows(kind.kind)) return {};
-  const FieldDescriptor* spec = object.GetDescriptor()->FindFieldByName("spec");
-  Walk walk(kind.kind);
-  walk.visit(object.GetReflection()->GetMessage(object, spec), FieldPath("spec"), "spec", nullptr);
+  std::string_view kind = kindOf(object)->kind;
+  FieldPath path("spec");
+  const Message* spec = part(object, "spec");
+  if (spec == nullptr) return {};
+  if (const Message* pod = podSpecIn(*spec, path)) {
+    spec = pod;
+    kind = "Pod";
+  }
+  if (!hasRows(kind)) return {};
+  Walk walk(kind);
+  walk.visit(*spec, path, "spec", nullptr);
   std::vector<Finding> findings = walk.take();
   // With hostNetwork a host port is the container's own port: nothing needs forwarding.
-  if (kind.kind == "Pod" && static_cast<const corev1::Pod&>(object).spec().hostnetwork()) {
+  if (kind == "Pod" && static_cast<const corev1::PodSpec&>(*spec).hostnetwork()) {
     std::erase_if(findings, [](const Finding& each) { return each.path.ends_with(".hostPort"); });
   }
   return findings;

@@ -32,7 +32,8 @@ struct FieldSupport {
 /// Every field of the spec of pods and nodes.
 std::span<const FieldSupport> fieldSupport();
 
-/// A sentence for each set field of an object of any kind on which podlab does not act.
+/// A sentence for each set field of an object of any kind, or of the pods that it makes, on which
+/// podlab does not act.
 std::vector<std::string> unsupportedWarnings(const google::protobuf::Message& object);
 
 /// The fields for which a node must refuse the pod: each with its path and why. Empty when the pod

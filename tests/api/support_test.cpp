@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "apps_v1.pb.h"
 #include "field_options.pb.h"
 
 #include "tests/api/objects.hpp"
@@ -21,6 +22,14 @@ std::string joined(const std::vector<std::string>& texts) {
   std::string all;
   for (const std::string& text : texts) all += text + "\n";
   return all;
+}
+
+TEST(Support, IsToldOfThePodsThatAWorkloadMakes) {
+  const auto deployment = fromText<appsv1::Deployment>(R"(spec { template { spec {
+      containers { name: "c" image: "x" ports { containerPort: 80 hostPort: 8080 } } } } })");
+  EXPECT_EQ(joined(unsupportedWarnings(deployment))
+                .find("spec.template.spec.containers[0].ports[0].hostPort: has no effect: "),
+            0U);
 }
 
 TEST(Support, OfAPlainPodIsComplete) {

@@ -94,6 +94,34 @@ TEST_F(InformerTest, DeliversTheListThenTheChanges) {
   stop(*informer);
 }
 
+TEST_F(InformerTest, ShowsTheWriteThatIsWaitedFor) {
+  api_.put(pod("a"));
+  auto informer = make();
+  start(*informer);
+  const auto waits = [&](std::string revision) {
+    sim::runInSim(clock_, informer->waitFor(std::move(revision)));
+  };
+  waits("");
+  waits(api::meta(*informer->get("default/a")).resourceversion());
+  api_.put(pod("a", "n1"));
+  auto list = sim::runInSim(clock_, api_.list({&kind_, "", "", ""}, {}));
+  waits(api::meta(*list->items[0]).resourceversion());
+  EXPECT_EQ(describe(informer->get("default/a")), "a@n1");
+  stop(*informer);
+}
+
+TEST_F(InformerTest, AWaitEndsWithTheInformer) {
+  auto informer = make();
+  start(*informer);
+  TaskGroup waiting(io_.get_executor());
+  waiting.spawn("wait", informer->waitFor("999999"));
+  clock_.runUntilIdle();
+  EXPECT_EQ(waiting.size(), 1u);
+  stop(*informer);
+  clock_.runUntilIdle();
+  EXPECT_EQ(waiting.size(), 0u);
+}
+
 TEST_F(InformerTest, ReadsAllPages) {
   for (int i = 0; i < 1203; ++i) api_.put(pod("p" + std::to_string(i)));
   auto informer = make();

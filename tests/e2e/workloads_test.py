@@ -1,5 +1,7 @@
 """ReplicaSets, ReplicationControllers and Deployments as kubectl's users handle them."""
 import json
+import os
+import signal
 import unittest
 
 from harness import LabTestCase, eventually
@@ -135,6 +137,21 @@ class Workloads(KubectlCase):
         events = self.kubectl("get", "events", "--field-selector=involvedObject.name=db,reason=ScalingReplicaSet",
                               "-o", "jsonpath={range .items[*]}{.message}{\"\\n\"}{end}")
         self.assertRegex(events, r"Scaled down replica set db-\w+ from 2 to 0\nScaled up replica set db-\w+ from 0 to 2\n$")
+        self.clean("deploy")
+
+    def test_rollouts_go_on_when_the_server_is_killed(self):
+        self.apply("Deployment", "sturdy", {"replicas": 4}, env=[{"name": "A", "value": "0"}])
+        self.rolled_out("sturdy")
+        for value in ("1", "2", "3"):
+            self.kubectl("set", "env", "deployment/sturdy", f"A={value}")
+            (server,) = self.processes("server")
+            os.kill(server, signal.SIGKILL)
+            self.assertTrue(eventually(lambda: self.run_kubectl("get", "--raw", "/readyz").returncode == 0))
+        self.rolled_out("sturdy")
+        self.assertTrue(eventually(lambda: len(self.images("sturdy")) == 4))
+        values = self.kubectl("get", "pods", "-l", "app=sturdy", "-o", "jsonpath={.items[*].spec.containers[0].env[0].value}")
+        self.assertEqual(values, "3 3 3 3")
+        self.assertEqual(self.revisions("sturdy")[-1], "4")
         self.clean("deploy")
 
     def test_replica_sets_and_replication_controllers(self):
