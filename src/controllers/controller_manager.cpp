@@ -12,6 +12,8 @@
 #include "api/kinds.hpp"
 #include "controllers/claim_binder.hpp"
 #include "controllers/context.hpp"
+#include "controllers/cron_jobs.hpp"
+#include "controllers/daemon_sets.hpp"
 #include "controllers/deployments.hpp"
 #include "controllers/endpoints.hpp"
 #include "controllers/job_controller.hpp"
@@ -21,6 +23,7 @@
 #include "controllers/pod_gc.hpp"
 #include "controllers/replicas.hpp"
 #include "controllers/scheduling.hpp"
+#include "controllers/stateful_sets.hpp"
 #include "controllers/taint_eviction.hpp"
 
 namespace podlab::controllers {
@@ -125,7 +128,10 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
   state.add<ReplicaController>(state.recorder("replication-controller"), ofReplicationControllers(),
                                state.context.replicationControllers);
   state.add<DeploymentController>(state.recorder("deployment-controller"));
+  state.add<DaemonSetController>(state.recorder("daemonset-controller"));
+  state.add<StatefulSetController>(state.recorder("statefulset-controller"));
   state.add<JobController>(state.recorder("job-controller"));
+  state.add<CronJobController>(state.recorder("cronjob-controller"));
   state.add<SchedulingController>(state.recorder("default-scheduler"));
 }
 
