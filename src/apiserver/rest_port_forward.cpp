@@ -32,6 +32,8 @@ constexpr const char* kProtocol = "portforward.k8s.io";
 constexpr const char* kTunnel = "SPDY/3.1+portforward.k8s.io";
 constexpr std::size_t kMaxMessage = 32UL << 10;
 constexpr std::uint16_t kNormal = 1000;
+/// Of v5.channel.k8s.io: the byte behind it names the channel whose sender has ended.
+constexpr unsigned char kEndOfChannel = 255;
 /// How long a client has to answer the close.
 constexpr Duration kCloseTimeout = std::chrono::seconds(1);
 
@@ -153,8 +155,8 @@ class StreamForward {
   TaskGroup tasks_;
 };
 
-/// Of one port: data on one channel of the WebSocket, an error on the next. There is no half-close:
-/// the pod's end is the end.
+/// Of one port: data on one channel of the WebSocket, an error on the next. The pod's end is the
+/// end of both directions.
 class PortChannels final : public ByteStream {
  public:
   PortChannels(http::WebSocketConnection& socket, unsigned char channel, std::uint16_t port)
@@ -173,6 +175,8 @@ class PortChannels final : public ByteStream {
   Co<void> take(std::string data) {
     (void)co_await received_->write(std::as_bytes(std::span(data)));
   }
+  /// The client sends no more. The pod hears of it, and may go on.
+  void endInput() { received_->finishWriting(); }
   Co<void> fail(std::string why) { (void)co_await send(channel_ + 1, why); }
 
   Co<Result<std::size_t>> read(MutableBytes out) override { co_return co_await in_->read(out); }
@@ -240,9 +244,17 @@ class ChannelForward {
       auto message = co_await socket_.receive();
       if (!message) break;
       if (message->payload.empty()) continue;
-      const auto channel = static_cast<unsigned char>(message->payload[0]);
-      if (channel % 2 == 0 && channel / 2 < ports_.size())
-        co_await ports_[channel / 2]->take(message->payload.substr(1));
+      std::string& payload = message->payload;
+      const auto first = static_cast<unsigned char>(payload[0]);
+      const bool ends = first == kEndOfChannel && payload.size() == 2;
+      const auto channel = static_cast<unsigned char>(payload[ends ? 1 : 0]);
+      if (channel % 2 != 0 || channel / 2U >= ports_.size()) continue;
+      PortChannels& port = *ports_[channel / 2U];
+      if (ends) {
+        port.endInput();
+      } else {
+        co_await port.take(payload.substr(1));
+      }
     }
     clientEnded_ = true;
     finish();

@@ -406,5 +406,31 @@ TEST_F(RestStreamsTest, ForwardsOverChannels) {
   EXPECT_THAT(received_, HasSubstr(http::webSocketClose(1000)));
 }
 
+TEST_F(RestStreamsTest, ChannelsOfV5EndOneByOne) {
+  upgradeToWebSocket("portforward?ports=80", "v5.channel.k8s.io,v4.channel.k8s.io");
+  message(Kind::kBinary, std::string("\0hello", 6));
+  message(Kind::kBinary, std::string("\xff\0", 2));
+  while (receive()) {
+  }
+  EXPECT_THAT(received_, HasSubstr(http::webSocketFrame(Kind::kBinary, std::string("\0hello", 6))));
+  EXPECT_THAT(received_, testing::EndsWith(http::webSocketClose(1000)));
+}
+
+TEST_F(RestStreamsTest, TheServersEndEndsAll) {
+  upgradeToSpdy("exec?command=stuck&stdin=true", "v4.channel.k8s.io");
+  send(channel({"error", "stdin"}));
+  auto exec = std::move(client_);
+  upgradeToSpdy("portforward", "portforward.k8s.io");
+  spdy::Client other;
+  send(other.open({{"streamtype", "error"}, {"port", "82"}, {"requestid", "0"}}, true) +
+       other.open({{"streamtype", "data"}, {"port", "82"}, {"requestid", "0"}}));
+  auto forward = std::move(client_);
+  upgradeToWebSocket("portforward?ports=82", "v4.channel.k8s.io");
+  clock_.advance(std::chrono::seconds(1));
+  EXPECT_EQ(serving_, 5);
+  run(rest_.stop());
+  EXPECT_EQ(serving_, 0);
+}
+
 }  // namespace
 }  // namespace podlab::apiserver

@@ -1,0 +1,78 @@
+// What javascript_test.py asks of the JavaScript client; prints what it found as JSON.
+import { PassThrough, Writable } from 'node:stream';
+import * as k8s from '@kubernetes/client-node';
+
+const config = new k8s.KubeConfig();
+config.loadFromDefault();
+const core = config.makeApiClient(k8s.CoreV1Api);
+const found = {};
+
+class Text extends Writable {
+  text = '';
+  _write(chunk, encoding, done) {
+    this.text += chunk;
+    this.emit('more');
+    done();
+  }
+  async has(part) {
+    while (!this.text.includes(part)) await new Promise((resolve) => this.once('more', resolve));
+  }
+}
+
+const pods = await core.listNamespacedPod({ namespace: 'default' });
+found.pods = pods.items.map((pod) => pod.metadata.name).sort();
+found.uid = typeof pods.items[0].metadata.uid;
+
+const seen = new Promise((resolve, reject) => {
+  new k8s.Watch(config).watch('/api/v1/namespaces/default/configmaps', {}, (phase, object) => {
+    if (object.metadata.name === 'by-javascript') resolve(phase);
+  }, reject);
+});
+await core.createNamespacedConfigMap({
+  namespace: 'default',
+  body: { metadata: { name: 'by-javascript' }, data: { a: '1' } },
+});
+found.watched = await seen;
+const patched = await core.patchNamespacedConfigMap({
+  name: 'by-javascript',
+  namespace: 'default',
+  body: [{ op: 'replace', path: '/data/a', value: '2' }],
+});
+found.patched = patched.data.a;
+found.missing = await core.readNamespacedPod({ name: 'nope', namespace: 'default' })
+  .then(() => 200, (error) => error.code);
+
+async function exec(command, input) {
+  const out = new Text();
+  const err = new Text();
+  const status = await new Promise((resolve, reject) => {
+    new k8s.Exec(config).exec('default', 'web', 'main', command, out, err, input, false, resolve)
+      .catch(reject);
+  });
+  return { out: out.text, err: err.text, status: status.status, reason: status.reason };
+}
+found.exec = await exec(['sh', '-c', 'echo out; echo err >&2; exit 3'], null);
+const input = new PassThrough();
+input.end('typed');
+found.input = await exec(['cat'], input);
+
+const log = new Text();
+await new k8s.Log(config).log('default', 'web', 'main', log, { tailLines: 1 });
+await log.has('again');
+found.log = log.text;
+
+async function forward(port, question) {
+  const answer = new Text();
+  const errors = new Text();
+  const input = new PassThrough();
+  const socket = await new k8s.PortForward(config).portForward(
+    'default', 'web', [port], answer, errors, input);
+  const closed = new Promise((resolve) => { socket.onclose = (event) => resolve(event.code); });
+  input.end(question);
+  return { closed: await closed, answer: answer.text, error: errors.text };
+}
+found.forward = await forward(7000, 'hello');
+found.refused = await forward(9, 'hello');
+
+console.log(JSON.stringify(found));
+process.exit(0);
