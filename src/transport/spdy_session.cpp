@@ -166,7 +166,7 @@ Co<void> Session::readAll() {
       if (frame->type) {
         // A client that asks and does not listen is asked no more.
         co_await room();
-        takeControl(std::move(*frame));
+        takeControl(*frame);
       } else {
         co_await takeData(std::move(*frame));
       }
@@ -219,7 +219,7 @@ Co<void> Session::takeData(Frame frame) {
   forgetWhenDone(entry);
 }
 
-void Session::takeControl(Frame frame) {
+void Session::takeControl(const Frame& frame) {
   const std::string& payload = frame.payload;
   switch (*frame.type) {
     case Type::kSynStream:

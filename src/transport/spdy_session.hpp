@@ -70,7 +70,7 @@ class Session {
   Co<void> writeAll();
   Co<void> ping();
   Co<void> takeData(Frame frame);
-  void takeControl(Frame frame);
+  void takeControl(const Frame& frame);
   void open(const std::string& payload, bool fin);
   void push(std::string frame);
   /// When there is room in what waits to be written.

@@ -157,6 +157,13 @@ class Streams(KubectlCase):
         self.assertEqual(len(names), 3)
         self.kubectl("delete", "pod", "copied", "--force", "--grace-period=0")
 
+    def test_follow_logs(self):
+        self.kubectl("run", "counts", "--image=host", "--restart=Never", "--command", "--",
+                     "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.3; done")
+        self.assertTrue(eventually(lambda: self.run_kubectl("logs", "counts").stdout.startswith("1\n")))
+        self.assertEqual(self.kubectl("logs", "-f", "counts"), "1\n2\n3\n")
+        self.kubectl("delete", "pod", "counts")
+
     def test_port_forward(self):
         program, ports = self.forward("server", 7000, 7001)
         answers = []
