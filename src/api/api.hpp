@@ -71,14 +71,16 @@ enum class FieldValidation { kIgnore, kWarn, kStrict };
 
 struct WriteOptions {
   bool dryRun = false;
-  std::string fieldManager;
+  std::string fieldManager;  ///< who will own the fields; "": one of podlab's own parts
   FieldValidation fieldValidation = FieldValidation::kWarn;
+  bool force = false;  ///< an apply patch takes over what other managers own
 };
 
 struct WriteResult {
   ObjectPtr object;
   std::vector<std::string>
-      warnings;  ///< for people, e.g. a field that podlab accepts but does not act on
+      warnings;          ///< for people, e.g. a field that podlab accepts but does not act on
+  bool created = false;  ///< an apply patch has made the object
 };
 
 enum class PatchType { kJson, kMerge, kStrategicMerge, kApply };

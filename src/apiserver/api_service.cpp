@@ -90,7 +90,9 @@ class ApiService::BoundApi final : public api::Api {
 
   Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
                                      api::WriteOptions options) override {
-    const Status denied = check({"patch", id, "", nullptr, nullptr});
+    Status denied = check({"patch", id, "", nullptr, nullptr});
+    if (denied && type == api::PatchType::kApply && !registry_.find(*id.kind, id.ns, id.name))
+      denied = check({"create", id, "", nullptr, nullptr});
     if (!denied) co_return denied;
     co_return co_await registry_.patch(std::move(id), type, std::move(body), std::move(options));
   }

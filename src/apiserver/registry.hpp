@@ -53,20 +53,30 @@ class Registry {
   using Decide = std::function<Result<Change>(const google::protobuf::Message& current)>;
   /// What an update is to make of the present state, before the rules of updates are applied.
   using Desired = std::function<Result<api::ObjectPtr>(const google::protobuf::Message& current)>;
+  /// Settles the managedFields of `next`, which is to follow `current` (null: it is made), as the
+  /// writer of `wanted` has it.
+  using Track =
+      std::function<void(const google::protobuf::Message* current,
+                         const google::protobuf::Message& wanted, google::protobuf::Message& next)>;
 
   Co<Result<api::ListResult>> listPage(api::ResourceId collection, Filter filter,
                                        api::ListOptions options);
   Co<Result<api::ObjectPtr>> change(api::ResourceId id, bool dryRun, Decide decide);
   Co<Result<api::ObjectPtr>> bind(api::ResourceId id, api::ObjectPtr binding, bool dryRun);
-  Co<Result<api::WriteResult>> apply(api::ResourceId id, Desired desired,
+  Co<Result<api::WriteResult>> write(api::ResourceId id, Desired desired, Track track, bool dryRun);
+  Co<Result<api::WriteResult>> make(api::ResourceId id, api::ObjectPtr object, Track track,
+                                    bool dryRun);
+  Co<Result<api::WriteResult>> apply(api::ResourceId id, std::string configuration,
                                      api::WriteOptions options);
+  Track trackerOf(const api::ResourceId& id, const api::WriteOptions& options) const;
   Result<Change> decideUpdate(const api::ResourceId& id, const google::protobuf::Message& current,
                               const google::protobuf::Message& desired);
   Result<Change> decideRemoval(const api::ResourceId& id, const google::protobuf::Message& current,
                                const api::DeleteOptions& options) const;
   Result<Change> decideBinding(const google::protobuf::Message& current,
                                const corev1::Binding& binding) const;
-  Result<Change> prepareCreate(const api::ResourceId& id, const google::protobuf::Message& object);
+  Result<Change> prepareCreate(const api::ResourceId& id, const google::protobuf::Message& object,
+                               const Track& track);
   /// Gives an object what is the cluster's to give; `before` is null for a new one.
   Result<std::shared_ptr<void>> allocate(const api::Kind& kind, google::protobuf::Message& next,
                                          const google::protobuf::Message* before);

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/managed_fields.hpp"
 #include "api/patch.hpp"
 #include "api/status_conversion.hpp"
 #include "api/support.hpp"
@@ -18,6 +19,7 @@ using google::protobuf::Message;
 
 constexpr int kNameAttempts = 8;
 constexpr std::size_t kMaxGeneratedBase = 58;  // 63 less the suffix
+constexpr const char* kOwnManager = "podlab";
 
 Status unknownSubresource() {
   return {Code::kNotFound, "the server could not find the requested resource"};
@@ -57,7 +59,23 @@ void keepServerFields(const metav1::ObjectMeta& from, metav1::ObjectMeta& to) {
     to.set_deletiongraceperiodseconds(from.deletiongraceperiodseconds());
   }
   to.clear_selflink();
-  to.clear_managedfields();
+  *to.mutable_managedfields() = from.managedfields();
+}
+
+/// A time alone is no change of managers.
+void keepManagersOfNoChange(const Message& current, Message& next) {
+  const metav1::ObjectMeta& before = api::meta(current);
+  metav1::ObjectMeta& metadata = api::mutableMeta(next);
+  if (metadata.managedfields().empty() || !api::hasSameManagers(before, metadata)) return;
+  const metav1::ObjectMeta changed = metadata;
+  *metadata.mutable_managedfields() = before.managedfields();
+  if (encode(next) != encode(current)) metadata = changed;
+}
+
+Status badPatchOption(Cause cause) {
+  std::string message = "PatchOptions.meta.k8s.io \"\" is invalid: " + cause.field + ": ";
+  message += cause.message;
+  return {Code::kInvalid, std::move(message), {std::move(cause)}};
 }
 
 /// Fills in the name and namespace of the address; kBadRequest when the body says otherwise.
@@ -111,7 +129,8 @@ Result<std::shared_ptr<void>> Registry::allocate(const api::Kind& kind, Message&
                             static_cast<const corev1::Service*>(before));
 }
 
-Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, const Message& object) {
+Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, const Message& object,
+                                                 const Track& track) {
   const api::Kind& kind = *id.kind;
   auto made = copyOf(object);
   metav1::ObjectMeta& metadata = api::mutableMeta(*made);
@@ -129,6 +148,7 @@ Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, cons
   keepServerFields(fresh, metadata);
   metadata.clear_resourceversion();
   if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*made);
+  track(nullptr, object, *made);
   if (kind.strategy.prepareForCreate) kind.strategy.prepareForCreate(*made);
   if (Status refused = admitCreate(kind, *made, cache_); !refused) return refused;
   if (Status bad = api::validateCreate(*made); !bad) return bad;
@@ -148,13 +168,20 @@ Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr
   }
   if (!id.subresource.empty()) co_return unknownSubresource();
   if (Status bad = checkType(kind, object); !bad) co_return bad;
+  Track track = trackerOf(id, options);
+  co_return co_await make(std::move(id), std::move(object), std::move(track), options.dryRun);
+}
+
+Co<Result<api::WriteResult>> Registry::make(api::ResourceId id, api::ObjectPtr object, Track track,
+                                            bool dryRun) {
+  const api::Kind& kind = *id.kind;
   if (kind.namespaced() == id.ns.empty()) co_return methodNotAllowed();
   const bool generated = api::meta(*object).name().empty();
   for (int attempt = 1;; ++attempt) {
-    auto made = prepareCreate(id, *object);
+    auto made = prepareCreate(id, *object, track);
     if (!made) co_return made.status();
     std::vector<std::string> warnings = api::unsupportedWarnings(*made->next);
-    auto stored = co_await insert(kind, made->next, options.dryRun);
+    auto stored = co_await insert(kind, made->next, dryRun);
     if (stored) co_return api::WriteResult{std::move(*stored), std::move(warnings)};
     const bool taken = stored.status().is(Code::kAlreadyExists);
     if (!taken || !generated || attempt == kNameAttempts) co_return stored.status();
@@ -276,8 +303,23 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
   return Change{std::move(next), remove, std::move(hold)};
 }
 
-Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired,
-                                             api::WriteOptions options) {
+Registry::Track Registry::trackerOf(const api::ResourceId& id,
+                                    const api::WriteOptions& options) const {
+  return [this, id, manager = options.fieldManager](const Message* current, const Message& wanted,
+                                                    Message& next) {
+    // podlab's own parts name no manager. Of what they make and of the status that they write no
+    // account is kept: that is most of all writes. Where they change what others manage, they own
+    // it.
+    const bool known = current != nullptr && api::meta(*current).managedfields_size() > 0;
+    if (manager.empty() && (!known || id.subresource == "status")) return;
+    api::FieldWriter writer{manager.empty() ? kOwnManager : manager, id.subresource,
+                            clock_.wallNow()};
+    api::trackUpdate(*id.kind, current, api::meta(wanted), next, writer);
+  };
+}
+
+Co<Result<api::WriteResult>> Registry::write(api::ResourceId id, Desired desired, Track track,
+                                             bool dryRun) {
   const api::Kind& seen = id.kind->seenThrough(id.subresource);
   const bool scales = &seen != id.kind;
   // A scale is written as its object.
@@ -288,11 +330,15 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, Desired desired
     if (wanted && scales) wanted = scaled(*id.kind, current, **wanted);
     if (!wanted) return wanted.status();
     auto decided = decideUpdate(id, current, **wanted);
+    if (decided) {
+      track(&current, **wanted, *decided->next);
+      keepManagersOfNoChange(current, *decided->next);
+    }
     const bool spec = id.subresource != "status" && id.subresource != "finalize";
     if (decided && spec) warnings = api::unsupportedWarnings(*decided->next);
     return decided;
   };
-  auto stored = co_await change(id, options.dryRun, std::move(decide));
+  auto stored = co_await change(id, dryRun, std::move(decide));
   if (!stored) co_return stored.status();
   if (scales) stored = scaleOf(*id.kind, **stored);
   co_return api::WriteResult{std::move(*stored), std::move(warnings)};
@@ -304,11 +350,19 @@ Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr
   auto body = copyOf(*object);
   if (Status bad = checkAddress(id, api::mutableMeta(*body)); !bad) co_return bad;
   Desired desired = [body](const Message&) -> Result<api::ObjectPtr> { return {body}; };
-  co_return co_await apply(std::move(id), std::move(desired), std::move(options));
+  Track track = trackerOf(id, options);
+  co_return co_await write(std::move(id), std::move(desired), std::move(track), options.dryRun);
 }
 
 Co<Result<api::WriteResult>> Registry::patch(api::ResourceId id, api::PatchType type,
                                              std::string body, api::WriteOptions options) {
+  if (type == api::PatchType::kApply) {
+    co_return co_await apply(std::move(id), std::move(body), std::move(options));
+  }
+  if (options.force) {
+    co_return badPatchOption(
+        {"FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch"});
+  }
   std::vector<std::string> warnings;
   const bool scales = &id.kind->seenThrough(id.subresource) != id.kind;
   Desired desired = [&](const Message& current) -> Result<api::ObjectPtr> {
@@ -319,9 +373,54 @@ Co<Result<api::WriteResult>> Registry::patch(api::ResourceId id, api::PatchType 
     warnings = std::move(patched->warnings);
     return api::ObjectPtr(std::move(patched->object));
   };
-  auto result = co_await apply(id, desired, options);
+  Track track = trackerOf(id, options);
+  auto result = co_await write(id, desired, std::move(track), options.dryRun);
   if (result) result->warnings.insert(result->warnings.begin(), warnings.begin(), warnings.end());
   co_return result;
+}
+
+Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string configuration,
+                                             api::WriteOptions options) {
+  if (options.fieldManager.empty()) {
+    co_return badPatchOption(
+        {"FieldValueRequired", "fieldManager", "Required value: is required for apply patch"});
+  }
+  if (&id.kind->seenThrough(id.subresource) != id.kind) {
+    co_return Status(Code::kUnsupportedMediaType,
+                     "the subresource " + id.subresource + " takes no apply patches");
+  }
+  std::vector<std::string> warnings;
+  const auto applied = [&](const Message* current) -> Result<api::ObjectPtr> {
+    api::ApplyOptions how{{options.fieldManager, id.subresource, clock_.wallNow()},
+                          options.force,
+                          options.fieldValidation};
+    auto made = api::applyConfiguration(*id.kind, current, configuration, how);
+    if (!made) return made.status();
+    if (Status bad = checkAddress(id, api::mutableMeta(*made->object)); !bad) return bad;
+    warnings = std::move(made->warnings);
+    return api::ObjectPtr(std::move(made->object));
+  };
+  const Track track = [](const Message*, const Message& wanted, Message& next) {
+    *api::mutableMeta(next).mutable_managedfields() = api::meta(wanted).managedfields();
+  };
+  const Desired desired = [&](const Message& current) { return applied(&current); };
+  while (true) {
+    const bool exists = find(*id.kind, id.ns, id.name) != nullptr;
+    if (!exists && !id.subresource.empty()) co_return api::notFound(*id.kind, id.name);
+    Result<api::WriteResult> result = Status(Code::kInternal, "");
+    if (exists) {
+      result = co_await write(id, desired, track, options.dryRun);
+    } else {
+      auto object = applied(nullptr);
+      if (!object) co_return object.status();
+      result = co_await make(id, std::move(*object), track, options.dryRun);
+      if (result) result->created = true;
+    }
+    // Another writer has made or removed it meanwhile.
+    if (result.status().is(exists ? Code::kNotFound : Code::kAlreadyExists)) continue;
+    if (result) result->warnings.insert(result->warnings.begin(), warnings.begin(), warnings.end());
+    co_return result;
+  }
 }
 
 }  // namespace podlab::apiserver

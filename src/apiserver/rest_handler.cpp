@@ -19,6 +19,8 @@ namespace podlab::apiserver {
 
 namespace {
 
+constexpr std::size_t kMaxManager = 128;
+
 Result<api::FieldValidation> fieldValidationOf(const std::string& text) {
   if (text.empty() || text == "Warn") return api::FieldValidation::kWarn;
   if (text == "Strict") return api::FieldValidation::kStrict;
@@ -67,7 +69,22 @@ struct RestHandler::Call {
     }
     const auto validation = fieldValidationOf(text("fieldValidation"));
     if (!validation) return validation.status();
-    return api::WriteOptions{dryRun == "All", text("fieldManager"), *validation};
+    const std::string manager = text("fieldManager");
+    if (manager.size() > kMaxManager) {
+      return Status(Code::kBadRequest, "fieldManager: Too long: may not be more than " +
+                                           std::to_string(kMaxManager) + " bytes");
+    }
+    return api::WriteOptions{dryRun == "All", manager.empty() ? agent() : manager, *validation,
+                             flag("force")};
+  }
+  /// The client's program, which is the manager of the fields that it writes unless it says
+  /// otherwise: the User-Agent up to the first '/'.
+  std::string agent() const {
+    const std::string* header = request.header("user-agent");
+    std::string name = header != nullptr ? header->substr(0, header->find('/')) : "";
+    std::erase_if(name, [](unsigned char c) { return c < 0x20 || c >= 0x7f; });
+    name.resize(std::min(name.size(), kMaxManager));
+    return name.empty() ? "unknown" : name;
   }
   /// The body's, over which those of the query go.
   Result<api::DeleteOptions> deleteOptions() const {
@@ -290,9 +307,10 @@ Co<http::Response> RestHandler::patch(Call& call) {
   }
   auto options = call.writeOptions();
   if (!options) co_return call.fail(options.status());
+  if (*type == api::PatchType::kApply) options->fieldManager = call.text("fieldManager");
   auto made = co_await call.api->patch(call.id, *type, call.request.body, std::move(*options));
   if (!made) co_return call.fail(made.status());
-  co_return call.answer(200, *made->object, clock_.wallNow(), made->warnings);
+  co_return call.answer(made->created ? 201 : 200, *made->object, clock_.wallNow(), made->warnings);
 }
 
 Co<http::Response> RestHandler::remove(Call& call) {

@@ -32,7 +32,7 @@ Result<api::ObjectPtr> toObject(const api::ResourceId& id, const std::string& by
 
 api::WriteOptions toWriteOptions(const rpc::WriteRequest& request) {
   return {request.dryrun(), request.fieldmanager(),
-          static_cast<api::FieldValidation>(request.fieldvalidation())};
+          static_cast<api::FieldValidation>(request.fieldvalidation()), request.force()};
 }
 
 api::ListOptions toListOptions(const rpc::ListRequest& request) {

@@ -22,10 +22,20 @@ struct GetOptions {
   bool watchOnly = false;
   bool noHeaders = false;
   bool ignoreNotFound = false;
+  bool showManagedFields = false;
 };
 
 api::TypeMeta typeOf(const api::Kind& kind) {
   return {kind.apiVersion(), std::string(kind.kind)};
+}
+
+/// Without managedFields, which are for machines, unless they are asked for.
+api::ObjectPtr shown(const api::ObjectPtr& object, const GetOptions& options) {
+  if (options.showManagedFields || api::meta(*object).managedfields().empty()) return object;
+  api::MutableObjectPtr copy(object->New());
+  copy->CopyFrom(*object);
+  api::mutableMeta(*copy).clear_managedfields();
+  return copy;
 }
 
 std::string listJson(const std::vector<api::ObjectPtr>& objects, int indent) {
@@ -128,7 +138,7 @@ Co<int> watchChanges(Session& session, const GetOptions& options, api::ResourceI
     if (!event)
       co_return event.status().is(Code::kEndOfStream) ? kDone : failRequest(event.status());
     if (event->type == api::EventType::kBookmark) continue;
-    std::vector<api::ObjectPtr> changed{event->object};
+    std::vector<api::ObjectPtr> changed{shown(event->object, options)};
     printer.print(changed, session.clock.wallNow());
   }
 }
@@ -146,7 +156,7 @@ Co<int> get(Session& session, const GetOptions& options, std::vector<api::Resour
     if (!id.name.empty()) {
       auto object = co_await session.api.get(id);
       if (object) {
-        objects.push_back(*object);
+        objects.push_back(shown(*object, options));
         resourceVersion = api::meta(**object).resourceversion();
       } else if (!(options.ignoreNotFound && object.status().is(Code::kNotFound))) {
         code = failRequest(object.status());
@@ -159,7 +169,7 @@ Co<int> get(Session& session, const GetOptions& options, std::vector<api::Resour
     auto result = co_await session.api.list(id, list);
     if (!result) co_return failRequest(result.status());
     resourceVersion = result->resourceVersion;
-    objects.insert(objects.end(), result->items.begin(), result->items.end());
+    for (const auto& item : result->items) objects.push_back(shown(item, options));
   }
 
   const bool structured = options.output == "json" || options.output == "yaml";
@@ -218,6 +228,8 @@ void addGetCommand(CLI::App& app, Context& context) {
   command->add_flag("--watch-only", options->watchOnly, "Only changes, nothing of the present");
   command->add_flag("--no-headers", options->noHeaders, "No header line");
   command->add_flag("--ignore-not-found", options->ignoreNotFound, "An absent object is no error");
+  command->add_flag("--show-managed-fields", options->showManagedFields,
+                    "Show metadata.managedFields in JSON and YAML");
   command->callback([&context, options] {
     if (options->watchOnly) options->watch = true;
     auto ids = resolveArguments(options->selection);

@@ -33,6 +33,7 @@ void encodeOptions(const api::WriteOptions& options, rpc::WriteRequest& out) {
   if (options.dryRun) out.set_dryrun(true);
   if (!options.fieldManager.empty()) out.set_fieldmanager(options.fieldManager);
   out.set_fieldvalidation(static_cast<int>(options.fieldValidation));
+  if (options.force) out.set_force(true);
 }
 
 Result<api::ObjectPtr> decodeObject(const api::Kind& kind, const std::string& bytes) {

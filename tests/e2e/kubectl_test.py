@@ -153,6 +153,53 @@ spec: {podSelector: {matchLabels: {app: web}}}
         self.assertEqual(images, "host host:latest")
         self.kubectl("delete", "pod", "lists", "--now")
 
+    def test_server_side_apply(self):
+        def manifest(**data):
+            return json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "owned"}, "data": data})
+
+        def apply(text, *arguments):
+            return self.kubectl("apply", "--server-side", *arguments, "-f", "-", input=text)
+
+        def managers():
+            found = json.loads(self.kubectl("get", "cm", "owned", "-o", "json", "--show-managed-fields"))
+            return {(entry["manager"], entry["operation"]): entry["fieldsV1"] for entry in found["metadata"]["managedFields"]}
+
+        self.assertIn("serverside-applied", apply(manifest(a="1", b="2")))
+        revision = self.object("cm", "owned")["metadata"]["resourceVersion"]
+        apply(manifest(a="1", b="2"))
+        self.assertEqual(self.object("cm", "owned")["metadata"]["resourceVersion"], revision)
+        self.assertNotIn("managedFields", self.kubectl("get", "cm", "owned", "-o", "yaml"))
+        apply(manifest(a="1"))
+        self.assertEqual(self.object("cm", "owned")["data"], {"a": "1"})
+        apply(manifest(a="9"), "--dry-run=server")
+        self.assertEqual(self.object("cm", "owned")["data"], {"a": "1"})
+        changed = self.run_kubectl("diff", "--server-side", "-f", "-", input=manifest(a="9"))
+        self.assertEqual(changed.returncode, 1, changed.stderr)
+        self.assertIn('+  a: "9"', changed.stdout)
+
+        refused = self.fails("apply", "--server-side", "--field-manager=other", "-f", "-", input=manifest(a="2", c="3"))
+        self.assertIn('Apply failed with 1 conflict: conflict with "kubectl": .data.a', refused)
+        self.assertIn("--force-conflicts", refused)
+        apply(manifest(a="2", c="3"), "--field-manager=other", "--force-conflicts")
+        self.assertEqual(self.object("cm", "owned")["data"], {"a": "2", "c": "3"})
+        self.assertEqual(managers(), {("other", "Apply"): {"f:data": {"f:a": {}, "f:c": {}}}})
+        self.kubectl("label", "cm", "owned", "x=y")
+        self.assertEqual(managers()["kubectl-label", "Update"], {"f:metadata": {"f:labels": {".": {}, "f:x": {}}}})
+        self.kubectl("patch", "cm", "owned", "--type=merge", "-p", '{"metadata":{"managedFields":[{}]}}')
+        self.assertNotIn("managedFields", self.kubectl("get", "cm", "owned", "-o", "json", "--show-managed-fields"))
+        self.assertIn('conflict with "before-first-apply" using v1: .data.a',
+                      self.fails("apply", "--server-side", "-f", "-", input=manifest(a="5")))
+        self.assertIn(".spec.containers[0].nam: field not declared in schema", self.fails(
+            "apply", "--server-side", "-f", "-", input=PODS.replace("{name: main", "{nam: main")))
+        self.kubectl("delete", "cm", "owned")
+
+        # What apply on the client's side has owned passes to the server's.
+        self.kubectl("apply", "-f", "-", input=manifest(a="1", b="2"))
+        apply(manifest(a="1"))
+        self.assertEqual(self.object("cm", "owned")["data"], {"a": "1"})
+        self.assertEqual(managers()["kubectl", "Apply"], {"f:data": {"f:a": {}}})
+        self.kubectl("delete", "cm", "owned")
+
     def test_changes(self):
         self.kubectl("create", "cm", "p", "--from-literal=a=1")
         self.kubectl("patch", "cm", "p", "-p", '{"data":{"b":"2"}}')

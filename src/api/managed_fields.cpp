@@ -1,0 +1,184 @@
+#include "api/managed_fields.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "api/codec.hpp"
+#include "api/managed_document.hpp"
+#include "api/times.hpp"
+#include "api/typed_value.hpp"
+
+namespace podlab::api {
+namespace {
+
+using google::protobuf::Message;
+using Json = nlohmann::json;
+
+constexpr std::size_t kMaxUpdateManagers = 10;  // managedfields/internal/capmanagers.go
+constexpr const char* kAncient = "ancient-changes";
+
+/// Above the bound, the oldest Update entries become one.
+void capManagers(Managers& managers) {
+  std::vector<Managers::iterator> updates;
+  for (auto it = managers.begin(); it != managers.end(); ++it) {
+    if (it->first.operation == "Update" && it->first.manager != kAncient) updates.push_back(it);
+  }
+  if (updates.size() <= kMaxUpdateManagers) return;
+  std::ranges::sort(updates, {}, [](const auto& it) {
+    return std::pair(it->second.time.seconds(), it->first.manager);
+  });
+  updates.resize(updates.size() - kMaxUpdateManagers + 1);
+  for (const auto& oldest : updates) {
+    ManagerEntry& ancient = managers[{"Update", kAncient, oldest->first.apiVersion, ""}];
+    ancient.fields.unite(oldest->second.fields);
+    ancient.time = oldest->second.time;
+    managers.erase(oldest);
+  }
+}
+
+/// One empty entry: the client wants the managers gone.
+bool isReset(const metav1::ObjectMeta& wanted) {
+  return wanted.managedfields_size() == 1 && wanted.managedfields(0).ByteSizeLong() == 0;
+}
+
+}  // namespace
+
+Result<Managers> readManagers(const metav1::ObjectMeta& metadata) {
+  Managers managers;
+  for (int i = 0; i < metadata.managedfields_size(); ++i) {
+    const metav1::ManagedFieldsEntry& entry = metadata.managedfields(i);
+    const std::string at = "metadata.managedFields[" + std::to_string(i) + "]";
+    if (entry.operation() != "Apply" && entry.operation() != "Update") {
+      return Status(Code::kBadRequest,
+                    at + ".operation: \"" + entry.operation() + "\" is neither Apply nor Update");
+    }
+    if (entry.fieldstype() != "FieldsV1") {
+      return Status(Code::kBadRequest,
+                    at + ".fieldsType: \"" + entry.fieldstype() + "\" is not FieldsV1");
+    }
+    auto fields = FieldSet::parse(entry.has_fieldsv1() ? entry.fieldsv1().raw() : "{}");
+    if (!fields) return fields.status().withContext(at);
+    ManagerEntry& known =
+        managers[{entry.operation(), entry.manager(), entry.apiversion(), entry.subresource()}];
+    known.fields.unite(*fields);
+    known.time = entry.time();
+  }
+  return managers;
+}
+
+void writeManagers(const Managers& managers, metav1::ObjectMeta& metadata) {
+  metadata.clear_managedfields();
+  std::vector<const Managers::value_type*> sorted;
+  for (const auto& entry : managers) sorted.push_back(&entry);
+  std::ranges::sort(sorted, {}, [](const auto* entry) {
+    return std::tuple(entry->first.operation, entry->second.time.seconds(), entry->first);
+  });
+  for (const auto* entry : sorted) {
+    const auto& [id, value] = *entry;
+    metav1::ManagedFieldsEntry& written = *metadata.add_managedfields();
+    written.set_manager(id.manager);
+    written.set_operation(id.operation);
+    written.set_apiversion(id.apiVersion);
+    *written.mutable_time() = value.time;
+    written.set_fieldstype("FieldsV1");
+    written.mutable_fieldsv1()->set_raw(value.fields.toFieldsV1());
+    if (!id.subresource.empty()) written.set_subresource(id.subresource);
+  }
+}
+
+Json documentOf(const Message* object) {
+  if (object == nullptr) return Json::object();
+  Json document = Json::parse(toJson(*object), nullptr, false);
+  // A raw part of it may have a number that is none for this library.
+  return document.is_object() ? document : Json::object();
+}
+
+Json managedDocument(const Kind& kind, const Message* object, const std::string& subresource) {
+  Json document = documentOf(object);
+  leaveManaged(document, kind, subresource);
+  return document;
+}
+
+void leaveManaged(Json& document, const Kind& kind, const std::string& subresource) {
+  document.erase("apiVersion");
+  document.erase("kind");
+  if (subresource == "status") {
+    for (auto it = document.begin(); it != document.end();)
+      it = it.key() == "status" ? std::next(it) : document.erase(it);
+    return;
+  }
+  if (kind.strategy.hasStatus) document.erase("status");
+  const auto metadata = document.find("metadata");
+  if (metadata == document.end() || !metadata->is_object()) return;
+  // managedfields/internal/stripmeta.go
+  for (const char* name : {"name", "namespace", "creationTimestamp", "selfLink", "uid",
+                           "generation", "managedFields", "resourceVersion"})
+    metadata->erase(name);
+  if (metadata->empty()) document.erase(metadata);
+}
+
+void takeFrom(Managers& managers, const ManagerId& except, const FieldSet& fields) {
+  for (auto it = managers.begin(); it != managers.end();) {
+    if (it->first != except) it->second.fields.subtract(fields);
+    it = it->second.fields.empty() ? managers.erase(it) : std::next(it);
+  }
+}
+
+void trackUpdate(const Kind& kind, const Message* current, const metav1::ObjectMeta& wanted,
+                 Message& next, const FieldWriter& writer) {
+  metav1::ObjectMeta& metadata = mutableMeta(next);
+  if (isReset(wanted)) return metadata.clear_managedfields();
+  Managers managers;
+  auto given = writer.subresource.empty() ? readManagers(wanted) : Result(Managers());
+  const bool byClient = given && !given->empty();
+  if (byClient) {
+    managers = std::move(*given);
+  } else if (current != nullptr) {
+    auto known = readManagers(meta(*current));
+    if (known) managers = std::move(*known);
+  }
+  metadata.clear_managedfields();
+  if (current != nullptr && managers.empty()) return;
+
+  const Json before = managedDocument(kind, current, writer.subresource);
+  const Json after = managedDocument(kind, &next, writer.subresource);
+  if (before == after && current != nullptr) {
+    if (byClient) {
+      writeManagers(managers, metadata);
+    } else {
+      *metadata.mutable_managedfields() = meta(*current).managedfields();
+    }
+    return;
+  }
+  const Comparison changes = compare(before, after, ValueType::of(next.GetDescriptor()));
+  const ManagerId own{"Update", writer.manager, kind.apiVersion(), writer.subresource};
+  FieldSet changed = changes.modified;
+  changed.unite(changes.added);
+  FieldSet lost = changed;
+  lost.unite(changes.removed);
+  takeFrom(managers, own, lost);
+  if (const auto known = managers.find(own); known != managers.end()) {
+    changed.unite(known->second.fields);
+    changed.subtract(changes.removed);
+  }
+  if (changed.empty()) {
+    managers.erase(own);
+  } else {
+    managers[own] = {std::move(changed), toTime(writer.now)};
+  }
+  capManagers(managers);
+  writeManagers(managers, metadata);
+}
+
+bool hasSameManagers(const metav1::ObjectMeta& a, const metav1::ObjectMeta& b) {
+  const auto left = readManagers(a);
+  const auto right = readManagers(b);
+  const auto same = [](const auto& x, const auto& y) {
+    return x.first == y.first && x.second.fields == y.second.fields;
+  };
+  return left && right && std::ranges::equal(*left, *right, same);
+}
+
+}  // namespace podlab::api
