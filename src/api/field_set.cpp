@@ -96,7 +96,7 @@ void collect(const FieldSet& set, const std::string& path, std::vector<std::stri
 }  // namespace
 
 void FieldSet::put(std::string element, FieldSet child) {
-  if (!child.empty()) children.emplace(std::move(element), std::move(child));
+  if (!element.empty() && !child.empty()) children.emplace(std::move(element), std::move(child));
 }
 
 void FieldSet::unite(const FieldSet& other) {

@@ -26,7 +26,7 @@ struct FieldSet {
   void unite(const FieldSet& other);
   void subtract(const FieldSet& other);
   void intersect(const FieldSet& other);
-  /// Puts a subtree in, unless it is empty.
+  /// Puts a subtree in, unless it is empty or has no element to be found by.
   void put(std::string element, FieldSet child);
   /// The paths of all members as errors name them: ".spec.containers[name="a"].image".
   std::vector<std::string> paths() const;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.hpp"
+#include "api/made_fields.hpp"
 #include "api/managed_document.hpp"
 #include "api/times.hpp"
 #include "api/typed_value.hpp"
@@ -18,6 +19,11 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMaxUpdateManagers = 10;  // managedfields/internal/capmanagers.go
 constexpr const char* kAncient = "ancient-changes";
+
+/// The metadata that nobody owns (managedfields/internal/stripmeta.go).
+constexpr std::array<std::string_view, 8> kServerFields{
+    "name", "namespace",  "creationTimestamp", "selfLink",
+    "uid",  "generation", "managedFields",     "resourceVersion"};
 
 /// Above the bound, the oldest Update entries become one.
 void capManagers(Managers& managers) {
@@ -36,6 +42,31 @@ void capManagers(Managers& managers) {
     ancient.time = oldest->second.time;
     managers.erase(oldest);
   }
+}
+
+void addEntry(const ManagerId& id, const metav1::Time& time, std::string fields,
+              metav1::ObjectMeta& metadata) {
+  metav1::ManagedFieldsEntry& entry = *metadata.add_managedfields();
+  entry.set_manager(id.manager);
+  entry.set_operation(id.operation);
+  entry.set_apiversion(id.apiVersion);
+  *entry.mutable_time() = time;
+  entry.set_fieldstype("FieldsV1");
+  entry.mutable_fieldsv1()->set_raw(std::move(fields));
+  if (!id.subresource.empty()) entry.set_subresource(id.subresource);
+}
+
+/// The common case, and the only one that happens thousands of times a second: an object is made,
+/// and all of it is its maker's.
+void trackMade(const Kind& kind, Message& made, const FieldWriter& writer) {
+  const auto isLeft = [&](bool inMetadata, std::string_view name) {
+    if (inMetadata) return std::ranges::find(kServerFields, name) != kServerFields.end();
+    return kind.strategy.hasStatus && name == "status";
+  };
+  std::string fields = madeFields(toJson(made), ValueType::of(made.GetDescriptor()), isLeft);
+  if (fields == "{}") return;
+  addEntry({"Update", writer.manager, kind.apiVersion(), writer.subresource}, toTime(writer.now),
+           std::move(fields), mutableMeta(made));
 }
 
 /// One empty entry: the client wants the managers gone.
@@ -76,15 +107,7 @@ void writeManagers(const Managers& managers, metav1::ObjectMeta& metadata) {
     return std::tuple(entry->first.operation, entry->second.time.seconds(), entry->first);
   });
   for (const auto* entry : sorted) {
-    const auto& [id, value] = *entry;
-    metav1::ManagedFieldsEntry& written = *metadata.add_managedfields();
-    written.set_manager(id.manager);
-    written.set_operation(id.operation);
-    written.set_apiversion(id.apiVersion);
-    *written.mutable_time() = value.time;
-    written.set_fieldstype("FieldsV1");
-    written.mutable_fieldsv1()->set_raw(value.fields.toFieldsV1());
-    if (!id.subresource.empty()) written.set_subresource(id.subresource);
+    addEntry(entry->first, entry->second.time, entry->second.fields.toFieldsV1(), metadata);
   }
 }
 
@@ -112,10 +135,7 @@ void leaveManaged(Json& document, const Kind& kind, const std::string& subresour
   if (kind.strategy.hasStatus) document.erase("status");
   const auto metadata = document.find("metadata");
   if (metadata == document.end() || !metadata->is_object()) return;
-  // managedfields/internal/stripmeta.go
-  for (const char* name : {"name", "namespace", "creationTimestamp", "selfLink", "uid",
-                           "generation", "managedFields", "resourceVersion"})
-    metadata->erase(name);
+  for (const auto name : kServerFields) metadata->erase(std::string(name));
   if (metadata->empty()) document.erase(metadata);
 }
 
@@ -140,7 +160,10 @@ void trackUpdate(const Kind& kind, const Message* current, const metav1::ObjectM
     if (known) managers = std::move(*known);
   }
   metadata.clear_managedfields();
-  if (current != nullptr && managers.empty()) return;
+  if (managers.empty()) {
+    if (current == nullptr) trackMade(kind, next, writer);
+    return;
+  }
 
   const Json before = managedDocument(kind, current, writer.subresource);
   const Json after = managedDocument(kind, &next, writer.subresource);

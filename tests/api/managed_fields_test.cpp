@@ -4,8 +4,13 @@
 
 #include <set>
 
+#include <nlohmann/json.hpp>
+
 #include "api/codec.hpp"
+#include "api/managed_document.hpp"
+#include "api/typed_value.hpp"
 #include "common/rng.hpp"
+#include "tests/api/codec_random.hpp"
 
 namespace podlab::api {
 namespace {
@@ -189,6 +194,26 @@ TEST(ManagedFields, RefusesMalformedConfigurations) {
     EXPECT_EQ(made.status().code(), Code::kBadRequest) << each.text;
     EXPECT_NE(made.status().message().find(each.message), std::string::npos)
         << made.status().toString();
+  }
+}
+
+TEST(ManagedFields, WhatIsMadeIsOwnedAsWhatIsAdded) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    SeededRng rng(seed);
+    for (const Kind& kind : kinds()) {
+      const auto made = kind.make();
+      RandomMessage(rng, static_cast<int>(rng.below(4))).fill(*made);
+      mutableMeta(*made).clear_managedfields();
+      const ValueType type = ValueType::of(made->GetDescriptor());
+      const FieldSet expected =
+          compare(nlohmann::json::object(), managedDocument(kind, made.get(), ""), type).added;
+      trackUpdate(kind, nullptr, meta(*made), *made, {"maker", "", kNow});
+      const auto managers = readManagers(meta(*made));
+      ASSERT_TRUE(managers.ok()) << managers.status().toString();
+      const FieldSet fields = managers->empty() ? FieldSet() : managers->begin()->second.fields;
+      ASSERT_EQ(fields.toFieldsV1(), expected.toFieldsV1()) << kind.kind << toJson(*made);
+    }
   }
 }
 
