@@ -52,7 +52,7 @@ struct Rank {
 
 int magnitudeOf(Duration duration) {
   if (duration <= Duration::zero()) return -1;
-  return std::bit_width(static_cast<std::uint64_t>(duration.count())) - 1;
+  return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(duration.count()))) - 1;
 }
 
 Rank rankOf(const corev1::Pod& pod, const std::map<std::string, int>& onNode, WallTime now) {
