@@ -216,7 +216,7 @@ Co<Status> DeploymentRollout::cleanUp() {
   });
   const auto excess = static_cast<std::int64_t>(sets.size()) - limit;
   for (std::int64_t i = 0; i < excess; ++i) {
-    const ReplicaSetPtr set = sets[static_cast<std::size_t>(i)];
+    const ReplicaSetPtr& set = sets[static_cast<std::size_t>(i)];
     if (set->status().replicas() != 0 || set->spec().replicas() != 0 ||
         set->metadata().generation() > set->status().observedgeneration())
       continue;
