@@ -1,5 +1,7 @@
 #pragma once
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -44,14 +46,21 @@ class FakeAgents {
     for (const auto& pod : pods_.list()) see(pod);
   }
   Duration slowest = std::chrono::seconds(3);
+  /// What the pod's container ends with, a while after it is ready; by default it runs on.
+  std::function<std::optional<int>(const corev1::Pod&)> exitCode = [](const corev1::Pod&) {
+    return std::optional<int>();
+  };
 
  private:
   void see(const api::ObjectPtr& object) {
     const auto& pod = api::as<corev1::Pod>(object);
     if (pod.spec().nodename().empty() || away_.contains(pod.spec().nodename())) return;
+    // One that a finalizer holds has no grace left.
+    if (pod.metadata().has_deletiontimestamp() && pod.metadata().deletiongraceperiodseconds() == 0)
+      return;
     if (pod.metadata().has_deletiontimestamp()) {
       if (ending_.insert(pod.metadata().uid()).second) tasks_.spawn("end", end(object));
-    } else if (!api::isTrue(pod.status(), "Ready") &&
+    } else if (!api::isFinished(pod) && !api::isTrue(pod.status(), "Ready") &&
                pod.spec().containers(0).image() != "broken") {
       if (starting_.insert(pod.metadata().uid()).second) tasks_.spawn("ready", becomeReady(object));
     }
@@ -76,6 +85,30 @@ class FakeAgents {
       found.mutable_status()->set_phase("Running");
       return api::setCondition(*found.mutable_status(), {"Ready", "True", "", ""},
                                clock_.wallNow());
+    };
+    auto ready = co_await client::modify(api_, std::move(id), nullptr, change);
+    if (!ready) co_return;
+    if (const auto code = exitCode(api::as<corev1::Pod>(*ready)))
+      tasks_.spawn("exit", exit(*ready, *code));
+  }
+  Co<void> exit(api::ObjectPtr pod, int code) {
+    co_await pause();
+    if (away_.contains(api::as<corev1::Pod>(pod).spec().nodename())) co_return;
+    api::ResourceId id = idOf(*pod);
+    id.subresource = "status";
+    const client::Change change = [&](google::protobuf::Message& now) {
+      auto& found = static_cast<corev1::Pod&>(now);
+      if (found.metadata().uid() != api::meta(*pod).uid() || api::isFinished(found)) return false;
+      auto& status = *found.mutable_status();
+      status.set_phase(code == 0 ? "Succeeded" : "Failed");
+      status.clear_containerstatuses();
+      auto& container = *status.add_containerstatuses();
+      container.set_name(found.spec().containers(0).name());
+      auto& terminated = *container.mutable_state()->mutable_terminated();
+      terminated.set_exitcode(code);
+      *terminated.mutable_finishedat() = api::toTime(clock_.wallNow());
+      api::setCondition(status, {"Ready", "False", "PodCompleted", ""}, clock_.wallNow());
+      return true;
     };
     (void)co_await client::modify(api_, std::move(id), nullptr, change);
   }

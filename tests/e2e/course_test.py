@@ -63,7 +63,7 @@ nodes:
             for command, lines in expectations(manifest.with_suffix(".see").read_text()):
                 with self.subTest(manifest.stem, command=command):
                     self.see(command, lines)
-        self.podlab("delete", "deployments,replicasets,replicationcontrollers", "--all")
+        self.podlab("delete", "cronjobs,jobs,daemonsets,statefulsets,deployments,replicasets,replicationcontrollers", "--all")
         self.podlab("delete", "pods", "--all")
 
     def see(self, command, lines):
