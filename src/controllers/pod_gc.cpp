@@ -3,6 +3,7 @@
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
 #include "common/log.hpp"
+#include "controllers/pod_disruption.hpp"
 
 namespace podlab::controllers {
 namespace {
@@ -71,16 +72,18 @@ Co<Status> PodGarbageCollector::reconcile(std::string key) {
   }
   const std::string& node = pod.spec().nodename();
   if (node.empty() || context_.nodes.get(node)) co_return Status();
-  co_return co_await collectOrphan(pod);
+  co_return co_await collectOrphan(api::share<corev1::Pod>(object));
 }
 
-Co<Status> PodGarbageCollector::collectOrphan(const corev1::Pod& pod) {
+Co<Status> PodGarbageCollector::collectOrphan(std::shared_ptr<const corev1::Pod> pod) {
   // The cache may be behind; the server is not.
-  api::ResourceId id{&api::kindFor<corev1::Node>(), "", pod.spec().nodename(), ""};
+  api::ResourceId id{&api::kindFor<corev1::Node>(), "", pod->spec().nodename(), ""};
   auto node = co_await context_.api.get(std::move(id));
   if (!node.status().is(Code::kNotFound)) co_return node.status();
-  logInfo("orphan_removed", {{"pod", api::keyOf(pod)}, {"node", pod.spec().nodename()}});
-  co_return co_await deletePod(context_.api, pod, 0);
+  logInfo("orphan_removed", {{"pod", api::keyOf(*pod)}, {"node", pod->spec().nodename()}});
+  const Status marked = co_await markDisrupted(context_, pod, "DeletionByPodGC",
+                                               "PodGC: node no longer exists", true);
+  co_return marked.ok() ? co_await deletePod(context_.api, *pod, 0) : marked;
 }
 
 }  // namespace podlab::controllers

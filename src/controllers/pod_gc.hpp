@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -20,7 +21,7 @@ class PodGarbageCollector {
   using Age = std::pair<std::int64_t, std::string>;  ///< creation second and key
 
   Co<Status> reconcile(std::string key);
-  Co<Status> collectOrphan(const corev1::Pod& pod);
+  Co<Status> collectOrphan(std::shared_ptr<const corev1::Pod> pod);
   void observe(const api::ObjectPtr& object);
   void trimFinished();
 

@@ -6,6 +6,7 @@
 #include "api/kinds.hpp"
 #include "api/taints.hpp"
 #include "api/times.hpp"
+#include "controllers/pod_disruption.hpp"
 
 namespace podlab::controllers {
 namespace {
@@ -110,7 +111,10 @@ Co<Status> TaintEvictionController::reconcile(std::string key) {
   }
   context_.events.record(pod, client::EventClass::kNormal, "TaintManagerEviction",
                          "Marking for deletion Pod " + key);
-  co_return co_await deletePod(context_.api, pod, -1);
+  const Status marked =
+      co_await markDisrupted(context_, api::share<corev1::Pod>(object), "DeletionByTaintManager",
+                             "Taint manager: deleting due to NoExecute taint", false);
+  co_return marked.ok() ? co_await deletePod(context_.api, pod, -1) : marked;
 }
 
 }  // namespace podlab::controllers

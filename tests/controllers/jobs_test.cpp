@@ -237,6 +237,22 @@ TEST_F(JobsTest, ReplacesPodsOnlyWhenTheyHaveEndedIfTold) {
   EXPECT_EQ(get<Job>("one")->status().terminating(), 1);
 }
 
+TEST_F(JobsTest, ReplacesThePodsOfANodeThatIsGone) {
+  ASSERT_TRUE(create(job("moved", R"("podFailurePolicy":{"rules":[
+      {"action":"Ignore","onPodConditions":[{"type":"DisruptionTarget","status":"True"}]}]})"))
+                  .ok());
+  pass(seconds(10));
+  const Pod first = pods()[0];
+  agents_.setAway(first.spec().nodename(), true);
+  alive_.erase(first.spec().nodename());
+  ASSERT_TRUE(remove<corev1::Node>(first.spec().nodename()).ok());
+  pass(minutes(2));
+  ASSERT_THAT(pods(), SizeIs(1));
+  EXPECT_NE(pods()[0].spec().nodename(), first.spec().nodename());
+  EXPECT_EQ(get<Job>("moved")->status().failed(), 0);
+  EXPECT_EQ(get<Job>("moved")->status().active(), 1);
+}
+
 TEST_F(JobsTest, LetsGoOfPodsWhenItIsGone) {
   ASSERT_TRUE(create(job("gone", R"("parallelism":2)")).ok());
   pass(seconds(10));
