@@ -45,6 +45,10 @@ std::string textOf(const intstr::IntOrString& value) {
   return isText(value) ? value.strval() : std::to_string(value.intval());
 }
 
+std::string toJsonValue(const intstr::IntOrString& value) {
+  return isText(value) ? quoted(value.strval()) : std::to_string(value.intval());
+}
+
 void validateIntOrPercent(const intstr::IntOrString& value, bool atMostAll, const FieldPath& path,
                           FieldErrors& errors) {
   if (!isText(value)) {

@@ -18,6 +18,8 @@ Result<std::int32_t> scaledValue(const intstr::IntOrString& value, std::int32_t 
                                  bool roundUp);
 /// "3" or "25%".
 std::string textOf(const intstr::IntOrString& value);
+/// As JSON has it: 3, or "25%" in quotes.
+std::string toJsonValue(const intstr::IntOrString& value);
 /// Not negative, or a percentage; `atMostAll`: not above 100%.
 void validateIntOrPercent(const intstr::IntOrString& value, bool atMostAll, const FieldPath& path,
                           FieldErrors& errors);

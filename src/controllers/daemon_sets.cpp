@@ -6,10 +6,9 @@
 
 #include "api/conditions.hpp"
 #include "api/int_or_percent.hpp"
-#include "api/kinds.hpp"
 #include "api/kinds/rules.hpp"
-#include "client/modify.hpp"
 #include "controllers/owned_pods.hpp"
+#include "controllers/status_write.hpp"
 
 namespace podlab::controllers {
 namespace {
@@ -19,6 +18,8 @@ using client::EventClass;
 
 constexpr std::size_t kWorkers = 4;
 constexpr std::size_t kBurst = 250;  ///< pods made or deleted in one go
+/// Many pods change at a time: a comparison looks at all nodes.
+constexpr Duration kPause = std::chrono::milliseconds(50);
 constexpr Duration kFirstBackOff = std::chrono::seconds(1);
 constexpr Duration kLastBackOff = std::chrono::minutes(15);
 
@@ -58,7 +59,7 @@ DaemonSetController::DaemonSetController(Context& context, client::EventRecorder
           [](const google::protobuf::Message& set) {
             return selectorOrNone(static_cast<const DaemonSet&>(set).spec().selector());
           },
-          [this](std::string key) { reconciler_.add(std::move(key)); }) {
+          [this](std::string key) { reconciler_.addAfter(std::move(key), kPause); }) {
   client::Informer::Handlers nodes;
   nodes.added = [this](const api::ObjectPtr& node) {
     observeNode(nullptr, api::as<corev1::Node>(node));
@@ -297,22 +298,8 @@ Co<Status> DaemonSetController::writeStatus(std::shared_ptr<Sync> sync, std::int
     status.set_numberavailable(available);
     status.set_numberunavailable(desired - available);
   }
-  const std::string uid = sync->set->metadata().uid();
-  const client::Change change = [&status, &uid](google::protobuf::Message& object) {
-    auto& set = static_cast<DaemonSet&>(object);
-    if (set.metadata().uid() != uid || api::sameMessage(set.status(), status)) return false;
-    *set.mutable_status() = status;
-    return true;
-  };
-  api::ResourceId id{&api::kindFor<DaemonSet>(), sync->set->metadata().namespace_(),
-                     sync->set->metadata().name(), "status"};
-  auto written = co_await client::modify(context_.api, std::move(id), sync->set, change);
-  if (written) {
-    co_await context_.daemonSets.waitFor(api::meta(**written).resourceversion());
-  } else if (!written.status().is(Code::kNotFound)) {
-    co_return written.status();
-  }
-  co_return Status();
+  co_return co_await controllers::writeStatus(context_, context_.daemonSets, sync->set,
+                                              std::move(status));
 }
 
 }  // namespace podlab::controllers

@@ -13,6 +13,8 @@ namespace podlab::controllers {
 namespace {
 
 constexpr std::size_t kWorkers = 8;
+/// Pods change in bursts (upstream: syncJobBatchPeriod).
+constexpr Duration kPause = std::chrono::milliseconds(20);
 constexpr std::string_view kManager = "kubernetes.io/job-controller";
 
 bool isOurs(const batchv1::Job& job) {
@@ -73,7 +75,7 @@ JobPtr JobController::jobOf(const corev1::Pod& pod) const {
 
 void JobController::observePod(const corev1::Pod& pod) {
   if (const auto job = jobOf(pod)) {
-    jobs_.add(api::keyOf(*job));
+    jobs_.addAfter(api::keyOf(*job), kPause);
   } else if (hasJobFinalizer(pod)) {
     orphans_.add(api::keyOf(pod));
   }

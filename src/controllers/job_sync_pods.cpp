@@ -49,6 +49,7 @@ std::int32_t JobSync::wantedPods() const {
 
 /// Pods too many: all that share an index or have none, and the least useful ones.
 std::vector<PodPtr> JobSync::surplus(std::size_t atLeast) const {
+  if (atLeast == 0 && !api::isIndexed(spec())) return {};
   std::vector<PodPtr> all;
   std::vector<api::ObjectPtr> active(active_.begin(), active_.end());
   for (const auto& pod :

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "api/kinds/rules.hpp"
 #include "api/owners.hpp"
 
 namespace podlab::controllers {
@@ -32,8 +33,12 @@ PodOwners::PodOwners(Context& context, client::Informer& objects, std::string_vi
 void PodOwners::observe(const api::ObjectPtr& before, const api::ObjectPtr& now) {
   const auto* had = api::controllerOf(api::meta(*before));
   const auto* has = api::controllerOf(api::meta(*now));
-  if (had != nullptr && (has == nullptr || has->uid() != had->uid())) observe(*before);
-  observe(*now);
+  const bool moved = had != nullptr && (has == nullptr || has->uid() != had->uid());
+  if (moved) observe(*before);
+  // Who may adopt an orphan was asked before, when neither has changed.
+  const bool same = had == nullptr && has == nullptr &&
+                    api::sameEntries(api::meta(*before).labels(), api::meta(*now).labels());
+  if (!same) observe(*now);
 }
 
 void PodOwners::observe(const google::protobuf::Message& pod) {

@@ -13,10 +13,8 @@ namespace {
 
 using google::protobuf::Message;
 
-/// A selector that does not parse selects nothing; validation lets none through.
 api::LabelSelector parsed(const metav1::LabelSelector& selector) {
-  auto made = api::LabelSelector::of(selector);
-  return made ? std::move(*made) : *api::LabelSelector::parse("!a,a");
+  return selectorOrNone(selector);
 }
 
 api::LabelSelector parsed(const api::Labels& labels) {

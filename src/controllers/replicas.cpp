@@ -27,15 +27,6 @@ const std::string& uidOfController(const Message& object) {
   return controller == nullptr ? kNone : controller->uid();
 }
 
-bool sameLabels(const Message& a, const Message& b) {
-  const auto& left = api::meta(a).labels();
-  const auto& right = api::meta(b).labels();
-  return left.size() == right.size() && std::ranges::all_of(left, [&](const auto& label) {
-           const auto found = right.find(label.first);
-           return found != right.end() && found->second == label.second;
-         });
-}
-
 }  // namespace
 
 ReplicaController::ReplicaController(Context& context, client::EventRecorder& events,
@@ -45,50 +36,15 @@ ReplicaController::ReplicaController(Context& context, client::EventRecorder& ev
       kind_(kind),
       objects_(objects),
       byOwner_(objects, ownerOf),
-      byNamespace_(objects, namespaceOf),
       reconciler_(std::string(kind.kind->plural), context.clock, context.rng, context.executor,
-                  [this](std::string key) { return reconcile(std::move(key)); }) {
-  client::Informer::Handlers changes;
-  changes.added = [this](const api::ObjectPtr& object) { reconciler_.add(api::keyOf(*object)); };
-  changes.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& object) {
-    reconciler_.add(api::keyOf(*object));
-  };
-  objects_.addHandlers(std::move(changes));
-
-  client::Informer::Handlers pods;
-  pods.added = [this](const api::ObjectPtr& pod) { observe(nullptr, pod); };
-  pods.updated = [this](const api::ObjectPtr& before, const api::ObjectPtr& now) {
-    observe(before, now);
-  };
-  pods.deleted = [this](const api::ObjectPtr& pod) { addController(*pod); };
-  context_.pods.addHandlers(std::move(pods));
-}
+                  [this](std::string key) { return reconcile(std::move(key)); }),
+      owners_(
+          context, objects, kind.kind->kind,
+          [specOf = kind.specOf](const Message& object) { return specOf(object).selector; },
+          [this](std::string key) { reconciler_.add(std::move(key)); }) {}
 
 void ReplicaController::start() {
   reconciler_.start(context_.waitForSync(), kWorkers);
-}
-
-void ReplicaController::observe(const api::ObjectPtr& before, const api::ObjectPtr& now) {
-  const bool moved = before == nullptr || uidOfController(*before) != uidOfController(*now);
-  if (before != nullptr && moved) addController(*before);
-  addController(*now);
-  const bool orphan = api::controllerOf(api::meta(*now)) == nullptr && isActivePod(*now);
-  if (orphan && (moved || !sameLabels(*before, *now))) addSelecting(*now);
-}
-
-void ReplicaController::addController(const Message& pod) {
-  const auto* controller = api::controllerOf(api::meta(pod));
-  if (controller == nullptr || controller->kind() != kind_.kind->kind) return;
-  const std::string key = api::meta(pod).namespace_() + "/" + controller->name();
-  const auto object = objects_.get(key);
-  if (object && api::meta(*object).uid() == controller->uid()) reconciler_.add(key);
-}
-
-void ReplicaController::addSelecting(const Message& pod) {
-  for (const auto& key : byNamespace_.of(api::meta(pod).namespace_())) {
-    if (kind_.specOf(*objects_.get(key)).selector.matches(api::meta(pod).labels()))
-      reconciler_.add(key);
-  }
 }
 
 Co<Status> ReplicaController::reconcile(std::string key) {
@@ -116,8 +72,8 @@ Co<Status> ReplicaController::manage(api::ObjectPtr object, std::size_t wanted,
                                      std::vector<api::ObjectPtr> pods) {
   if (pods.size() < wanted) {
     const auto pod = std::make_shared<corev1::Pod>(podOf(*kind_.specOf(*object).pod, *object));
-    std::vector<std::shared_ptr<const corev1::Pod>> missing(
-        std::min(wanted - pods.size(), kBurst), pod);
+    std::vector<std::shared_ptr<const corev1::Pod>> missing(std::min(wanted - pods.size(), kBurst),
+                                                            pod);
     co_return co_await createPods(context_, events_, object, std::move(missing));
   }
   if (pods.size() == wanted) co_return Status();

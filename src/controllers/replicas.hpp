@@ -6,6 +6,7 @@
 #include "api/selectors.hpp"
 #include "controllers/context.hpp"
 #include "controllers/owned_pods.hpp"
+#include "controllers/pod_owners.hpp"
 #include "controllers/reconciler.hpp"
 
 namespace podlab::controllers {
@@ -62,17 +63,14 @@ class ReplicaController {
   /// The pods that the object controls, of those in the cache.
   std::vector<api::ObjectPtr> podsOf(const google::protobuf::Message& object,
                                      const api::LabelSelector& selector) const;
-  void observe(const api::ObjectPtr& before, const api::ObjectPtr& now);
-  void addController(const google::protobuf::Message& pod);
-  void addSelecting(const google::protobuf::Message& pod);
 
   Context& context_;
   client::EventRecorder& events_;
   const ReplicaKind kind_;
   client::Informer& objects_;
   ObjectIndex byOwner_;
-  ObjectIndex byNamespace_;
   Reconciler reconciler_;
+  PodOwners owners_;
 };
 
 }  // namespace podlab::controllers

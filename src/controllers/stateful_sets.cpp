@@ -3,11 +3,10 @@
 #include <set>
 #include <utility>
 
-#include "api/kinds.hpp"
-#include "client/modify.hpp"
 #include "controllers/controller_history.hpp"
 #include "controllers/owned_pods.hpp"
 #include "controllers/stateful_sync.hpp"
+#include "controllers/status_write.hpp"
 
 namespace podlab::controllers {
 namespace {
@@ -34,19 +33,6 @@ void StatefulSetController::start() {
   reconciler_.start(context_.waitForSync(), kWorkers);
 }
 
-Co<Status> StatefulSetController::countCollision(StatefulSetPtr set) {
-  const client::Change change = [&set](google::protobuf::Message& object) {
-    auto& status = *static_cast<StatefulSet&>(object).mutable_status();
-    if (status.collisioncount() != set->status().collisioncount()) return false;
-    status.set_collisioncount(status.collisioncount() + 1);
-    return true;
-  };
-  api::ResourceId id{&api::kindFor<StatefulSet>(), set->metadata().namespace_(),
-                     set->metadata().name(), "status"};
-  auto written = co_await client::modify(context_.api, std::move(id), set, change);
-  co_return written.status();
-}
-
 Co<Status> StatefulSetController::reconcile(std::string key) {
   const auto object = context_.statefulSets.get(key);
   if (!object) co_return Status();
@@ -56,7 +42,11 @@ Co<Status> StatefulSetController::reconcile(std::string key) {
   auto history = co_await syncHistory(context_, object, *selector, set->spec().template_(),
                                       set->status().collisioncount());
   if (!history) co_return history.status();
-  if (history->collided) co_return co_await countCollision(set);
+  if (history->collided) {
+    appsv1::StatefulSetStatus status = set->status();
+    status.set_collisioncount(status.collisioncount() + 1);
+    co_return co_await writeStatus(context_, context_.statefulSets, set, std::move(status));
+  }
   OwnedObjects owned{context_.pods, context_.podsByOwner};
   auto pods = co_await claim(
       context_, owned, object, std::move(*selector),

@@ -18,7 +18,6 @@ class StatefulSetController {
 
  private:
   Co<Status> reconcile(std::string key);
-  Co<Status> countCollision(StatefulSetPtr set);
 
   Context& context_;
   client::EventRecorder& events_;

@@ -5,10 +5,8 @@
 
 #include "api/conditions.hpp"
 #include "api/int_or_percent.hpp"
-#include "api/kinds.hpp"
-#include "api/kinds/rules.hpp"
-#include "client/modify.hpp"
 #include "controllers/owned_pods.hpp"
+#include "controllers/status_write.hpp"
 
 namespace podlab::controllers {
 namespace {
@@ -117,12 +115,11 @@ Co<StatefulSync::GoOn> StatefulSync::keep(Slot slot) {
     if (!created.ok()) co_return created;
     co_return !ordered();
   }
-  if (ordered() && (isTerminating(pod) || !isAvailable(pod))) co_return false;
   if (!isTerminating(pod)) {
     const Status kept = co_await keepIdentity(slot);
     if (!kept.ok()) co_return kept;
   }
-  co_return true;
+  co_return !ordered() || (!isTerminating(pod) && isAvailable(pod));
 }
 
 Co<StatefulSync::GoOn> StatefulSync::condemn(PodPtr pod) {
@@ -196,23 +193,8 @@ Co<Status> StatefulSync::writeStatus() {
   status.set_currentrevision(rolled ? present : before);
   status.set_updaterevision(present);
   if (!status.has_collisioncount()) status.set_collisioncount(0);
-
-  const std::string uid = set_->metadata().uid();
-  const client::Change change = [&status, &uid](google::protobuf::Message& object) {
-    auto& set = static_cast<StatefulSet&>(object);
-    if (set.metadata().uid() != uid || api::sameMessage(set.status(), status)) return false;
-    *set.mutable_status() = status;
-    return true;
-  };
-  api::ResourceId id{&api::kindFor<StatefulSet>(), set_->metadata().namespace_(),
-                     set_->metadata().name(), "status"};
-  auto written = co_await client::modify(context_.api, std::move(id), set_, change);
-  if (written) {
-    co_await context_.statefulSets.waitFor(api::meta(**written).resourceversion());
-  } else if (!written.status().is(Code::kNotFound)) {
-    co_return written.status();
-  }
-  co_return Status();
+  co_return co_await controllers::writeStatus(context_, context_.statefulSets, set_,
+                                              std::move(status));
 }
 
 }  // namespace podlab::controllers

@@ -43,7 +43,7 @@ void validateRolling(const appsv1::RollingUpdateDaemonSet& rolling, const FieldP
   const bool hasUnavailable = !isZero(rolling.maxunavailable());
   const bool hasSurge = !isZero(rolling.maxsurge());
   if (hasUnavailable && hasSurge) {
-    errors.invalidJson(surge, textOf(rolling.maxsurge()),
+    errors.invalidJson(surge, toJsonValue(rolling.maxsurge()),
                        "may not be set when maxUnavailable is non-zero");
   } else if (!hasUnavailable && !hasSurge) {
     errors.required(unavailable, "cannot be 0 when maxSurge is 0");

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "apps_v1.pb.h"
 
 #include "api/codec.hpp"
@@ -48,7 +50,7 @@ void validateStrategy(const appsv1::StatefulSetUpdateStrategy& strategy, const F
   const auto& unavailable = strategy.rollingupdate().maxunavailable();
   validateIntOrPercent(unavailable, true, rolling.child("maxUnavailable"), errors);
   if (const auto scaled = scaledValue(unavailable, 100, true); scaled && *scaled == 0) {
-    errors.invalidJson(rolling.child("maxUnavailable"), textOf(unavailable), "cannot be 0");
+    errors.invalidJson(rolling.child("maxUnavailable"), toJsonValue(unavailable), "cannot be 0");
   }
 }
 
@@ -57,6 +59,19 @@ void validateRetention(const appsv1::StatefulSetPersistentVolumeClaimRetentionPo
   constexpr std::string_view kPolicies[] = {"Delete", "Retain"};
   errors.oneOf(path.child("whenDeleted"), policy.whendeleted(), kPolicies);
   errors.oneOf(path.child("whenScaled"), policy.whenscaled(), kPolicies);
+}
+
+/// With the volumes that a pod of the set has for the claims.
+StatefulSetSpec withClaims(StatefulSetSpec spec) {
+  auto& volumes = *spec.mutable_template_()->mutable_spec()->mutable_volumes();
+  for (const auto& claim : spec.volumeclaimtemplates()) {
+    const std::string& name = claim.metadata().name();
+    if (std::ranges::find(volumes, name, &corev1::Volume::name) != volumes.end()) continue;
+    corev1::Volume& volume = *volumes.Add();
+    volume.set_name(name);
+    volume.mutable_volumesource()->mutable_persistentvolumeclaim()->set_claimname(name);
+  }
+  return spec;
 }
 
 std::vector<Cause> validate(const StatefulSet& set) {
@@ -77,7 +92,7 @@ std::vector<Cause> validate(const StatefulSet& set) {
     errors.invalidEach(path.child("serviceName"), spec.servicename(),
                        faultsOfDns1123Subdomain(spec.servicename()));
   }
-  validatePodsOfSpec(spec, "StatefulSet", path, errors);
+  validatePodsOfSpec(withClaims(spec), "StatefulSet", path, errors);
   return errors.take();
 }
 
