@@ -38,6 +38,8 @@ constexpr std::uint16_t kServerPort = 6443;
 constexpr Duration kShutdownGrace = seconds(4);
 constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
 constexpr Duration kLongestDelay = seconds(10);
+/// A server that somebody has killed is not at fault.
+constexpr Duration kDelayAfterKill = std::chrono::milliseconds(50);
 
 /// One node's process, as long as the lab knows the node.
 struct NodeState {
@@ -215,15 +217,15 @@ class Lab {
     }
   }
 
-  void serverGone() {
+  void serverGone(bool killed = false) {
     server_ = 0;
     if (stopping_) return;
-    if (clock_->now() - serverStartedAt_ > seconds(60)) serverDelay_ = kFirstDelay;
+    if (killed || clock_->now() - serverStartedAt_ > seconds(60)) serverDelay_ = kFirstDelay;
     ++serverRestarts_;
-    clock_->scheduleIn(serverDelay_, [this] {
+    clock_->scheduleIn(killed ? kDelayAfterKill : serverDelay_, [this] {
       if (!stopping_) startServer();
     });
-    serverDelay_ = std::min(serverDelay_ * 2, kLongestDelay);
+    if (!killed) serverDelay_ = std::min(serverDelay_ * 2, kLongestDelay);
   }
 
   std::vector<std::string> agentArguments(const NodeState& node) {
@@ -320,7 +322,7 @@ class Lab {
       const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
       if (pid == server_) {
         if (!stopping_) logWarning("server_ended", {{"exit_code", code}});
-        serverGone();
+        serverGone(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         continue;
       }
       for (auto& [name, node] : nodes_) {
