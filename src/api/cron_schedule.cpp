@@ -92,7 +92,9 @@ struct CronSchedule::Bounds {
 
 // "*", "a", "a-b", each with "/step": "a/step" goes on to the end.
 Status CronSchedule::addRange(std::string_view text, const Bounds& bounds, Field& field) {
-  const auto isChar = [](char wanted) { return [wanted](unsigned char c) { return c == wanted; }; };
+  const auto isChar = [](unsigned char wanted) {
+    return [wanted](unsigned char c) { return c == wanted; };
+  };
   const auto rangeAndStep = split(text, isChar('/'));
   const auto range = split(rangeAndStep[0], isChar('-'));
   const std::string whole(text);
