@@ -64,6 +64,10 @@ bool setCondition(corev1::NodeStatus& status, const ConditionState& state, WallT
   return changed;
 }
 
+bool setCondition(corev1::NamespaceStatus& status, const ConditionState& state, WallTime now) {
+  return set<corev1::NamespaceCondition>(*status.mutable_conditions(), state, now).second;
+}
+
 bool isFinished(const corev1::Pod& pod) {
   return pod.status().phase() == "Succeeded" || pod.status().phase() == "Failed";
 }

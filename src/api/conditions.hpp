@@ -28,6 +28,9 @@ bool setCondition(corev1::PodStatus& status, const ConditionState& state, WallTi
 /// The same for a node; lastHeartbeatTime becomes `now` always, and counts as no change.
 bool setCondition(corev1::NodeStatus& status, const ConditionState& state, WallTime now);
 
+/// The same for a Namespace.
+bool setCondition(corev1::NamespaceStatus& status, const ConditionState& state, WallTime now);
+
 /// Whether the pod's containers have all ended for good: phase Succeeded or Failed.
 bool isFinished(const corev1::Pod& pod);
 

@@ -25,6 +25,10 @@ struct Column {
   std::function<std::string(const google::protobuf::Message&, WallTime now)> cell;
 };
 
+/// What a delete that does not say so does about the objects whose owner goes; kNone: the kind's
+/// objects own nothing and are nobody's (upstream's garbage collection policies).
+enum class Dependents { kBackground, kOrphan, kNone };
+
 /// What a kind does beyond being stored. Unset functions do nothing.
 struct Strategy {
   bool hasStatus = false;  ///< status is written only through the status subresource
@@ -81,6 +85,7 @@ struct Strategy {
   /// The default grace period of a delete in seconds (a Pod's terminationGracePeriodSeconds);
   /// unset, or 0: removed at once, whatever the client asks for.
   std::function<std::int64_t(const google::protobuf::Message&)> deletionGraceSeconds = {};
+  Dependents dependents = Dependents::kBackground;
   /// When the object begins to terminate: what its status says then (a Namespace's phase).
   std::function<void(google::protobuf::Message&)> beginDeletion = {};
 };

@@ -2,6 +2,8 @@
 #include <array>
 #include <utility>
 
+#include "api/field_errors.hpp"
+#include "api/owners.hpp"
 #include "api/status_conversion.hpp"
 #include "api/times.hpp"
 #include "apiserver/object_fields.hpp"
@@ -31,6 +33,55 @@ Status checkPreconditions(const api::Kind& kind, const metav1::ObjectMeta& metad
   return {};
 }
 
+Status checkOptions(const api::DeleteOptions& options) {
+  if (options.has_graceperiodseconds() && options.graceperiodseconds() < 0) {
+    return Status(Code::kBadRequest, "gracePeriodSeconds: Invalid value: " +
+                                         std::to_string(options.graceperiodseconds()) +
+                                         ": must be greater than or equal to 0");
+  }
+  constexpr std::string_view kPolicies[] = {"Background", "Foreground", "Orphan"};
+  const std::string& policy = options.propagationpolicy();
+  api::FieldErrors errors;
+  if (options.has_propagationpolicy() && options.has_orphandependents()) {
+    errors.invalid(api::FieldPath("propagationPolicy"), policy,
+                   "orphanDependents and deletionPropagation cannot be both set");
+  } else if (options.has_propagationpolicy() &&
+             std::ranges::find(kPolicies, policy) == std::end(kPolicies)) {
+    errors.notSupported(api::FieldPath("propagationPolicy"), policy, kPolicies);
+  }
+  auto causes = errors.take();
+  if (causes.empty()) return {};
+  std::string message = "DeleteOptions.meta.k8s.io \"\" is invalid: " + causes.front().field +
+                        ": " + causes.front().message;
+  return Status(Code::kInvalid, std::move(message), std::move(causes));
+}
+
+/// The finalizer by which the garbage collector sees to the object's dependents first, or "": as
+/// the options say, else as an earlier delete said, else as the kind has it (upstream:
+/// registry/generic/registry/store.go, deletionFinalizersForGarbageCollection).
+std::string_view dependentsFinalizer(const api::Kind& kind, const metav1::ObjectMeta& metadata,
+                                     const api::DeleteOptions& options) {
+  if (kind.strategy.dependents == api::Dependents::kNone) return "";
+  if (options.has_orphandependents())
+    return options.orphandependents() ? api::kOrphanFinalizer : std::string_view();
+  if (options.propagationpolicy() == "Orphan") return api::kOrphanFinalizer;
+  if (options.propagationpolicy() == "Foreground") return api::kForegroundFinalizer;
+  if (options.propagationpolicy() == "Background") return "";
+  for (const auto finalizer : {api::kOrphanFinalizer, api::kForegroundFinalizer}) {
+    if (api::hasFinalizer(metadata, finalizer)) return finalizer;
+  }
+  return kind.strategy.dependents == api::Dependents::kOrphan ? api::kOrphanFinalizer
+                                                              : std::string_view();
+}
+
+void setDependentsFinalizer(metav1::ObjectMeta& metadata, std::string_view wanted) {
+  for (const auto finalizer : {api::kOrphanFinalizer, api::kForegroundFinalizer}) {
+    if (finalizer != wanted) api::removeFinalizer(metadata, finalizer);
+  }
+  if (!wanted.empty() && !api::hasFinalizer(metadata, wanted))
+    metadata.add_finalizers(std::string(wanted));
+}
+
 }  // namespace
 
 Result<Registry::Change> Registry::decideRemoval(const api::ResourceId& id, const Message& current,
@@ -44,11 +95,15 @@ Result<Registry::Change> Registry::decideRemoval(const api::ResourceId& id, cons
 
   Change change{api::MutableObjectPtr(current.New())};
   change.next->CopyFrom(current);
-  if (grace == 0 && !hasFinalizers(current)) {
+  metav1::ObjectMeta& metadata = api::mutableMeta(*change.next);
+  // While a grace period runs, only a shorter one changes anything.
+  const bool pending = before.has_deletiontimestamp() && kind.strategy.deletionGraceSeconds &&
+                       grace >= before.deletiongraceperiodseconds();
+  if (!pending) setDependentsFinalizer(metadata, dependentsFinalizer(kind, before, options));
+  if (grace == 0 && !hasFinalizers(*change.next)) {
     change.remove = true;
     return change;
   }
-  metav1::ObjectMeta& metadata = api::mutableMeta(*change.next);
   WallTime deadline = clock_.wallNow() + std::chrono::seconds(grace);
   if (before.has_deletiontimestamp()) {
     const std::int64_t granted = before.deletiongraceperiodseconds();
@@ -68,11 +123,7 @@ Co<Result<api::ObjectPtr>> Registry::remove(api::ResourceId id, api::DeleteOptio
     co_return Status(Code::kMethodNotAllowed,
                      "the server does not allow this method on the requested resource");
   }
-  if (options.has_graceperiodseconds() && options.graceperiodseconds() < 0) {
-    co_return Status(Code::kBadRequest, "gracePeriodSeconds: Invalid value: " +
-                                            std::to_string(options.graceperiodseconds()) +
-                                            ": must be greater than or equal to 0");
-  }
+  if (Status bad = checkOptions(options); !bad) co_return bad;
   if (id.kind == &api::kindFor<corev1::Namespace>() &&
       std::ranges::find(kImmortalNamespaces, id.name) != kImmortalNamespaces.end()) {
     co_return api::forbidden(*id.kind, id.name, "this namespace may not be deleted");

@@ -245,6 +245,10 @@ bool Informer::synced() const {
   return state_->synced;
 }
 
+const api::ResourceId& Informer::collection() const {
+  return state_->collection;
+}
+
 api::ObjectPtr Informer::get(std::string_view key) const {
   auto it = state_->cache.find(key);
   return it == state_->cache.end() ? nullptr : it->second;

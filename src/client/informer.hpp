@@ -42,6 +42,7 @@ class Informer {
   /// Until the cache shows the write that had this resourceVersion, which must be one of the
   /// collection: who waits for its own writes decides the next on all of them.
   Co<void> waitFor(std::string resourceVersion);
+  const api::ResourceId& collection() const;
 
   /// By key "namespace/name" or "name"; nullptr when absent.
   api::ObjectPtr get(std::string_view key) const;

@@ -1,5 +1,6 @@
 #include "controllers/context.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "api/kinds.hpp"
@@ -9,6 +10,23 @@ namespace podlab::controllers {
 client::Informer& Caches::add(api::ResourceId collection) {
   return *informers_.emplace_back(
       std::make_unique<client::Informer>(api_, clock_, rng_, executor_, std::move(collection)));
+}
+
+void Caches::addKinds() {
+  for (const api::Kind& kind : api::kinds()) {
+    if (kind.strategy.dependents == api::Dependents::kNone) continue;
+    const auto isWhole = [&](const auto& one) {
+      return one->collection().kind == &kind && one->collection().ns.empty();
+    };
+    const auto found = std::ranges::find_if(informers_, isWhole);
+    kinds_.push_back(found == informers_.end() ? &add({&kind, "", "", ""}) : found->get());
+  }
+}
+
+client::Informer* Caches::of(const api::Kind& kind) const {
+  const auto isOfKind = [&](const auto* one) { return one->collection().kind == &kind; };
+  const auto found = std::ranges::find_if(kinds_, isOfKind);
+  return found == kinds_.end() ? nullptr : *found;
 }
 
 void Caches::start() {

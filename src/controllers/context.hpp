@@ -22,6 +22,13 @@ class Caches {
 
   /// Before start().
   client::Informer& add(api::ResourceId collection);
+  /// A cache of each stored kind whose objects may own or be owned: for those who deal with objects
+  /// of any kind. In the server their objects are the API's own, not copies. After the other
+  /// add()s.
+  void addKinds();
+  /// These caches; and that of one kind, nullptr when there is none.
+  const std::vector<client::Informer*>& kinds() const { return kinds_; }
+  client::Informer* of(const api::Kind& kind) const;
   void start();
   /// Until every cache has its first contents.
   Co<void> waitForSync() const;
@@ -33,6 +40,7 @@ class Caches {
   Rng& rng_;
   asio::any_io_executor executor_;
   std::vector<std::unique_ptr<client::Informer>> informers_;
+  std::vector<client::Informer*> kinds_;
 };
 
 /// What all controllers share; outlives them.

@@ -16,6 +16,7 @@
 #include "controllers/daemon_sets.hpp"
 #include "controllers/deployments.hpp"
 #include "controllers/endpoints.hpp"
+#include "controllers/garbage_collector.hpp"
 #include "controllers/job_controller.hpp"
 #include "controllers/namespace_deletion.hpp"
 #include "controllers/node_ipam.hpp"
@@ -116,11 +117,13 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
                                      const ManagerOptions& options)
     : state_(std::make_unique<State>(api, clock, rng, executor)) {
   State& state = *state_;
+  state.caches.addKinds();
   state.add<NodeIpamController>(options.ranges);
   state.add<NodeLifecycleController>(options.nodeGrace);
   state.add<TaintEvictionController>();
   state.add<PodGarbageCollector>(options.finishedPodThreshold);
   state.add<NamespaceController>();
+  state.add<GarbageCollector>(state.recorder("garbage-collector-controller"));
   state.add<ClaimBinder>(state.recorder("persistentvolume-controller"));
   state.add<EndpointsController>();
   state.add<ReplicaController>(state.recorder("replicaset-controller"), ofReplicaSets(),

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/conditions.hpp"
 #include "api/kinds.hpp"
+#include "client/modify.hpp"
 
 namespace podlab::controllers {
 namespace {
@@ -12,11 +14,13 @@ constexpr std::size_t kWorkers = 4;
 constexpr std::size_t kDeletesAtOnce = 64;
 constexpr const char* kFinalizer = "kubernetes";
 
-Co<void> removeOne(api::Api& api, api::ResourceId id, api::DeleteOptions options, Status& failure) {
-  auto removed = co_await api.remove(std::move(id), std::move(options));
-  const Status status = removed.status();
-  const bool gone = status.is(Code::kNotFound) || status.is(Code::kConflict);
-  if (!status.ok() && !gone) failure = status;
+std::string joined(const std::map<std::string, std::size_t>& counts, const char* verb) {
+  std::string text;
+  for (const auto& [name, count] : counts) {
+    text +=
+        (text.empty() ? "" : ", ") + name + verb + std::to_string(count) + " resource instances";
+  }
+  return text;
 }
 
 }  // namespace
@@ -35,65 +39,132 @@ NamespaceController::NamespaceController(Context& context)
   };
   context_.namespaces.addHandlers(std::move(namespaces));
 
-  client::Informer::Handlers pods;
-  pods.deleted = [this, observe](const api::ObjectPtr& pod) {
-    if (const auto owner = context_.namespaces.get(api::meta(*pod).namespace_())) observe(owner);
-  };
-  context_.pods.addHandlers(std::move(pods));
+  for (auto* informer : context_.caches.kinds()) {
+    if (!informer->collection().kind->namespaced()) continue;
+    client::Informer::Handlers contents;
+    contents.deleted = [this, observe](const api::ObjectPtr& object) {
+      if (const auto in = context_.namespaces.get(api::meta(*object).namespace_())) observe(in);
+    };
+    informer->addHandlers(std::move(contents));
+  }
 }
 
 void NamespaceController::start() {
   reconciler_.start(context_.waitForSync(), kWorkers);
 }
 
-// How many objects of the kind the namespace still had. Those that are terminating already are left
-// to themselves.
-Co<Result<std::size_t>> NamespaceController::emptyOf(const api::Kind& kind, std::string name) {
+/// Counts the object when it stays for a while; one that is terminating already is left to itself.
+Co<void> NamespaceController::removeOne(api::ObjectPtr object, Remainder& left) {
+  const api::Kind& kind = *api::kindOf(*object);
+  if (!api::meta(*object).has_deletiontimestamp()) {
+    const metav1::ObjectMeta& metadata = api::meta(*object);
+    api::ResourceId id{&kind, metadata.namespace_(), metadata.name(), ""};
+    api::DeleteOptions options;
+    options.mutable_preconditions()->set_uid(metadata.uid());
+    options.set_propagationpolicy("Background");
+    auto removed = co_await context_.api.remove(std::move(id), std::move(options));
+    if (removed) {
+      object = *removed;
+    } else if (removed.status().is(Code::kNotFound)) {
+      co_return;
+    } else if (!removed.status().is(Code::kConflict)) {
+      left.failures.push_back(removed.status().message());
+    }
+    if (removed && !api::meta(*object).has_deletiontimestamp()) co_return;
+  }
+  const std::string resource = std::string(kind.plural) + "." + std::string(kind.group);
+  ++left.objects[resource];
+  for (const auto& finalizer : api::meta(*object).finalizers()) ++left.finalizers[finalizer];
+}
+
+Co<void> NamespaceController::emptyOf(const api::Kind& kind, std::string name, Remainder& left) {
   api::ResourceId collection{&kind, name, "", ""};
   api::ListOptions all;
   auto listed = co_await context_.api.list(std::move(collection), std::move(all));
-  if (!listed) co_return listed.status();
-  Status failure;
+  if (!listed) {
+    left.failures.push_back(listed.status().message());
+    co_return;
+  }
   for (std::size_t begin = 0; begin < listed->items.size(); begin += kDeletesAtOnce) {
     TaskGroup batch(context_.executor);
     const std::size_t end = std::min(begin + kDeletesAtOnce, listed->items.size());
-    for (std::size_t i = begin; i < end; ++i) {
-      const auto& metadata = api::meta(*listed->items[i]);
-      if (metadata.has_deletiontimestamp()) continue;
-      api::ResourceId id{&kind, name, metadata.name(), ""};
-      api::DeleteOptions options;
-      options.mutable_preconditions()->set_uid(metadata.uid());
-      batch.spawn("namespace_content",
-                  removeOne(context_.api, std::move(id), std::move(options), failure));
-    }
+    for (std::size_t i = begin; i < end; ++i)
+      batch.spawn("namespace_content", removeOne(listed->items[i], left));
     co_await batch.join();
   }
-  if (!failure) co_return failure;
-  co_return listed->items.size();
+}
+
+/// In the words of upstream's namespace controller (deletion/status_condition_utils.go).
+Co<Status> NamespaceController::writeConditions(api::ObjectPtr object, const Remainder& left) {
+  std::vector<api::ConditionState> states{
+      {"NamespaceDeletionDiscoveryFailure", "False", "ResourcesDiscovered",
+       "All resources successfully discovered"},
+      {"NamespaceDeletionGroupVersionParsingFailure", "False", "ParsedGroupVersions",
+       "All legacy kube types successfully parsed"},
+      {"NamespaceDeletionContentFailure", "False", "ContentDeleted",
+       "All content successfully deleted, may be waiting on finalization"},
+      {"NamespaceContentRemaining", "False", "ContentRemoved", "All content successfully removed"},
+      {"NamespaceFinalizersRemaining", "False", "ContentHasNoFinalizers",
+       "All content-preserving finalizers finished"}};
+  if (!left.failures.empty()) {
+    std::string all;
+    for (const auto& failure : left.failures) all += (all.empty() ? "" : ", ") + failure;
+    states[2] = {"NamespaceDeletionContentFailure", "True", "ContentDeletionFailed",
+                 "Failed to delete all resource types, " + std::to_string(left.failures.size()) +
+                     " remaining: " + all};
+  }
+  if (!left.objects.empty()) {
+    states[3] = {"NamespaceContentRemaining", "True", "SomeResourcesRemain",
+                 "Some resources are remaining: " + joined(left.objects, " has ")};
+  }
+  if (!left.finalizers.empty()) {
+    states[4] = {"NamespaceFinalizersRemaining", "True", "SomeFinalizersRemain",
+                 "Some content in the namespace has finalizers remaining: " +
+                     joined(left.finalizers, " in ")};
+  }
+  client::Change change = [&](google::protobuf::Message& next) {
+    auto& status = *static_cast<corev1::Namespace&>(next).mutable_status();
+    bool changed = false;
+    for (const auto& state : states)
+      changed |= api::setCondition(status, state, context_.clock.wallNow());
+    return changed;
+  };
+  api::ResourceId id{&api::kindFor<corev1::Namespace>(), "", api::meta(*object).name(), "status"};
+  auto written = co_await client::modify(context_.api, std::move(id), object, std::move(change));
+  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
 }
 
 Co<Status> NamespaceController::reconcile(std::string name) {
-  const auto object = context_.namespaces.get(name);
+  auto object = context_.namespaces.get(name);
   if (!object || !api::meta(*object).has_deletiontimestamp()) co_return Status();
-  std::size_t found = 0;
+  Remainder left;
   for (const api::Kind& kind : api::kinds()) {
-    if (!kind.namespaced()) continue;
-    auto count = co_await emptyOf(kind, name);
-    if (!count) co_return count.status();
-    found += *count;
+    if (kind.namespaced()) co_await emptyOf(kind, name, left);
   }
-  if (found > 0) {
-    // Most of it is gone by now; a pod's end brings the key sooner than the delay.
-    co_return Status(Code::kConflict, std::to_string(found) + " objects were left in it");
+  const auto& current = api::as<corev1::Namespace>(object);
+  const bool empty = left.objects.empty() && left.failures.empty();
+  const bool heldByOthers = current.spec().finalizers_size() != 1 ||
+                            current.spec().finalizers(0) != kFinalizer ||
+                            !current.metadata().finalizers().empty();
+  if (!empty || heldByOthers) {
+    if (Status failed = co_await writeConditions(object, left); !failed) co_return failed;
   }
-  auto next = std::make_shared<corev1::Namespace>(api::as<corev1::Namespace>(object));
-  auto& finalizers = *next->mutable_spec()->mutable_finalizers();
-  finalizers.erase(std::remove(finalizers.begin(), finalizers.end(), kFinalizer), finalizers.end());
+  if (!empty) {
+    std::size_t count = left.failures.size();
+    for (const auto& [resource, objects] : left.objects) count += objects;
+    // The end of each brings the key sooner than the delay.
+    co_return Status(Code::kConflict, std::to_string(count) + " objects are left in it");
+  }
+  client::Change letGo = [](google::protobuf::Message& next) {
+    auto& finalizers = *static_cast<corev1::Namespace&>(next).mutable_spec()->mutable_finalizers();
+    const auto end = std::remove(finalizers.begin(), finalizers.end(), kFinalizer);
+    const bool held = end != finalizers.end();
+    finalizers.erase(end, finalizers.end());
+    return held;
+  };
   api::ResourceId id{&api::kindFor<corev1::Namespace>(), "", name, "finalize"};
-  api::WriteOptions options;
-  auto written = co_await context_.api.update(std::move(id), next, std::move(options));
-  if (written.status().is(Code::kNotFound)) co_return Status();
-  co_return written.status();
+  auto written = co_await client::modify(context_.api, std::move(id), object, std::move(letGo));
+  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
 }
 
 }  // namespace podlab::controllers

@@ -122,7 +122,8 @@ Kind eventKind() {
                                    return event.source().component().empty()
                                               ? event.reportingcomponent()
                                               : event.source().component();
-                                 })}},
+                                 })},
+           .dependents = Dependents::kNone},
   };
 }
 
