@@ -14,9 +14,10 @@ namespace {
 struct Table {
   std::vector<Kind> rows;
   std::size_t stored = 0;
+  std::size_t served = 0;
 };
 
-/// The stored kinds, then those that exist only in requests.
+/// The stored kinds, those that are served but not stored, then those that exist only in requests.
 const Table& table() {
   static const Table kTable = [] {
     Table made;
@@ -43,11 +44,16 @@ const Table& table() {
                  controllerRevisionKind(),
                  jobKind(),
                  cronJobKind(),
+                 resourceQuotaKind(),
+                 limitRangeKind(),
+                 podDisruptionBudgetKind(),
                  eventKind(),
                  leaseKind()};
     made.stored = made.rows.size();
+    made.served = made.rows.size();
     made.rows.push_back(bindingKind());
     made.rows.push_back(scaleKind());
+    made.rows.push_back(evictionKind());
     return made;
   }();
   return kTable;
@@ -89,6 +95,10 @@ std::span<const Kind> kinds() {
   return std::span(table().rows).first(table().stored);
 }
 
+std::span<const Kind> servedKinds() {
+  return std::span(table().rows).first(table().served);
+}
+
 const Kind* findKind(std::string_view apiVersion, std::string_view kind) {
   return firstOf(table().rows, [&](const Kind& row) {
     return row.kind == kind && row.apiVersion() == apiVersion;
@@ -96,8 +106,17 @@ const Kind* findKind(std::string_view apiVersion, std::string_view kind) {
 }
 
 const Kind* findResource(std::string_view group, std::string_view plural) {
-  return firstOf(kinds(),
+  return firstOf(servedKinds(),
                  [&](const Kind& row) { return row.plural == plural && row.group == group; });
+}
+
+const Kind& bodyKindOf(const Kind& kind, std::string_view subresource) {
+  const auto action = std::ranges::find(kind.actions, subresource, &Kind::Action::name);
+  if (action == kind.actions.end()) return kind.seenThrough(subresource);
+  const Kind* body = firstOf(table().rows, [&](const Kind& row) {
+    return row.group == action->group && row.version == action->version && row.kind == action->kind;
+  });
+  return body == nullptr ? kind : *body;
 }
 
 const Kind* kindOf(const google::protobuf::Message& object) {

@@ -114,6 +114,11 @@ struct Kind {
     std::string_view kind;     ///< "PodExecOptions"
   };
   std::vector<Action> actions = {};
+  /// What can be done with the objects of a kind that is not stored, whose answers are made on
+  /// request ("create" of a review); empty: all, as of every kind that is stored.
+  std::vector<std::string_view> verbs = {};
+  /// Versions that older clients write in what they send, with the same fields ("v1beta1").
+  std::vector<std::string_view> formerVersions = {};
 
   /// "v1" or "coordination.k8s.io/v1".
   std::string apiVersion() const;
@@ -125,14 +130,19 @@ struct Kind {
   MutableObjectPtr make() const { return MutableObjectPtr(prototype->New()); }
 };
 
-/// All kinds, in a fixed order.
+/// All kinds that are stored, in a fixed order.
 std::span<const Kind> kinds();
+/// Those, then the kinds that are served but not stored.
+std::span<const Kind> servedKinds();
 
-/// By apiVersion and kind ("v1", "Pod"); by group and plural ("", "pods"); by message type. nullptr
-/// when there is none.
+/// By apiVersion and kind ("v1", "Pod"), or by message type: also those that exist only in requests
+/// (Binding). By group and plural ("", "pods"): those that are served. nullptr when there is none.
 const Kind* findKind(std::string_view apiVersion, std::string_view kind);
 const Kind* findResource(std::string_view group, std::string_view plural);
 const Kind* kindOf(const google::protobuf::Message& object);
+/// The kind of what a request for `id` carries: that of the subresource's action ("binding"), else
+/// the object's own.
+const Kind& bodyKindOf(const Kind& kind, std::string_view subresource);
 /// As kubectl names resources: plural, singular, short name, Kind (any case), optionally with
 /// ".group" or ".version.group".
 const Kind* findByUserName(std::string_view name);

@@ -9,4 +9,9 @@ namespace podlab::apiserver {
 /// A pod's priority and preemption policy are those of its class, or of the global default class.
 Status admitPriority(corev1::Pod& pod, WatchCache& cache);
 
+/// Completes the containers' requests and limits as the namespace's LimitRanges have it, and checks
+/// them; checks what a claim asks for.
+Status admitLimits(corev1::Pod& pod, WatchCache& cache);
+Status admitLimits(const corev1::PersistentVolumeClaim& claim, WatchCache& cache);
+
 }  // namespace podlab::apiserver

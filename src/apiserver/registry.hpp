@@ -6,6 +6,7 @@
 
 #include "api/api.hpp"
 #include "api/kinds.hpp"
+#include "apiserver/companion.hpp"
 #include "apiserver/service_allocator.hpp"
 #include "apiserver/watch_cache.hpp"
 #include "common/clock.hpp"
@@ -48,6 +49,7 @@ class Registry {
     api::MutableObjectPtr next;  ///< when removed: its last state
     bool remove = false;
     std::shared_ptr<void> hold = {};  ///< what is reserved for it until it is written
+    std::vector<Companion> companions = {};
   };
   /// Decides a change from the present state. Called again when another writer was faster.
   using Decide = std::function<Result<Change>(const google::protobuf::Message& current)>;
@@ -59,10 +61,16 @@ class Registry {
       std::function<void(const google::protobuf::Message* current,
                          const google::protobuf::Message& wanted, google::protobuf::Message& next)>;
 
+  /// Completes a removal that has been decided from the present state.
+  using Adjust = std::function<Status(const google::protobuf::Message& current, Change& change)>;
+
   Co<Result<api::ListResult>> listPage(api::ResourceId collection, Filter filter,
                                        api::ListOptions options);
   Co<Result<api::ObjectPtr>> change(api::ResourceId id, bool dryRun, Decide decide);
   Co<Result<api::ObjectPtr>> bind(api::ResourceId id, api::ObjectPtr binding, bool dryRun);
+  Co<Result<api::ObjectPtr>> evict(api::ResourceId id, api::ObjectPtr eviction, bool dryRun);
+  Co<Result<api::ObjectPtr>> removeWith(api::ResourceId id, api::DeleteOptions options,
+                                        Adjust adjust);
   Co<Result<api::WriteResult>> write(api::ResourceId id, Desired desired, Track track, bool dryRun);
   Co<Result<api::WriteResult>> make(api::ResourceId id, api::ObjectPtr object, Track track,
                                     bool dryRun);

@@ -119,6 +119,11 @@ Result<Registry::Change> Registry::decideRemoval(const api::ResourceId& id, cons
 }
 
 Co<Result<api::ObjectPtr>> Registry::remove(api::ResourceId id, api::DeleteOptions options) {
+  co_return co_await removeWith(std::move(id), std::move(options), nullptr);
+}
+
+Co<Result<api::ObjectPtr>> Registry::removeWith(api::ResourceId id, api::DeleteOptions options,
+                                                Adjust adjust) {
   if (id.name.empty() || !id.subresource.empty()) {
     co_return Status(Code::kMethodNotAllowed,
                      "the server does not allow this method on the requested resource");
@@ -129,7 +134,12 @@ Co<Result<api::ObjectPtr>> Registry::remove(api::ResourceId id, api::DeleteOptio
     co_return api::forbidden(*id.kind, id.name, "this namespace may not be deleted");
   }
   const bool dryRun = std::ranges::find(options.dryrun(), "All") != options.dryrun().end();
-  Decide decide = [&](const Message& current) { return decideRemoval(id, current, options); };
+  Decide decide = [&](const Message& current) -> Result<Change> {
+    auto change = decideRemoval(id, current, options);
+    if (!change || !adjust) return change;
+    if (Status refused = adjust(current, *change); !refused) return refused;
+    return change;
+  };
   co_return co_await change(id, dryRun, std::move(decide));
 }
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "policy_v1.pb.h"
+
 #include "api/managed_fields.hpp"
 #include "api/patch.hpp"
 #include "api/status_conversion.hpp"
@@ -9,6 +11,7 @@
 #include "api/validation.hpp"
 #include "apiserver/admission.hpp"
 #include "apiserver/object_fields.hpp"
+#include "apiserver/quota.hpp"
 #include "apiserver/registry.hpp"
 #include "apiserver/scale.hpp"
 
@@ -97,6 +100,14 @@ Status checkAddress(const api::ResourceId& id, metav1::ObjectMeta& metadata) {
   return {};
 }
 
+void addCompanions(const std::vector<Companion>& companions, store::Txn& txn) {
+  for (const auto& [current, next] : companions) {
+    const std::string key = storeKey(*api::kindOf(*current), *current);
+    txn.compares.push_back({key, std::stoll(api::meta(*current).resourceversion())});
+    txn.puts.push_back({key, encode(*next)});
+  }
+}
+
 /// Whether a terminating object has nothing more to wait for.
 bool isFreeToGo(const metav1::ObjectMeta& metadata) {
   return metadata.has_deletiontimestamp() && metadata.deletiongraceperiodseconds() == 0;
@@ -166,6 +177,12 @@ Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr
     if (!bound) co_return bound.status();
     co_return api::WriteResult{std::move(*bound), {}};
   }
+  if (id.subresource == "eviction" && &kind == &api::kindFor<corev1::Pod>()) {
+    if (Status bad = checkType(api::kindFor<policyv1::Eviction>(), object); !bad) co_return bad;
+    auto evicted = co_await evict(std::move(id), std::move(object), options.dryRun);
+    if (!evicted) co_return evicted.status();
+    co_return api::WriteResult{std::move(*evicted), {}};
+  }
   if (!id.subresource.empty()) co_return unknownSubresource();
   if (Status bad = checkType(kind, object); !bad) co_return bad;
   Track track = trackerOf(id, options);
@@ -203,13 +220,16 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
     if (find(kind, metadata.namespace_(), metadata.name())) {
       co_return api::alreadyExists(kind, metadata.name());
     }
+    auto charged = chargeQuotas(*object, nullptr, cache_);
+    if (!charged) co_return charged.status();
+    addCompanions(*charged, txn);
     if (dryRun) co_return api::ObjectPtr(std::move(object));
     WatchCache::Expected expected(cache_, key, bytes, object);
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
     if (!result->succeeded) {
-      // The name was taken meanwhile, or the namespace has changed.
+      // The name was taken meanwhile, or the namespace or a quota has changed.
       const auto isKey = [&](const store::KeyValue& kv) { return kv.key == key; };
       if (std::ranges::none_of(result->current, isKey)) continue;
       co_return api::alreadyExists(kind, metadata.name());
@@ -232,12 +252,13 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
     const std::string& revision = api::meta(*current).resourceversion();
     const std::string key = storeKey(kind, *current);
     store::Txn txn{{{key, std::stoll(revision)}}, {}, {}};
+    addCompanions(decided->companions, txn);
     std::string bytes;
     if (decided->remove) {
       txn.deletes.push_back(key);
     } else {
       bytes = encode(*next);
-      if (bytes == encode(*current)) co_return current;
+      if (bytes == encode(*current) && decided->companions.empty()) co_return current;
       txn.puts.push_back({key, bytes});
     }
     if (dryRun) co_return api::ObjectPtr(next);
@@ -300,7 +321,12 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
   }
   if (!valid) return valid;
   const bool remove = isFreeToGo(before) && hasFinalizers(current) && !hasFinalizers(*next);
-  return Change{std::move(next), remove, std::move(hold)};
+  Change change{std::move(next), remove, std::move(hold)};
+  if (remove || !id.subresource.empty()) return change;
+  auto charged = chargeQuotas(*change.next, &current, cache_);
+  if (!charged) return charged.status();
+  change.companions = std::move(*charged);
+  return change;
 }
 
 Registry::Track Registry::trackerOf(const api::ResourceId& id,

@@ -52,7 +52,8 @@ std::vector<std::string_view> separated(std::string_view list) {
   }
 }
 
-std::vector<std::string_view> verbsOf() {
+std::vector<std::string_view> verbsOf(const api::Kind& kind) {
+  if (!kind.verbs.empty()) return kind.verbs;
   return {"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"};
 }
 
@@ -63,7 +64,7 @@ void writeLegacyResource(JsonWriter& writer, const api::Kind& kind) {
   writer.key("namespaced");
   writer.boolean(kind.namespaced());
   members(writer, {{"kind", kind.kind}});
-  strings(writer, "verbs", verbsOf());
+  strings(writer, "verbs", verbsOf(kind));
   if (!kind.shortNames.empty()) strings(writer, "shortNames", kind.shortNames);
   if (!kind.categories.empty()) strings(writer, "categories", kind.categories);
   writer.endObject();
@@ -100,7 +101,7 @@ void writeAggregatedResource(JsonWriter& writer, const api::Kind& kind) {
   responseKind({});
   members(writer, {{"scope", kind.namespaced() ? "Namespaced" : "Cluster"},
                    {"singularResource", kind.singular}});
-  strings(writer, "verbs", verbsOf());
+  strings(writer, "verbs", verbsOf(kind));
   if (!kind.shortNames.empty()) strings(writer, "shortNames", kind.shortNames);
   if (!kind.categories.empty()) strings(writer, "categories", kind.categories);
   const auto subresources = subresourcesOf(kind);
@@ -130,7 +131,7 @@ std::vector<std::pair<std::string_view, Versions>> groupsServed() {
     return list.emplace_back(name, typename std::decay_t<decltype(list)>::value_type::second_type())
         .second;
   };
-  for (const auto& kind : api::kinds())
+  for (const auto& kind : api::servedKinds())
     entry(entry(groups, kind.group), kind.version).push_back(&kind);
   return groups;
 }
@@ -261,7 +262,7 @@ std::string resourceList(const RestPath& path) {
                      {"groupVersion", groupVersion(path.group, path.version)}});
     writer.key("resources");
     writer.beginArray();
-    for (const auto& kind : api::kinds()) {
+    for (const auto& kind : api::servedKinds()) {
       if (kind.group == path.group && kind.version == path.version)
         writeLegacyResource(writer, kind);
     }

@@ -138,11 +138,22 @@ std::optional<api::PatchType> patchTypeOf(const std::string& media) {
 /// What is done here to an object; other subresources are read and written by the API.
 bool isAction(const std::string& subresource) {
   return subresource == "log" || subresource == "exec" || subresource == "attach" ||
-         subresource == "portforward" || subresource == "eviction";
+         subresource == "portforward";
 }
 
 bool has(const api::Kind& kind, const std::string& action) {
   return std::ranges::find(kind.actions, action, &api::Kind::Action::name) != kind.actions.end();
+}
+
+/// The type that the body has to have: the kind's, or what it was called before.
+api::TypeMeta typeSent(const http::Request& request, const api::Kind& kind) {
+  const auto given = api::readTypeMeta(request.body);
+  const auto isFormer = [&](std::string_view version) {
+    return given->apiVersion == std::string(kind.group) + "/" + std::string(version);
+  };
+  if (given && std::ranges::any_of(kind.formerVersions, isFormer))
+    return {given->apiVersion, std::string(kind.kind)};
+  return typeOf(kind);
 }
 
 /// The names of the namespaced kinds' namespace in the body must be that of the path.
@@ -232,7 +243,6 @@ Co<http::Response> RestHandler::dispatch(Call& call) {
   const std::string& method = call.request.method;
   const bool collection = call.id.name.empty();
   if (method == "GET" || method == "HEAD") co_return co_await get(call);
-  if (method == "POST" && call.id.subresource == "eviction") co_return co_await evict(call);
   if (method == "POST" && (collection || !call.id.subresource.empty()))
     co_return co_await create(call);
   if (method == "DELETE" && collection) co_return co_await removeCollection(call);
@@ -268,17 +278,21 @@ Co<http::Response> RestHandler::create(Call& call) {
   if (call.id.kind->namespaced() && call.id.ns.empty()) co_return call.fail(kNotAllowed);
   auto options = call.writeOptions();
   if (!options) co_return call.fail(options.status());
-  const api::Kind& kind =
-      call.id.subresource == "binding" ? api::kindFor<corev1::Binding>() : *call.id.kind;
-  auto body = readRestBody(call.request, *kind.prototype, typeOf(kind), options->fieldValidation);
+  const api::Kind& kind = api::bodyKindOf(*call.id.kind, call.id.subresource);
+  auto body = readRestBody(call.request, *kind.prototype, typeSent(call.request, kind),
+                           options->fieldValidation);
   if (!body) co_return call.fail(body.status());
   if (Status same = checkNamespace(call.id, *body->object); !same.ok()) co_return call.fail(same);
   const std::string name = api::meta(*body->object).name();
   auto made = co_await call.api->create(call.id, std::move(body->object), std::move(*options));
   if (call.id.name.empty()) call.id.name = name;
   if (!made) co_return call.fail(made.status());
-  if (!call.id.subresource.empty())
-    co_return jsonAnswer(201, api::toJson(api::toApiStatus(Status()), {.type = {"v1", "Status"}}));
+  // A subresource answers with what it takes, or with nothing but its success.
+  if (!call.id.subresource.empty() && api::kindOf(*made->object) != &kind) {
+    auto done = api::toApiStatus(Status());
+    done.set_code(201);
+    co_return jsonAnswer(201, api::toJson(done, {.type = {"v1", "Status"}}));
+  }
   body->warnings.insert(body->warnings.end(), made->warnings.begin(), made->warnings.end());
   co_return call.answer(201, *made->object, clock_.wallNow(), body->warnings);
 }
@@ -341,32 +355,6 @@ Co<http::Response> RestHandler::removeCollection(Call& call) {
     if (!removed && !removed.status().is(Code::kNotFound)) co_return call.fail(removed.status());
   }
   co_return jsonAnswer(200, writeList(call.form, *call.id.kind, *items, clock_.wallNow()));
-}
-
-/// policy/v1 Eviction: a delete that a disruption budget may refuse.
-Co<http::Response> RestHandler::evict(Call& call) {
-  std::string_view given;
-  JsonReader reader(call.request.body);
-  std::string_view key;
-  if (reader.beginObject()) {
-    while (reader.nextKey(&key)) {
-      const bool wanted = key == "deleteOptions";
-      std::string_view text;
-      if (!reader.skip(&text)) break;
-      if (wanted) given = text;
-    }
-  }
-  if (!reader.finish()) co_return call.fail(reader.status());
-  api::DeleteOptions options;
-  if (!given.empty() && given != "null") {
-    if (Status read = api::fromJson(given, options); !read.ok()) co_return call.fail(read);
-  }
-  call.id.subresource.clear();
-  auto removed = co_await call.api->remove(call.id, std::move(options));
-  if (!removed) co_return call.fail(removed.status());
-  auto done = api::toApiStatus(Status());
-  done.set_code(201);
-  co_return jsonAnswer(201, api::toJson(done, {.type = {"v1", "Status"}}));
 }
 
 namespace {

@@ -37,7 +37,6 @@ class RestHandler {
   Co<http::Response> patch(Call& call);
   Co<http::Response> remove(Call& call);
   Co<http::Response> removeCollection(Call& call);
-  Co<http::Response> evict(Call& call);
   Co<void> watch(http::Exchange& exchange, Call& call);
   Co<void> log(http::Exchange& exchange, Call& call);
   Co<void> program(http::Exchange& exchange, Call& call);

@@ -96,7 +96,7 @@ RestPath parseRestPath(std::string_view path) {
   };
   if (segments->size() == 1) {
     parsed.what = core ? RestPath::What::kCoreVersions : RestPath::What::kGroups;
-  } else if ((core || !parsed.group.empty()) && std::ranges::any_of(api::kinds(), serves)) {
+  } else if ((core || !parsed.group.empty()) && std::ranges::any_of(api::servedKinds(), serves)) {
     parsed.what = parsed.version.empty() ? RestPath::What::kGroup : RestPath::What::kResources;
   }
   return parsed;

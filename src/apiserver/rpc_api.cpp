@@ -20,9 +20,7 @@ Result<api::ResourceId> toResourceId(const rpc::ResourceRef& ref) {
 }
 
 Result<api::ObjectPtr> toObject(const api::ResourceId& id, const std::string& bytes) {
-  const bool binding = id.subresource == "binding";
-  const api::Kind& kind =
-      binding ? api::kindFor<corev1::Binding>() : id.kind->seenThrough(id.subresource);
+  const api::Kind& kind = api::bodyKindOf(*id.kind, id.subresource);
   auto object = kind.make();
   if (!object->ParseFromString(bytes)) {
     return Status(Code::kBadRequest, "the object is not an encoded " + std::string(kind.kind));

@@ -15,6 +15,7 @@
 #include "controllers/cron_jobs.hpp"
 #include "controllers/daemon_sets.hpp"
 #include "controllers/deployments.hpp"
+#include "controllers/disruption.hpp"
 #include "controllers/endpoints.hpp"
 #include "controllers/garbage_collector.hpp"
 #include "controllers/job_controller.hpp"
@@ -23,6 +24,7 @@
 #include "controllers/node_lifecycle.hpp"
 #include "controllers/pod_gc.hpp"
 #include "controllers/replicas.hpp"
+#include "controllers/resource_quota.hpp"
 #include "controllers/scheduling.hpp"
 #include "controllers/stateful_sets.hpp"
 #include "controllers/taint_eviction.hpp"
@@ -124,6 +126,8 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
   state.add<PodGarbageCollector>(options.finishedPodThreshold);
   state.add<NamespaceController>();
   state.add<GarbageCollector>(state.recorder("garbage-collector-controller"));
+  state.add<DisruptionController>(state.recorder("controllermanager"));
+  state.add<ResourceQuotaController>();
   state.add<ClaimBinder>(state.recorder("persistentvolume-controller"));
   state.add<EndpointsController>();
   state.add<ReplicaController>(state.recorder("replicaset-controller"), ofReplicaSets(),

@@ -21,6 +21,9 @@ Kind networkPolicyKind();
 Kind ingressKind();
 Kind ingressClassKind();
 Kind priorityClassKind();
+Kind resourceQuotaKind();
+Kind limitRangeKind();
+Kind podDisruptionBudgetKind();
 Kind eventKind();
 Kind leaseKind();
 Kind replicationControllerKind();
@@ -33,6 +36,7 @@ Kind jobKind();
 Kind cronJobKind();
 Kind bindingKind();
 Kind scaleKind();
+Kind evictionKind();
 
 /// The columns that every kind has.
 Column nameColumn();
