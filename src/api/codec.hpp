@@ -13,7 +13,7 @@
 
 /// The one codec between JSON or YAML and the messages of proto/, driven by their descriptors and
 /// the options of field_options.proto; no kind has code of its own here. Quantity, IntOrString,
-/// Time, MicroTime, FieldsV1, RawExtension and lists in a message of their own ("items" alone) have
+/// Time, MicroTime, Duration, FieldsV1, RawExtension and lists in a message of their own ("items" alone) have
 /// upstream's scalar forms. Unless a field is marked `presence`, its false, 0 and "" read as unset,
 /// as in upstream's Go types.
 namespace podlab::api {

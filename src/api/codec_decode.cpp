@@ -338,6 +338,8 @@ class Decoder {
         return time(path, static_cast<metav1::Time&>(target.child()));
       case Form::kMicroTime:
         return time(path, static_cast<metav1::MicroTime&>(target.child()));
+      case Form::kDuration:
+        return duration(path, static_cast<metav1::Duration&>(target.child()));
       case Form::kFieldsV1:
         return raw(*static_cast<metav1::FieldsV1&>(target.child()).mutable_raw());
       case Form::kRawExtension:
@@ -514,6 +516,15 @@ class Decoder {
     } else {
       out = toMicroTime(*parsed);
     }
+    return true;
+  }
+
+  bool duration(const Path& path, metav1::Duration& out) {
+    std::string_view text;
+    if (!string(path, &text)) return false;
+    const auto parsed = parseDuration(text);
+    if (!parsed) return invalidString(path, text, "a duration, e.g. \"1m30s\"");
+    out.set_duration(parsed->count());
     return true;
   }
 

@@ -250,6 +250,9 @@ class Encoder {
         return writeTime(out_, static_cast<const metav1::Time&>(source.message()));
       case Form::kMicroTime:
         return writeTime(out_, static_cast<const metav1::MicroTime&>(source.message()));
+      case Form::kDuration:
+        return out_.plainString(formatDuration(
+            Duration(static_cast<const metav1::Duration&>(source.message()).duration())));
       case Form::kFieldsV1:
         return writeRaw(out_, static_cast<const metav1::FieldsV1&>(source.message()).raw());
       case Form::kRawExtension:

@@ -110,6 +110,7 @@ class SchemaWriter {
       case Form::kDouble:
         return member("type", "number");
       case Form::kString:
+      case Form::kDuration:
         return member("type", "string");
       case Form::kBytes:
         member("type", "string");

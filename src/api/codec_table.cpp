@@ -31,6 +31,7 @@ Form formOfMessage(const Descriptor* type) {
     return Form::kIntOrString;
   if (type == meta::Time::descriptor()) return Form::kTime;
   if (type == meta::MicroTime::descriptor()) return Form::kMicroTime;
+  if (type == meta::Duration::descriptor()) return Form::kDuration;
   if (type == meta::FieldsV1::descriptor()) return Form::kFieldsV1;
   if (type == runtime::RawExtension::descriptor()) return Form::kRawExtension;
   // Upstream writes its named list types (Verbs, ExtraValue) to JSON without the message around

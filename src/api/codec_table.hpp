@@ -25,6 +25,7 @@ enum class Form : std::uint8_t {
   kIntOrString,
   kTime,
   kMicroTime,
+  kDuration,
   kFieldsV1,
   kRawExtension,
   kBareList,

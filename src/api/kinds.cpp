@@ -47,9 +47,12 @@ const Table& table() {
                  resourceQuotaKind(),
                  limitRangeKind(),
                  podDisruptionBudgetKind(),
+                 horizontalPodAutoscalerKind(),
                  eventKind(),
                  leaseKind()};
     made.stored = made.rows.size();
+    made.rows.push_back(nodeMetricsKind());
+    made.rows.push_back(podMetricsKind());
     made.served = made.rows.size();
     made.rows.push_back(bindingKind());
     made.rows.push_back(scaleKind());

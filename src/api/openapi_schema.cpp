@@ -183,6 +183,8 @@ class SchemaBuilder {
       case Form::kTime:
       case Form::kMicroTime:
         return form(scalar("string", "date-time"));
+      case Form::kDuration:
+        return form(scalar("string"));
       case Form::kQuantity:
         return form({{"oneOf", Json::array({scalar("string"), scalar("number")})}});
       case Form::kIntOrString:

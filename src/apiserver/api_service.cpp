@@ -1,6 +1,7 @@
 #include "apiserver/api_service.hpp"
 
 #include <array>
+#include <map>
 #include <utility>
 
 #include "api/priority_classes.hpp"
@@ -42,18 +43,28 @@ struct ApiService::State {
         registry(store, cache, clock, rng, std::move(options.serviceRanges)),
         housekeeping(store, cache, clock, executor) {}
 
+  /// nullptr for what is stored.
+  VirtualKind* virtualKind(const api::ResourceId& id) const {
+    if (id.kind->verbs.empty() && id.subresource.empty()) return nullptr;
+    const auto found = virtualKinds.find({id.kind, id.subresource});
+    return found == virtualKinds.end() ? nullptr : found->second.get();
+  }
+
   WatchCache cache;
   Registry registry;
   Housekeeping housekeeping;
+  std::map<std::pair<const api::Kind*, std::string>, std::shared_ptr<VirtualKind>> virtualKinds;
 };
 
 class ApiService::BoundApi final : public api::Api {
  public:
-  BoundApi(Registry& registry, WatchCache& cache, User user)
-      : registry_(registry), cache_(cache), user_(std::move(user)) {}
+  BoundApi(State& state, User user)
+      : state_(state), registry_(state.registry), cache_(state.cache), user_(std::move(user)) {}
 
   Co<Result<api::ObjectPtr>> get(api::ResourceId id) override {
     if (Status denied = check({"get", id, "", nullptr, nullptr}); !denied) co_return denied;
+    if (auto* kind = state_.virtualKind(id)) co_return co_await kind->get(user_, std::move(id));
+    if (isUnserved(id)) co_return VirtualKind::notAllowed();
     co_return registry_.get(id);
   }
 
@@ -61,6 +72,9 @@ class ApiService::BoundApi final : public api::Api {
     const Status denied =
         check({"list", id, options.fieldSelector, nullptr, nullptr, options.labelSelector});
     if (!denied) co_return denied;
+    if (auto* kind = state_.virtualKind(id))
+      co_return co_await kind->list(user_, std::move(id), std::move(options));
+    if (isUnserved(id)) co_return VirtualKind::notAllowed();
     co_return co_await registry_.list(std::move(id), std::move(options));
   }
 
@@ -69,6 +83,7 @@ class ApiService::BoundApi final : public api::Api {
     const Status denied =
         check({"watch", id, options.fieldSelector, nullptr, nullptr, options.labelSelector});
     if (!denied) co_return denied;
+    if (isUnserved(id)) co_return VirtualKind::notAllowed();
     co_return registry_.watch(id, options);
   }
 
@@ -78,6 +93,12 @@ class ApiService::BoundApi final : public api::Api {
     if (named.name.empty() && object) named.name = api::meta(*object).name();
     const Attributes attributes{"create", std::move(named), "", nullptr, object};
     if (Status denied = check(attributes); !denied) co_return denied;
+    if (auto* kind = state_.virtualKind(id)) {
+      auto made = co_await kind->create(user_, std::move(id), std::move(object));
+      if (!made) co_return made.status();
+      co_return api::WriteResult{std::move(*made), {}};
+    }
+    if (isUnserved(id)) co_return VirtualKind::notAllowed();
     co_return co_await registry_.create(std::move(id), std::move(object), std::move(options));
   }
 
@@ -85,6 +106,7 @@ class ApiService::BoundApi final : public api::Api {
                                       api::WriteOptions options) override {
     const Status denied = check({"update", id, "", nullptr, object});
     if (!denied) co_return denied;
+    if (isUnserved(id)) co_return VirtualKind::notAllowed();
     co_return co_await registry_.update(std::move(id), std::move(object), std::move(options));
   }
 
@@ -94,12 +116,14 @@ class ApiService::BoundApi final : public api::Api {
     if (denied && type == api::PatchType::kApply && !registry_.find(*id.kind, id.ns, id.name))
       denied = check({"create", id, "", nullptr, nullptr});
     if (!denied) co_return denied;
+    if (isUnserved(id)) co_return VirtualKind::notAllowed();
     co_return co_await registry_.patch(std::move(id), type, std::move(body), std::move(options));
   }
 
   Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options) override {
     const Status denied = check({"delete", id, "", &options, nullptr});
     if (!denied) co_return denied;
+    if (isUnserved(id)) co_return VirtualKind::notAllowed();
     co_return co_await registry_.remove(std::move(id), std::move(options));
   }
 
@@ -126,6 +150,10 @@ class ApiService::BoundApi final : public api::Api {
     return authorize(user_, attributes, lookup, anyPod);
   }
 
+  /// A kind that is not stored, and has no answer to this.
+  static bool isUnserved(const api::ResourceId& id) { return !id.kind->verbs.empty(); }
+
+  State& state_;
   Registry& registry_;
   WatchCache& cache_;
   const User user_;
@@ -158,7 +186,12 @@ Co<void> ApiService::stop() {
 }
 
 std::unique_ptr<api::Api> ApiService::as(User user) {
-  return std::make_unique<BoundApi>(state_->registry, state_->cache, std::move(user));
+  return std::make_unique<BoundApi>(*state_, std::move(user));
+}
+
+void ApiService::serve(const api::Kind& kind, std::string subresource,
+                       std::shared_ptr<VirtualKind> handler) {
+  state_->virtualKinds[{&kind, std::move(subresource)}] = std::move(handler);
 }
 
 }  // namespace podlab::apiserver

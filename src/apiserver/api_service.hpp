@@ -7,6 +7,7 @@
 #include "api/api.hpp"
 #include "apiserver/identity.hpp"
 #include "apiserver/service_allocator.hpp"
+#include "apiserver/virtual_kind.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "common/status.hpp"
@@ -36,6 +37,9 @@ class ApiService {
 
   /// The API as `user` sees it; must not outlive the service.
   std::unique_ptr<api::Api> as(User user);
+  /// Answers requests for a kind that is not stored, or for that subresource of a kind. Before any
+  /// request.
+  void serve(const api::Kind& kind, std::string subresource, std::shared_ptr<VirtualKind> handler);
 
  private:
   class BoundApi;

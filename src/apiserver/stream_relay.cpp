@@ -91,12 +91,22 @@ Co<Status> StreamRelay::usage(User user, rpc::Stream& client, std::string first)
   if (Status bad = rpc::decode(first, request); !bad) co_return bad;
   const api::ResourceId node{&api::kindFor<corev1::Node>(), "", request.node(), "usage"};
   if (Status denied = authorizeStream(user, "get", node); !denied) co_return denied;
-  auto agent = co_await openAt(request.node(), client.method());
-  if (!agent) co_return agent.status();
-  if (Status sent = co_await (*agent)->send(std::move(first)); !sent) co_return sent;
-  auto report = co_await (*agent)->receive();
+  auto report = co_await usageOf(request.node());
   if (!report) co_return report.status();
-  co_return co_await client.send(std::move(*report));
+  co_return co_await client.send(rpc::encode(*report));
+}
+
+Co<Result<rpc::UsageReport>> StreamRelay::usageOf(std::string node) {
+  auto agent = co_await openAt(node, "usage");
+  if (!agent) co_return agent.status();
+  rpc::UsageRequest request;
+  request.set_node(node);
+  if (Status sent = co_await (*agent)->send(rpc::encode(request)); !sent) co_return sent;
+  auto answer = co_await (*agent)->receive();
+  if (!answer) co_return answer.status();
+  rpc::UsageReport report;
+  if (Status bad = rpc::decode(*answer, report); !bad) co_return bad;
+  co_return report;
 }
 
 Co<Result<std::string>> StreamRelay::nodeOf(User user, api::ResourceId id) {

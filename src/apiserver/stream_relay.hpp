@@ -34,6 +34,8 @@ class StreamRelay {
   /// Serves one stream of a client until it ends. Failures say what is missing: the pod, its node,
   /// or the agent's connection.
   Co<Status> serve(User user, rpc::Stream& client);
+  /// What the node and its containers use: the method "usage" for the server itself.
+  Co<Result<rpc::UsageReport>> usageOf(std::string node);
 
  private:
   struct Session;

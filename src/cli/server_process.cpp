@@ -9,6 +9,7 @@
 
 #include "apiserver/api_service.hpp"
 #include "apiserver/identity.hpp"
+#include "apiserver/metrics.hpp"
 #include "apiserver/rest_server.hpp"
 #include "apiserver/rpc_server.hpp"
 #include "apiserver/stream_relay.hpp"
@@ -140,6 +141,8 @@ class Server {
     if (Status status = co_await service.start(); !status.ok()) co_return status;
     auto system = service.as(apiserver::systemUser("controllers"));
     apiserver::StreamRelay relay(service.as(apiserver::systemUser("relay")), *clock_, *rng_);
+    apiserver::serveMetrics(service, *system, *clock_,
+                            [&relay](std::string node) { return relay.usageOf(std::move(node)); });
     apiserver::RpcServer rpc(service, relay, *clock_, executor_);
     apiserver::RestServer rest(service, relay, *clock_, executor_, connectionLimits());
 

@@ -18,6 +18,7 @@
 #include "controllers/disruption.hpp"
 #include "controllers/endpoints.hpp"
 #include "controllers/garbage_collector.hpp"
+#include "controllers/horizontal_autoscaler.hpp"
 #include "controllers/job_controller.hpp"
 #include "controllers/namespace_deletion.hpp"
 #include "controllers/node_ipam.hpp"
@@ -128,6 +129,7 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
   state.add<GarbageCollector>(state.recorder("garbage-collector-controller"));
   state.add<DisruptionController>(state.recorder("controllermanager"));
   state.add<ResourceQuotaController>();
+  state.add<HorizontalAutoscaler>(state.recorder("horizontal-pod-autoscaler"));
   state.add<ClaimBinder>(state.recorder("persistentvolume-controller"));
   state.add<EndpointsController>();
   state.add<ReplicaController>(state.recorder("replicaset-controller"), ofReplicaSets(),

@@ -26,7 +26,9 @@ Co<Status> serveUsage(Agent& agent, rpc::Stream& stream) {
     const MonoTime begun = clock.now();
     co_await clock.sleepFor(kUsageWindow);
     const auto now = co_await pool.run(sample);
-    report = usageReport(before, now, (clock.now() - begun).count());
+    const Duration window = clock.now() - begun;
+    report = usageReport(before, now, window.count());
+    report.set_windownanos(window.count());
   }
   co_return co_await stream.send(rpc::encode(report));
 }
