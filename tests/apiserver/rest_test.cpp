@@ -182,6 +182,12 @@ TEST_F(RestTest, EvictsAndEndsPodsGracefully) {
   EXPECT_EQ(evicted.json()["status"], "Success");
   EXPECT_EQ(ask("GET", std::string(kPods) + "/b").code, 404);
   EXPECT_EQ(ask("POST", std::string(kPods) + "/b/eviction", "{").code, 400);
+  const std::string old = R"({"apiVersion":"policy/v1beta1","kind":"Eviction","metadata":)";
+  ASSERT_TRUE(create(pod("c")).ok());
+  const Answer other = ask("POST", std::string(kPods) + "/c/eviction", old + R"({"name":"d"}})");
+  EXPECT_EQ(other.json()["message"], "name in URL does not match name in Eviction object");
+  EXPECT_EQ(ask("POST", std::string(kPods) + "/c/eviction", old + R"({"name":"c"}})").code, 201);
+  EXPECT_EQ(ask("GET", std::string(kPods) + "/c").code, 404);
 }
 
 TEST_F(RestTest, RefusesInTheWordsOfKubernetes) {

@@ -177,7 +177,8 @@ Kind jobKind() {
                    .validateUpdate = compares<Job>(validateUpdate),
                    .fieldLabels = {{"status.successful", reads<Job>([](const Job& job) {
                                       return std::to_string(job.status().succeeded());
-                                    })}}},
+                                    })}},
+                   .dependents = Dependents::kOrphan},
   };
 }
 

@@ -66,7 +66,8 @@ Kind replicationControllerKind() {
                    .validate = reads<Controller>(validate),
                    .validateStatusUpdate = validatesReplicaStatus<Controller>(),
                    .scaling = scalingOf<Controller>(),
-                   .fieldLabels = {replicasLabel<Controller>()}},
+                   .fieldLabels = {replicasLabel<Controller>()},
+                   .dependents = Dependents::kOrphan},
   };
 }
 
