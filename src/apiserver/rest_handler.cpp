@@ -538,7 +538,10 @@ Co<void> RestHandler::program(http::Exchange& exchange, Call& call) {
 }
 
 Co<void> RestHandler::portForward(http::Exchange& exchange, Call& call) {
-  auto ports = forwardedPorts(call.text("ports"));
+  std::string list;
+  const auto [begin, end] = call.parameters.equal_range("ports");
+  for (auto it = begin; it != end; ++it) list += (list.empty() ? "" : ",") + it->second;
+  auto ports = forwardedPorts(list);
   Status wrong = (co_await relay_.nodeOf(call.user, call.id)).status();
   if (wrong.ok()) wrong = ports.status();
   if (wrong.ok() && !wantsPortForward(call.request)) {

@@ -383,9 +383,9 @@ TEST_F(RestStreamsTest, ForwardsThroughATunnel) {
 }
 
 TEST_F(RestStreamsTest, ForwardsOverChannels) {
-  upgradeToWebSocket("portforward?ports=80,9", "v4.channel.k8s.io");
+  upgradeToWebSocket("portforward?ports=80&ports=9", "v4.channel.k8s.io");
   message(Kind::kBinary, std::string("\0hello", 6));
-  const auto frame = [](std::string payload) {
+  const auto frame = [](const std::string& payload) {
     return http::webSocketFrame(Kind::kBinary, payload);
   };
   const std::string wanted = frame(std::string("\0hello", 6));

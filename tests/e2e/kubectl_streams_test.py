@@ -45,7 +45,7 @@ class Streams(KubectlCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server"},
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server", "labels": {"app": "server"}},
                "spec": {"terminationGracePeriodSeconds": 1,
                         "containers": [{"name": "c", "image": "host", "command": ["python3", "-c", SERVER],
                                         "readinessProbe": {"tcpSocket": {"port": 7001}, "periodSeconds": 1}}]}}
@@ -64,14 +64,13 @@ class Streams(KubectlCase):
         self.addCleanup(program.kill)
         return program
 
-    def forward(self, pod, *ports):
+    def forward(self, target, *ports):
         """The running kubectl, and the local port of each."""
-        program = self.start("port-forward", pod, *(f":{port}" for port in ports), "--address=127.0.0.1")
+        program = self.start("port-forward", target, *(f":{port}" for port in ports), "--address=127.0.0.1")
         local = {}
-        while len(local) < len(ports):
+        for port in ports:  # kubectl tells of them in order; a service's is that of the pod there
             line = program.stdout.readline()
-            port, remote = re.fullmatch(r"Forwarding from 127\.0\.0\.1:(\d+) -> (\d+)\n", line).groups()
-            local[int(remote)] = int(port)
+            local[port] = int(re.fullmatch(r"Forwarding from 127\.0\.0\.1:(\d+) -> \d+\n", line).group(1))
         return program, local
 
     def ask(self, port, question):
@@ -182,6 +181,18 @@ class Streams(KubectlCase):
             self.assertEqual(answer.read(), body)
         program.send_signal(signal.SIGINT)
         program.wait(30)
+
+    def test_by_way_of_services_and_workloads(self):
+        self.kubectl("expose", "pod", "server", "--port=80", "--target-port=7000")
+        program, ports = self.forward("svc/server", 80)
+        self.assertEqual(self.ask(ports[80], b"question"), b"noitseuq")
+        program.kill()
+        self.kubectl("delete", "svc", "server")
+        self.kubectl("create", "deployment", "many", "--image=host", "--replicas=2", "--", "sh", "-c", "echo up; exec sleep 1000")
+        self.kubectl("rollout", "status", "deployment/many", "--timeout=30s")
+        self.assertEqual(self.kubectl("exec", "deploy/many", "--", "echo", "hi"), "hi\n")
+        self.assertEqual(self.kubectl("logs", "deploy/many"), "up\n")
+        self.kubectl("delete", "deployment", "many")
 
     def test_port_forward_to_a_port_where_nobody_listens(self):
         program, ports = self.forward("server", 9)
