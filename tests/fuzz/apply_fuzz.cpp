@@ -43,7 +43,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::string fields(input.substr(0, input.find('\0')));
   const std::string_view config =
-      fields.size() == input.size() ? std::string_view() : input.substr(fields.size() + 1);
+      fields.size() == input.size() ? std::string_view("") : input.substr(fields.size() + 1);
   if (const auto set = api::FieldSet::parse(fields)) {
     const std::string text = set->toFieldsV1();
     const auto again = api::FieldSet::parse(text);
