@@ -63,8 +63,9 @@ nodes:
             for command, lines in expectations(manifest.with_suffix(".see").read_text()):
                 with self.subTest(manifest.stem, command=command):
                     self.see(command, lines)
-        self.podlab("delete", "cronjobs,jobs,daemonsets,statefulsets,deployments,replicasets,replicationcontrollers", "--all")
-        self.podlab("delete", "pods", "--all")
+        self.podlab("delete", "cronjobs,jobs,daemonsets,statefulsets,deployments,replicasets,replicationcontrollers", "--all",
+                    "--ignore-not-found")  # what has an owner goes with it
+        self.podlab("delete", "pods", "--all", "--ignore-not-found")
 
     def see(self, command, lines):
         def output():
