@@ -131,7 +131,8 @@ class Images(ImageTestCase):
         (agent,) = self.processes("agent", "--node-name", "node1")
         os.kill(agent, signal.SIGKILL)
         self.assertTrue(eventually(lambda: self.processes("agent", "--node-name", "node1") not in ([], [agent])))
-        self.wait_ready("again")
+        # The pod is Ready all the while, before the new agent has come to the server, too.
+        self.assertTrue(eventually(lambda: self.run_podlab("exec", "again", "--", "true").returncode == 0))
         self.assertEqual(self.exec("again", "echo $(ls /seen)"), "/seen")
         self.assertEqual(self.status("again")["containerStatuses"][0]["restartCount"], 0)
         uid = json.loads(self.podlab("get", "pod", "again", "-o", "json"))["metadata"]["uid"]
