@@ -156,16 +156,23 @@ class Recovery(LabTestCase):
         churner = threading.Thread(target=churn, args=(random.Random(seed + 1),))
         churner.start()
         try:
-            for _ in range(KILLS):
+            kills = 0
+            while kills < KILLS:
                 agent = eventually(self.agent)
                 self.assertTrue(agent, "the agent did not come back")
                 time.sleep(chance.uniform(0, 0.25))  # a moment of any kind in its life
-                os.kill(agent, signal.SIGKILL)
+                try:
+                    os.kill(agent, signal.SIGKILL)
+                except ProcessLookupError:
+                    continue  # a child of the agent's that had not become its program yet
+                kills += 1
                 self.assertTrue(eventually(lambda killed=agent: self.agent() not in (0, killed)))
         finally:
             over.set()
             churner.join()
         self.assertEqual(failures, [])
+        (log,) = self.state.glob(f"*/log/{NODE}.log")
+        self.assertEqual(set(re.findall(r"agent_ended exit_code=(\d+)", log.read_text())), {"137"}, "no agent ends by itself")
         print(f"{len(jobs)} jobs and as many sleepers", flush=True)
 
         # Every job ran once, to its own end, with every line.
