@@ -1,6 +1,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <utility>
@@ -183,7 +184,13 @@ class ServiceTest : public testing::Test {
 
   asio::io_context io_;
   sim::SimClock clock_{io_};
-  SeededRng rng_{1};
+  /// PODLAB_TEST_SEED shows other names, uids and delays to every test.
+  static std::uint64_t seed() {
+    const char* wanted = std::getenv("PODLAB_TEST_SEED");
+    return wanted == nullptr ? 1 : std::strtoull(wanted, nullptr, 10);
+  }
+
+  SeededRng rng_{seed()};
   std::unique_ptr<store::Store> store_ = store::makeMemoryStore();
   std::unique_ptr<ApiService> service_;
   std::unique_ptr<api::Api> admin_;

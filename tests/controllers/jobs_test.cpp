@@ -185,7 +185,7 @@ TEST_F(JobsTest, LimitsTheFailuresOfEachIndex) {
   ASSERT_TRUE(create(job("some", R"("completions":4,"parallelism":4,"completionMode":"Indexed",
                                      "backoffLimitPerIndex":1)"))
                   .ok());
-  pass(seconds(10));
+  pass(seconds(5));
   EXPECT_THAT(pods(), SizeIs(4));
   pass(seconds(50));
   const auto status = get<Job>("some")->status();
@@ -330,6 +330,7 @@ TEST_P(JobChaos, CountsEachCompletionOnce) {
     over = api::finishedCondition(*get<Job>("j")) != nullptr;
   }
   ASSERT_TRUE(over) << get<Job>("j")->ShortDebugString();
+  look();  // what came after the last look
   const auto end = get<Job>("j");
   EXPECT_EQ(api::finishedCondition(*end)->type(), "Complete");
   EXPECT_EQ(end->status().uncountedterminatedpods().succeeded_size(), 0);
@@ -339,7 +340,8 @@ TEST_P(JobChaos, CountsEachCompletionOnce) {
     EXPECT_EQ(indexes.size(), 12u);
   } else {
     EXPECT_GE(end->status().succeeded(), 12);
-    EXPECT_EQ(static_cast<std::size_t>(end->status().succeeded()), succeeded.size());
+    // One that the job no longer needs and deletes may succeed all the same: it is not counted.
+    EXPECT_LE(static_cast<std::size_t>(end->status().succeeded()), succeeded.size());
   }
   pass(minutes(1));
   for (const auto& each : pods()) EXPECT_FALSE(hasJobFinalizer(each));
