@@ -168,13 +168,6 @@ Result<Requirement> parseRequirement(Tokens& tokens) {
 
 }  // namespace
 
-bool sameLabels(const Labels& a, const Labels& b) {
-  return a.size() == b.size() && std::ranges::all_of(a, [&](const auto& label) {
-           const auto other = b.find(label.first);
-           return other != b.end() && other->second == label.second;
-         });
-}
-
 Result<LabelSelector> LabelSelector::parse(std::string_view text) {
   LabelSelector made;
   Tokens tokens(text);

@@ -14,8 +14,6 @@ namespace podlab::api {
 
 using Labels = google::protobuf::Map<std::string, std::string>;
 
-bool sameLabels(const Labels& a, const Labels& b);
-
 /// A set of requirements on labels, all of which must hold (apimachinery's labels.Selector). The
 /// empty one matches everything.
 class LabelSelector {

@@ -48,7 +48,7 @@ Co<Status> change(api::Api& api, std::shared_ptr<const T> known, std::string sub
   api::ObjectPtr start = known;
   auto written = co_await client::modify(api, std::move(id), std::move(start), std::move(apply));
   const Status status = written.status();
-  co_return status.is(Code::kNotFound) ? Status() : status;
+  co_return unlessGone(status);
 }
 
 }  // namespace podlab::controllers

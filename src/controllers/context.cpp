@@ -53,6 +53,10 @@ Co<Status> deletePod(api::Api& api, const corev1::Pod& pod, std::int64_t grace) 
   co_return gone ? Status() : removed.status();
 }
 
+Status unlessGone(const Status& status) {
+  return status.is(Code::kNotFound) ? Status() : status;
+}
+
 corev1::ObjectReference referenceToNode(const std::string& name) {
   corev1::ObjectReference reference;
   reference.set_apiversion("v1");

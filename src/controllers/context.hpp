@@ -83,6 +83,9 @@ struct Context {
 /// pod's own grace period.
 Co<Status> deletePod(api::Api& api, const corev1::Pod& pod, std::int64_t grace);
 
+/// OK for an object that is not there: what was to be done to it needs no doing.
+Status unlessGone(const Status& status);
+
 /// A reference to a node for Events: uid is the node's name, by convention.
 corev1::ObjectReference referenceToNode(const std::string& name);
 

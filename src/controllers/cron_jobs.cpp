@@ -278,7 +278,7 @@ Co<Status> CronJobController::writeStatus(CronJobPtr before, std::shared_ptr<Cro
   api::WriteOptions options;
   auto written = co_await context_.api.update(std::move(id), now, std::move(options));
   if (!written) {
-    co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+    co_return unlessGone(written.status());
   }
   co_await context_.cronJobs.waitFor(api::meta(*written->object).resourceversion());
   co_return Status();

@@ -87,7 +87,7 @@ Co<Status> DisruptionController::reconcile(std::string key) {
   const auto& metadata = api::meta(*cached);
   api::ResourceId id{&api::kindFor<Budget>(), metadata.namespace_(), metadata.name(), ""};
   auto found = co_await context_.api.get(id);
-  if (!found) co_return found.status().is(Code::kNotFound) ? Status() : found.status();
+  if (!found) co_return unlessGone(found.status());
   auto next = std::make_shared<Budget>(api::as<Budget>(*found));
   const Status failed = co_await reckon(*next, key);
   if (!failed) {

@@ -5,6 +5,7 @@
 
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
+#include "api/kinds/rules.hpp"
 #include "api/services.hpp"
 
 namespace podlab::controllers {
@@ -31,31 +32,26 @@ bool matters(const corev1::Pod& before, const corev1::Pod& now) {
   return facts(before) != facts(now) || addresses(before) != addresses(now);
 }
 
-std::string serviceKeyOf(const EndpointSlice& slice) {
-  const auto& labels = slice.metadata().labels();
+/// For an index of slices: the key of the service whose slice it is, when this controller keeps it.
+std::vector<std::string> serviceOf(const google::protobuf::Message& object) {
+  const auto& labels = api::meta(object).labels();
   const auto manager = labels.find(kManagedByLabel);
   const auto service = labels.find(api::kServiceNameLabel);
   if (manager == labels.end() || manager->second != kSliceController || service == labels.end())
-    return "";
-  return slice.metadata().namespace_() + "/" + service->second;
+    return {};
+  return {api::meta(object).namespace_() + "/" + service->second};
 }
 
-template <typename Keys>
-auto firstOf(Keys& keys, const std::string& ns) {
-  return keys.lower_bound(ns + "/");
-}
 bool isIn(const std::string& key, const std::string& ns) {
   return key.size() > ns.size() && key[ns.size()] == '/' && key.starts_with(ns);
-}
-
-Status unlessGone(const Status& status) {
-  return status.is(Code::kNotFound) ? Status() : status;
 }
 
 }  // namespace
 
 EndpointsController::EndpointsController(Context& context)
     : context_(context),
+      podsByNamespace_(context.pods, namespaceOf),
+      slicesByService_(context.endpointSlices, serviceOf),
       reconciler_("endpoints", context.clock, context.rng, context.executor,
                   [this](std::string key) { return reconcile(std::move(key)); }) {
   client::Informer::Handlers services;
@@ -75,7 +71,7 @@ EndpointsController::EndpointsController(Context& context)
     const auto& was = api::as<corev1::Pod>(before);
     const auto& is = api::as<corev1::Pod>(now);
     const bool relabelled = was.metadata().uid() != is.metadata().uid() ||
-                            !api::sameLabels(was.metadata().labels(), is.metadata().labels());
+                            !api::sameEntries(was.metadata().labels(), is.metadata().labels());
     if (relabelled || matters(was, is)) observePod(now, true);
   };
   pods.deleted = [this](const api::ObjectPtr& pod) { observePod(pod, false); };
@@ -86,14 +82,7 @@ EndpointsController::EndpointsController(Context& context)
   slices.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& slice) {
     observeSlice(slice);
   };
-  slices.deleted = [this](const api::ObjectPtr& slice) {
-    const std::string service = serviceKeyOf(api::as<EndpointSlice>(slice));
-    if (const auto found = slices_.find(service); found != slices_.end()) {
-      found->second.erase(api::keyOf(*slice));
-      if (found->second.empty()) slices_.erase(found);
-    }
-    if (services_.contains(service)) reconciler_.add(service);
-  };
+  slices.deleted = slices.added;
   context_.endpointSlices.addHandlers(std::move(slices));
 
   client::Informer::Handlers endpoints;
@@ -125,9 +114,9 @@ void EndpointsController::observeService(const api::ObjectPtr& object) {
   if (selection.selector.empty() || selection.selector.toString() != selector->toString()) {
     selection = {std::move(*selector), {}};
     const std::string& ns = service.metadata().namespace_();
-    for (auto at = firstOf(pods_, ns); at != pods_.end() && isIn(*at, ns); ++at) {
-      const auto pod = context_.pods.get(*at);
-      if (pod && selection.selector.matches(api::meta(*pod).labels())) selection.pods.insert(*at);
+    for (const auto& pod : podsByNamespace_.of(ns)) {
+      if (selection.selector.matches(api::meta(*context_.pods.get(pod)).labels()))
+        selection.pods.insert(pod);
     }
   }
   reconciler_.add(key);
@@ -140,12 +129,8 @@ void EndpointsController::forgetService(const std::string& key) {
 void EndpointsController::observePod(const api::ObjectPtr& pod, bool present) {
   const std::string key = api::keyOf(*pod);
   const std::string& ns = api::meta(*pod).namespace_();
-  if (present) {
-    pods_.insert(key);
-  } else {
-    pods_.erase(key);
-  }
-  for (auto at = firstOf(services_, ns); at != services_.end() && isIn(at->first, ns); ++at) {
+  for (auto at = services_.lower_bound(ns + "/"); at != services_.end() && isIn(at->first, ns);
+       ++at) {
     Selection& selection = at->second;
     const bool selected = present && selection.selector.matches(api::meta(*pod).labels());
     const bool was = selected ? !selection.pods.insert(key).second : selection.pods.erase(key) > 0;
@@ -154,10 +139,9 @@ void EndpointsController::observePod(const api::ObjectPtr& pod, bool present) {
 }
 
 void EndpointsController::observeSlice(const api::ObjectPtr& slice) {
-  const std::string service = serviceKeyOf(api::as<EndpointSlice>(slice));
-  if (service.empty()) return;
-  slices_[service].insert(api::keyOf(*slice));
-  if (services_.contains(service)) reconciler_.add(service);
+  for (const auto& service : serviceOf(*slice)) {
+    if (services_.contains(service)) reconciler_.add(service);
+  }
 }
 
 std::vector<PodEndpoint> EndpointsController::endpointsOf(const Service& service,
@@ -206,41 +190,21 @@ Co<Status> EndpointsController::reconcile(std::string key) {
   co_return Status();
 }
 
-// A slice that was made just now may not be in the cache yet: then the server is asked, so that no
-// second one is made.
-Co<Result<std::vector<EndpointSlice>>> EndpointsController::existingSlices(std::string service,
-                                                                           std::string family) {
+std::vector<EndpointSlice> EndpointsController::existingSlices(const std::string& service,
+                                                               const std::string& family) const {
   std::vector<EndpointSlice> existing;
-  const auto found = slices_.find(service);
-  if (found == slices_.end()) co_return existing;
-  const std::set<std::string> keys = found->second;
-  for (const auto& key : keys) {
-    auto object = context_.endpointSlices.get(key);
-    if (!object) {
-      const std::size_t slash = key.find('/');
-      api::ResourceId id{&api::kindFor<EndpointSlice>(), key.substr(0, slash),
-                         key.substr(slash + 1), ""};
-      auto asked = co_await context_.api.get(std::move(id));
-      if (asked.status().is(Code::kNotFound)) {
-        slices_[service].erase(key);
-        continue;
-      }
-      if (!asked) co_return asked.status();
-      object = *asked;
-    }
-    const auto& slice = api::as<EndpointSlice>(object);
+  for (const auto& key : slicesByService_.of(service)) {
+    const auto& slice = api::as<EndpointSlice>(context_.endpointSlices.get(key));
     if (slice.addresstype() == family && !slice.metadata().has_deletiontimestamp())
       existing.push_back(slice);
   }
-  co_return existing;
+  return existing;
 }
 
 Co<Status> EndpointsController::reconcileSlices(ServicePtr service, std::string family,
                                                 std::vector<PodEndpoint> endpoints) {
-  const std::string key = api::keyOf(*service);
-  const auto existing = co_await existingSlices(key, family);
-  if (!existing) co_return existing.status();
-  SliceChanges changes = planSlices(*service, family, std::move(endpoints), *existing);
+  const auto existing = existingSlices(api::keyOf(*service), family);
+  SliceChanges changes = planSlices(*service, family, std::move(endpoints), existing);
   const api::Kind& kind = api::kindFor<EndpointSlice>();
   const std::string& ns = service->metadata().namespace_();
   const api::WriteOptions options;
@@ -249,7 +213,7 @@ Co<Status> EndpointsController::reconcileSlices(ServicePtr service, std::string 
     auto object = std::make_shared<EndpointSlice>(std::move(slice));
     auto made = co_await context_.api.create(std::move(id), std::move(object), options);
     if (!made) co_return made.status();
-    slices_[key].insert(api::keyOf(*made->object));
+    co_await context_.endpointSlices.waitFor(api::meta(*made->object).resourceversion());
   }
   for (auto& slice : changes.update) {
     api::ResourceId id{&kind, ns, slice.metadata().name(), ""};

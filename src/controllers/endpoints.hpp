@@ -38,15 +38,15 @@ class EndpointsController {
   Co<Status> reconcileSlices(ServicePtr service, std::string family,
                              std::vector<PodEndpoint> endpoints);
   Co<Status> reconcileEndpoints(ServicePtr service, std::vector<PodEndpoint> endpoints);
-  Co<Result<std::vector<discoveryv1::EndpointSlice>>> existingSlices(std::string service,
-                                                                     std::string family);
+  std::vector<discoveryv1::EndpointSlice> existingSlices(const std::string& service,
+                                                         const std::string& family) const;
   std::vector<PodEndpoint> endpointsOf(const corev1::Service& service, const std::string& family,
                                        const std::set<std::string>& pods) const;
 
   Context& context_;
-  std::map<std::string, Selection> services_;            ///< by key
-  std::set<std::string> pods_;                           ///< all keys, by namespace
-  std::map<std::string, std::set<std::string>> slices_;  ///< keys by their service's key
+  std::map<std::string, Selection> services_;  ///< by key
+  ObjectIndex podsByNamespace_;
+  ObjectIndex slicesByService_;
   Reconciler reconciler_;
 };
 

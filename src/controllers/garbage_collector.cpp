@@ -59,10 +59,6 @@ bool sameOwners(const Message& a, const Message& b) {
 }
 
 /// What is gone needs no more work; a conflict brings the key again.
-Status unlessGone(const Status& status) {
-  return status.is(Code::kNotFound) ? Status() : status;
-}
-
 /// Changes the metadata of the object while it is still the one with that uid.
 Co<Status> modifyMetadata(api::Api& api, api::ObjectPtr object,
                           std::function<bool(metav1::ObjectMeta&)> change) {

@@ -103,7 +103,7 @@ Co<Status> HorizontalAutoscaler::reconcile(std::string key) {
                      "status"};
   api::WriteOptions options;
   auto written = co_await context_.api.update(std::move(id), next, std::move(options));
-  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+  co_return unlessGone(written.status());
 }
 
 Co<Result<std::shared_ptr<const autoscalingv1::Scale>>> HorizontalAutoscaler::scaleOf(Hpa hpa) {

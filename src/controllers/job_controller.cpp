@@ -141,7 +141,7 @@ Co<Status> JobController::cleanUp(JobPtr job) {
   // A longer ttl that was set meanwhile counts.
   options.mutable_preconditions()->set_resourceversion(job->metadata().resourceversion());
   auto removed = co_await context_.api.remove(std::move(id), std::move(options));
-  co_return removed.status().is(Code::kNotFound) ? Status() : removed.status();
+  co_return unlessGone(removed.status());
 }
 
 }  // namespace podlab::controllers

@@ -131,7 +131,7 @@ Co<Status> NamespaceController::writeConditions(api::ObjectPtr object, const Rem
   };
   api::ResourceId id{&api::kindFor<corev1::Namespace>(), "", api::meta(*object).name(), "status"};
   auto written = co_await client::modify(context_.api, std::move(id), object, std::move(change));
-  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+  co_return unlessGone(written.status());
 }
 
 Co<Status> NamespaceController::reconcile(std::string name) {
@@ -164,7 +164,7 @@ Co<Status> NamespaceController::reconcile(std::string name) {
   };
   api::ResourceId id{&api::kindFor<corev1::Namespace>(), "", name, "finalize"};
   auto written = co_await client::modify(context_.api, std::move(id), object, std::move(letGo));
-  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+  co_return unlessGone(written.status());
 }
 
 }  // namespace podlab::controllers

@@ -21,7 +21,7 @@ Co<Status> markDisrupted(Context& context, std::shared_ptr<const corev1::Pod> po
   api::ResourceId id{&api::kindFor<corev1::Pod>(), pod->metadata().namespace_(),
                      pod->metadata().name(), "status"};
   auto written = co_await client::modify(context.api, std::move(id), pod, change);
-  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+  co_return unlessGone(written.status());
 }
 
 }  // namespace podlab::controllers

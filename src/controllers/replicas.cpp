@@ -144,7 +144,7 @@ Co<Status> ReplicaController::writeStatus(api::ObjectPtr object, ReplicaStatus s
   };
   api::ResourceId id{kind_.kind, metadata.namespace_(), metadata.name(), "status"};
   auto written = co_await client::modify(context_.api, std::move(id), object, change);
-  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+  co_return unlessGone(written.status());
 }
 
 }  // namespace podlab::controllers

@@ -69,7 +69,7 @@ Co<Status> ResourceQuotaController::reconcile(std::string key) {
   api::ResourceId id{&api::kindFor<Quota>(), api::meta(*cached).namespace_(),
                      api::meta(*cached).name(), ""};
   auto found = co_await context_.api.get(id);
-  if (!found) co_return found.status().is(Code::kNotFound) ? Status() : found.status();
+  if (!found) co_return unlessGone(found.status());
   const auto& quota = api::as<Quota>(*found);
   reconciler_.addAfter(key, kRecount);
   auto next = std::make_shared<Quota>(quota);
@@ -80,7 +80,7 @@ Co<Status> ResourceQuotaController::reconcile(std::string key) {
   id.subresource = "status";
   api::WriteOptions options;
   auto written = co_await context_.api.update(std::move(id), next, std::move(options));
-  co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+  co_return unlessGone(written.status());
 }
 
 Co<Status> ResourceQuotaController::count(Quota& quota) {

@@ -7,7 +7,7 @@
 #include <tuple>
 
 #include "api/conditions.hpp"
-#include "api/kinds.hpp"
+#include "api/owners.hpp"
 #include "api/services.hpp"
 
 namespace podlab::controllers {
@@ -70,13 +70,7 @@ EndpointSlice newSlice(const Service& service, std::string_view family) {
   auto& metadata = *slice.mutable_metadata();
   metadata.set_generatename(service.metadata().name() + "-");
   metadata.set_namespace_(service.metadata().namespace_());
-  auto& owner = *metadata.add_ownerreferences();
-  owner.set_apiversion("v1");
-  owner.set_kind("Service");
-  owner.set_name(service.metadata().name());
-  owner.set_uid(service.metadata().uid());
-  owner.set_controller(true);
-  owner.set_blockownerdeletion(true);
+  *metadata.add_ownerreferences() = api::controllerReference(service);
   slice.set_addresstype(std::string(family));
   return slice;
 }

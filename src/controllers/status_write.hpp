@@ -25,7 +25,7 @@ Co<Status> writeStatus(Context& context, client::Informer& cache, std::shared_pt
   api::ResourceId id{&api::kindFor<T>(), known->metadata().namespace_(), known->metadata().name(),
                      "status"};
   auto written = co_await client::modify(context.api, std::move(id), known, change);
-  if (!written) co_return written.status().is(Code::kNotFound) ? Status() : written.status();
+  if (!written) co_return unlessGone(written.status());
   co_await cache.waitFor(api::meta(**written).resourceversion());
   co_return Status();
 }

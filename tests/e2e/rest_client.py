@@ -6,6 +6,16 @@ import re
 import ssl
 
 
+def keep_credentials(kubeconfig, folder):
+    """Writes ca.crt, admin.crt and admin.key of a kubeconfig (its text); the server's host and port."""
+    for key, name in (("certificate-authority-data", "ca.crt"), ("client-certificate-data", "admin.crt"),
+                      ("client-key-data", "admin.key")):
+        text = re.search(rf"{key}: (\S+)", kubeconfig).group(1)
+        (folder / name).write_bytes(base64.b64decode(text))
+    host, port = re.search(r"server: https://([^:]+):(\d+)", kubeconfig).groups()
+    return host, int(port)
+
+
 class RestError(Exception):
     def __init__(self, status):
         super().__init__(status.get("message"))
@@ -18,14 +28,9 @@ class RestClient:
 
     def __init__(self, kubeconfig, folder):
         """Keeps the keys of the kubeconfig (its text) in `folder`."""
-        files = {}
-        for key in ("certificate-authority-data", "client-certificate-data", "client-key-data"):
-            files[key] = folder / key
-            files[key].write_bytes(base64.b64decode(re.search(rf"{key}: (\S+)", kubeconfig).group(1)))
-        self.host, port = re.search(r"server: https://([^:]+):(\d+)", kubeconfig).groups()
-        self.port = int(port)
-        self.context = ssl.create_default_context(cafile=files["certificate-authority-data"])
-        self.context.load_cert_chain(files["client-certificate-data"], files["client-key-data"])
+        self.host, self.port = keep_credentials(kubeconfig, folder)
+        self.context = ssl.create_default_context(cafile=folder / "ca.crt")
+        self.context.load_cert_chain(folder / "admin.crt", folder / "admin.key")
         self.connection = None
 
     def open(self):

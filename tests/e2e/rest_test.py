@@ -1,5 +1,4 @@
 """The REST API's socket, as hostile, slow and many clients use it."""
-import base64
 import http.client
 import json
 import os
@@ -11,6 +10,7 @@ import subprocess
 import unittest
 
 from harness import LabTestCase, eventually
+from rest_client import keep_credentials
 
 WATCHES = 500
 
@@ -23,13 +23,7 @@ class RestTest(LabTestCase):
         super().setUpClass()
         cls.folder = cls.state / "client"
         cls.folder.mkdir()
-        config = cls.run_podlab("kubeconfig").stdout
-        for key, name in (("certificate-authority-data", "ca.crt"), ("client-certificate-data", "admin.crt"),
-                          ("client-key-data", "admin.key")):
-            text = re.search(rf"{key}: (\S+)", config).group(1)
-            (cls.folder / name).write_bytes(base64.b64decode(text))
-        cls.host, port = re.search(r"server: https://([^:]+):(\d+)", config).groups()
-        cls.port = int(port)
+        cls.host, cls.port = keep_credentials(cls.run_podlab("kubeconfig").stdout, cls.folder)
         (cls.lab,) = [path.parent for path in cls.state.glob("*/pki")]
 
     def context(self, certificate="admin"):

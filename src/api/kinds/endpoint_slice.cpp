@@ -9,7 +9,6 @@ namespace {
 
 using discoveryv1::EndpointSlice;
 
-constexpr int kShown = 3;
 constexpr int kMaxEndpoints = 1000;
 constexpr int kMaxPorts = 20000;
 constexpr int kMaxAddresses = 100;
@@ -76,29 +75,20 @@ std::vector<Cause> validateUpdate(const EndpointSlice& now, const EndpointSlice&
   return errors.take();
 }
 
-/// The first three, and how many more there are; "<unset>" for none.
-std::string shortened(const std::vector<std::string>& all) {
-  std::string text;
-  for (std::size_t i = 0; i < all.size() && i < kShown; ++i)
-    text += (text.empty() ? "" : ",") + all[i];
-  if (all.size() > kShown) text += " + " + std::to_string(all.size() - kShown) + " more...";
-  return text.empty() ? "<unset>" : text;
-}
-
 std::string portsCell(const EndpointSlice& slice) {
   std::vector<std::string> all;
   for (const auto& port : slice.ports()) {
     all.push_back(port.has_port() ? std::to_string(port.port())
                                   : (port.name().empty() ? "*" : port.name()));
   }
-  return shortened(all);
+  return firstOf(all, "<unset>");
 }
 
 std::string endpointsCell(const EndpointSlice& slice) {
   std::vector<std::string> all;
   for (const auto& endpoint : slice.endpoints())
     all.insert(all.end(), endpoint.addresses().begin(), endpoint.addresses().end());
-  return shortened(all);
+  return firstOf(all, "<unset>");
 }
 
 }  // namespace

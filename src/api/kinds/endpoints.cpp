@@ -10,8 +10,6 @@ namespace {
 using corev1::Endpoints;
 using corev1::EndpointSubset;
 
-constexpr int kShown = 3;
-
 void applyDefaults(Endpoints& endpoints) {
   for (auto& subset : *endpoints.mutable_subsets()) {
     for (auto& port : *subset.mutable_ports()) {
@@ -44,23 +42,18 @@ std::vector<Cause> validate(const Endpoints& endpoints) {
 
 /// "10.244.0.2:80,10.244.1.2:80 + 3 more..."
 std::string endpointsCell(const Endpoints& endpoints) {
-  std::string text;
-  int count = 0;
-  const auto add = [&](const std::string& one) {
-    if (++count > kShown) return;
-    text += (text.empty() ? "" : ",") + one;
-  };
+  std::vector<std::string> all;
   for (const auto& subset : endpoints.subsets()) {
     for (const auto& address : subset.addresses()) {
-      if (subset.ports().empty()) add(address.ip());
+      if (subset.ports().empty()) all.push_back(address.ip());
       for (const auto& port : subset.ports()) {
         const bool v6 = address.ip().find(':') != std::string::npos;
-        add((v6 ? "[" + address.ip() + "]" : address.ip()) + ":" + std::to_string(port.port()));
+        all.push_back((v6 ? "[" + address.ip() + "]" : address.ip()) + ":" +
+                      std::to_string(port.port()));
       }
     }
   }
-  if (count > kShown) text += " + " + std::to_string(count - kShown) + " more...";
-  return text.empty() ? "<none>" : text;
+  return firstOf(all, "<none>");
 }
 
 }  // namespace

@@ -81,18 +81,12 @@ std::string hostsCell(const Ingress& ingress) {
     const std::string host = rule.host().empty() ? "*" : rule.host();
     if (std::ranges::find(hosts, host) == hosts.end()) hosts.push_back(host);
   }
-  if (hosts.empty()) return "*";
-  std::string text;
-  for (std::size_t i = 0; i < hosts.size() && i < 3; ++i) text += (i == 0 ? "" : ",") + hosts[i];
-  if (hosts.size() > 3) text += " + " + std::to_string(hosts.size() - 3) + " more...";
-  return text;
+  return firstOf(hosts, "*");
 }
 
 std::string addressCell(const Ingress& ingress) {
-  std::string text;
-  for (const auto& each : ingress.status().loadbalancer().ingress())
-    text += (text.empty() ? "" : ",") + (each.ip().empty() ? each.hostname() : each.ip());
-  return text;
+  return joined(ingress.status().loadbalancer().ingress(),
+                [](const auto& each) { return each.ip().empty() ? each.hostname() : each.ip(); });
 }
 
 std::vector<Cause> validateClass(const IngressClass& object) {

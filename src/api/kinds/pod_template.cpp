@@ -7,19 +7,7 @@
 #include "api/selectors.hpp"
 
 namespace podlab::api {
-namespace {
-
-template <typename Names>
-std::string joined(const Names& containers, auto part) {
-  std::string text;
-  for (const auto& container : containers) {
-    if (!text.empty()) text += ',';
-    text += part(container);
-  }
-  return text;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 void applyPodTemplateDefaults(corev1::PodTemplateSpec& pod) {
   applyPodSpecDefaults(*pod.mutable_spec());

@@ -45,6 +45,19 @@ Kind evictionKind();
 Column nameColumn();
 Column ageColumn();
 
+/// The texts of a list's elements, with commas between.
+template <typename List, typename TextOf>
+std::string joined(const List& list, TextOf textOf) {
+  std::string text;
+  for (const auto& element : list) {
+    if (!text.empty()) text += ',';
+    text += textOf(element);
+  }
+  return text;
+}
+/// The first three, and how many more there are ("a,b,c + 2 more..."); `none` when there is none.
+std::string firstOf(const std::vector<std::string>& all, std::string_view none);
+
 /// Turn a function of the concrete message into one of any message.
 template <typename T, typename F>
 auto reads(F function) {

@@ -103,16 +103,6 @@ std::vector<std::string> warningsOf(const Service& service) {
   return warnings;
 }
 
-template <typename List>
-std::string joined(const List& list, auto textOf) {
-  std::string text;
-  for (const auto& element : list) {
-    if (!text.empty()) text += ',';
-    text += textOf(element);
-  }
-  return text;
-}
-
 std::string externalIpCell(const Service& service) {
   const auto& spec = service.spec();
   const auto same = [](const std::string& text) { return text; };
