@@ -8,6 +8,8 @@
 
 #include <asio/io_context.hpp>
 
+#include "rbac_v1.pb.h"
+
 #include "api/kinds.hpp"
 #include "api/times.hpp"
 #include "apiserver/api_service.hpp"
@@ -157,6 +159,51 @@ void heartbeats(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kNodes);
 }
 BENCHMARK(heartbeats)->Unit(benchmark::kMillisecond);
+
+// One decision of role-based access control for a service account with a role of its own, among
+// state.range(0) bindings of others; with 3 groups, as such accounts have them.
+void decisions(benchmark::State& state) {
+  Cluster cluster;
+  const auto write = [&](const api::Kind& kind, api::MutableObjectPtr object) {
+    api::ResourceId id{&kind, kind.namespaced() ? "default" : "", "", ""};
+    auto create = [](api::Api& api, api::ResourceId where, api::ObjectPtr what) -> Co<void> {
+      auto made = co_await api.create(std::move(where), std::move(what), {});
+      if (!made) throw std::runtime_error(made.status().toString());
+    };
+    cluster.clock.run(create(*cluster.api, std::move(id), std::move(object)));
+  };
+  auto role = std::make_shared<rbacv1::Role>();
+  role->mutable_metadata()->set_name("reader");
+  for (const char* resource : {"configmaps", "services", "pods"}) {
+    auto& rule = *role->add_rules();
+    rule.add_verbs("get");
+    rule.add_verbs("list");
+    rule.add_apigroups("");
+    rule.add_resources(resource);
+  }
+  write(api::kindFor<rbacv1::Role>(), role);
+  for (int i = 0; i < state.range(0); ++i) {
+    auto binding = std::make_shared<rbacv1::RoleBinding>();
+    binding->mutable_metadata()->set_name("b" + std::to_string(i));
+    binding->mutable_roleref()->set_kind("Role");
+    binding->mutable_roleref()->set_name("reader");
+    auto& subject = *binding->add_subjects();
+    subject.set_kind("ServiceAccount");
+    subject.set_namespace_("default");
+    subject.set_name("s" + std::to_string(i));
+    write(api::kindFor<rbacv1::RoleBinding>(), binding);
+  }
+  const apiserver::User user{apiserver::serviceAccountUser("default", "s0"),
+                             apiserver::serviceAccountGroups("default")};
+  const apiserver::Attributes attributes{
+      "list", {&api::kindFor<corev1::Pod>(), "default", "", ""}, "", nullptr, nullptr};
+  const auto& authorizer = cluster.service.authorizer();
+  for (auto _ : state) {
+    if (!authorizer.check(user, attributes)) state.SkipWithError("the user may not");
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(decisions)->Arg(1)->Arg(1000);
 
 }  // namespace
 }  // namespace podlab

@@ -49,14 +49,21 @@ const Table& table() {
                  podDisruptionBudgetKind(),
                  horizontalPodAutoscalerKind(),
                  eventKind(),
-                 leaseKind()};
+                 leaseKind(),
+                 serviceAccountKind(),
+                 roleKind(),
+                 roleBindingKind(),
+                 clusterRoleKind(),
+                 clusterRoleBindingKind()};
     made.stored = made.rows.size();
     made.rows.push_back(nodeMetricsKind());
     made.rows.push_back(podMetricsKind());
+    for (Kind& kind : reviewKinds()) made.rows.push_back(std::move(kind));
     made.served = made.rows.size();
     made.rows.push_back(bindingKind());
     made.rows.push_back(scaleKind());
     made.rows.push_back(evictionKind());
+    made.rows.push_back(tokenRequestKind());
     return made;
   }();
   return kTable;

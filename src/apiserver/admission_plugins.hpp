@@ -1,6 +1,7 @@
 #pragma once
 #include "api/object.hpp"
 #include "apiserver/watch_cache.hpp"
+#include "common/rng.hpp"
 #include "common/status.hpp"
 
 /// The plugins of admission, each in the file of its name.
@@ -13,5 +14,8 @@ Status admitPriority(corev1::Pod& pod, WatchCache& cache);
 /// them; checks what a claim asks for.
 Status admitLimits(corev1::Pod& pod, WatchCache& cache);
 Status admitLimits(const corev1::PersistentVolumeClaim& claim, WatchCache& cache);
+/// A pod's ServiceAccount must be there; its containers get the account's token where they and the
+/// account want it, and the pod the account's imagePullSecrets.
+Status admitServiceAccount(corev1::Pod& pod, WatchCache& cache, Rng& rng);
 
 }  // namespace podlab::apiserver

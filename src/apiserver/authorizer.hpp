@@ -1,39 +1,37 @@
 #pragma once
-#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "api/api.hpp"
 #include "apiserver/identity.hpp"
+#include "apiserver/node_rules.hpp"
+#include "apiserver/rbac.hpp"
+#include "apiserver/watch_cache.hpp"
 
 namespace podlab::apiserver {
 
-/// What a user wants to do.
-struct Attributes {
-  std::string_view verb;      ///< "get", "list", "watch", "create", "update", "patch", "delete"
-  api::ResourceId id;         ///< of a create: with the name of the new object
-  std::string fieldSelector;  ///< of a list or watch
-  const api::DeleteOptions* deletion = nullptr;  ///< of a delete
-  api::ObjectPtr object;                         ///< of a create or update: what is to be written
-  std::string labelSelector = {};                ///< of a list or watch
+/// Who may do what: the group system:masters anything, nodes what their pods need (nodeMay), and
+/// everybody what role-based access control allows.
+class Authorizer {
+ public:
+  /// Before the caches are filled.
+  explicit Authorizer(WatchCache& cache) : cache_(cache), rbac_(cache) {}
+
+  /// OK when the user may, kForbidden in the words of Kubernetes otherwise.
+  Status check(const User& user, const Attributes& attributes) const;
+  /// Of a path that is no resource ("/version"); the verb is the method in lower case.
+  Status checkPath(const User& user, std::string_view verb, std::string_view path) const;
+  /// Why the user may; nullopt when it may not. For reviews: also of resources that are not served.
+  std::optional<std::string> reasonToAllow(const User& user, const Access& access) const;
+  /// Also of resources that are no kinds (users, in impersonation).
+  Status check(const User& user, const Access& access) const;
+  const Rbac& rbac() const { return rbac_; }
+
+ private:
+  bool nodeIsAllowed(const User& user, const Attributes& attributes) const;
+
+  WatchCache& cache_;
+  Rbac rbac_;
 };
-
-/// The present object of that kind, namespace and name; nullptr when there is none.
-using Lookup = std::function<api::ObjectPtr(const api::Kind& kind, const std::string& ns,
-                                            const std::string& name)>;
-
-/// Whether one of the pods that are bound to the node is such.
-using AnyPod = std::function<bool(const std::string& node,
-                                  const std::function<bool(const corev1::Pod& pod)>& isSuch)>;
-
-/// OK when the user may, kForbidden in the words of Kubernetes otherwise. The group system:masters
-/// may do anything. A node may read Nodes, its Lease and the pods bound to it, and may write its
-/// own Node and Lease, the status of its pods, and Events that name it as their source; it may
-/// remove its pods once they are terminating. As by Kubernetes' node authorizer, it may read a
-/// ConfigMap, Secret or claim, by name, while one of its pods refers to it, and the volume to which
-/// such a claim is bound. Of the released volumes whose folders it is to remove, it may read all
-/// and change the metadata. All else is forbidden.
-Status authorize(const User& user, const Attributes& attributes, const Lookup& lookup,
-                 const AnyPod& anyPod);
 
 }  // namespace podlab::apiserver

@@ -14,14 +14,24 @@ std::string User::nodeName() const {
 }
 
 User userOf(const ByteStream::PeerIdentity& identity) {
-  if (identity.commonName.empty()) return {"system:anonymous", {"system:unauthenticated"}};
+  if (identity.commonName.empty())
+    return {std::string(kAnonymous), {std::string(kUnauthenticated)}};
   User user{identity.commonName, identity.organizations};
-  user.groups.emplace_back("system:authenticated");
+  user.groups.emplace_back(kAuthenticated);
   return user;
 }
 
 User systemUser(std::string_view component) {
   return {"system:" + std::string(component), {std::string(kMasters)}};
+}
+
+std::string serviceAccountUser(std::string_view ns, std::string_view name) {
+  return std::string(kAccountUserPrefix).append(ns).append(":").append(name);
+}
+
+std::vector<std::string> serviceAccountGroups(std::string_view ns) {
+  const std::string all(kAccounts);
+  return {all, all + ":" + std::string(ns), std::string(kAuthenticated)};
 }
 
 }  // namespace podlab::apiserver

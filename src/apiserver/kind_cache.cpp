@@ -201,6 +201,7 @@ void KindCache::offer(Watcher& watcher, Event& event) const {
 
 void KindCache::index(const std::string& key, const api::ObjectPtr& before,
                       const api::ObjectPtr& now) {
+  for (const auto& observer : observers_) observer(before, now);
   if (nodeNameReader_ == nullptr) return;
   const std::string from = nodeNameOf(before);
   const std::string to = nodeNameOf(now);
@@ -261,8 +262,8 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
 
 void KindCache::reset(Objects objects, store::Revision revision) {
   endWatches({Code::kExpired, "too old resource version: the server has read its store anew"});
+  for (const auto& [key, object] : objects_) index(key, object, nullptr);
   objects_ = std::move(objects);
-  keysByNode_.clear();
   for (const auto& [key, object] : objects_) index(key, nullptr, object);
   history_.clear();
   historyStart_ = revision;

@@ -55,6 +55,11 @@ class KindCache {
   std::unique_ptr<api::Watch> watchFromNow(Filter filter, store::Revision revision,
                                            const api::WatchOptions& options);
 
+  /// Calls `observer` at each change, before any watch tells of it and before the write returns;
+  /// `before` or `now` is null. Kept for the cache's life.
+  using Observer = std::function<void(const api::ObjectPtr& before, const api::ObjectPtr& now)>;
+  void observe(Observer observer) { observers_.push_back(std::move(observer)); }
+
   /// One change, not before any earlier one; `now` null: deleted.
   void apply(const std::string& key, api::ObjectPtr now, store::Revision revision);
   /// Replaces all objects without history; every watch ends with kExpired.
@@ -87,6 +92,7 @@ class KindCache {
   const std::function<std::string(const google::protobuf::Message&)>* nodeNameReader_ = nullptr;
   Objects objects_;
   std::unordered_map<std::string, std::set<std::string>> keysByNode_;
+  std::vector<Observer> observers_;
   std::deque<Event> history_;
   store::Revision historyStart_ = 0;  ///< every change after this one is in history_
   Watchers watchers_;                 ///< of filters without an indexed value

@@ -1,5 +1,6 @@
 #include "apiserver/openapi.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cstdio>
@@ -74,17 +75,25 @@ class PathWriter {
     const std::string plural(kind_.plural);
     const std::string place = kind_.namespaced() ? "namespaces/{namespace}/" : "";
     const std::string collection = base_ + place + plural;
-    add(collection, "get", "list", type, schema + "List");
-    add(collection, "post", "post", type, schema);
-    add(collection, "delete", "deletecollection", type, schema + "List");
-    if (kind_.namespaced()) add(base_ + plural, "get", "list", type, schema + "List");
+    if (serves("list")) add(collection, "get", "list", type, schema + "List");
+    if (serves("create")) add(collection, "post", "post", type, schema);
+    if (serves("deletecollection"))
+      add(collection, "delete", "deletecollection", type, schema + "List");
+    if (serves("list") && kind_.namespaced())
+      add(base_ + plural, "get", "list", type, schema + "List");
     const std::string object = collection + "/{name}";
-    for (const char* method : {"get", "put", "patch", "delete"})
-      add(object, method, method, type, schema);
+    for (const auto& [method, verb] : std::initializer_list<std::pair<const char*, const char*>>{
+             {"get", "get"}, {"put", "update"}, {"patch", "patch"}, {"delete", "delete"}}) {
+      if (serves(verb)) add(object, method, method, type, schema);
+    }
     for (const auto& subresource : subresourcesOf(kind_)) addSubresource(object, subresource);
   }
 
  private:
+  bool serves(std::string_view verb) const {
+    return kind_.verbs.empty() || std::ranges::find(kind_.verbs, verb) != kind_.verbs.end();
+  }
+
   void addSubresource(const std::string& object, const Subresource& subresource) {
     Json type = typeOf(kind_.group, kind_.version, kind_.kind);
     std::string schema = api::schemaName(kind_.prototype->GetDescriptor());
@@ -209,7 +218,7 @@ Json makeDocument(std::string_view group, std::string_view version) {
                 {"info", {{"title", "Kubernetes"}, {"version", "unversioned"}}},
                 {"paths", Json::object()},
                 {"components", {{"schemas", Json::object()}}}};
-  for (const api::Kind& kind : api::kinds()) {
+  for (const api::Kind& kind : api::servedKinds()) {
     if (kind.group != group || kind.version != version) continue;
     api::addSchemas(document["components"]["schemas"], kind);
     PathWriter(document, kind).write();
@@ -230,7 +239,7 @@ const std::string* OpenApi::v3(std::string_view group, std::string_view version)
 const std::string& OpenApi::index() {
   if (!index_.empty()) return index_;
   Json paths = Json::object();
-  for (const api::Kind& kind : api::kinds()) {
+  for (const api::Kind& kind : api::servedKinds()) {
     const std::string path = pathOf(kind.group, kind.version);
     if (paths.contains(path)) continue;
     paths[path]["serverRelativeURL"] =
@@ -248,7 +257,7 @@ const std::string& OpenApi::v2() {
   document.mutable_info()->set_version("unversioned");
   std::map<std::string, Json> schemas;
   std::map<std::string, bool> done;
-  for (const api::Kind& kind : api::kinds()) {
+  for (const api::Kind& kind : api::servedKinds()) {
     if (!done.emplace(pathOf(kind.group, kind.version), true).second) continue;
     Json part = makeDocument(kind.group, kind.version);
     addPathsV2(part["paths"], document);

@@ -20,6 +20,10 @@ namespace podlab::apiserver {
 /// cache when they return.
 class Registry {
  public:
+  /// Judges what is to be stored, by who asks; `before` is null for a new object.
+  using Guard = std::function<Status(const google::protobuf::Message& next,
+                                     const google::protobuf::Message* before)>;
+
   Registry(store::Store& store, WatchCache& cache, Clock& clock, Rng& rng,
            std::vector<ServiceRange> serviceRanges)
       : store_(store),
@@ -27,6 +31,9 @@ class Registry {
         clock_(clock),
         rng_(rng),
         services_(cache, rng, std::move(serviceRanges)) {}
+
+  /// From now on pods need a ServiceAccount.
+  void requireAccounts() { accountsRequired_ = true; }
 
   /// nullptr when there is none.
   api::ObjectPtr find(const api::Kind& kind, const std::string& ns, const std::string& name) const;
@@ -36,11 +43,11 @@ class Registry {
   Result<std::unique_ptr<api::Watch>> watch(const api::ResourceId& collection,
                                             const api::WatchOptions& options);
   Co<Result<api::WriteResult>> create(api::ResourceId id, api::ObjectPtr object,
-                                      api::WriteOptions options);
+                                      api::WriteOptions options, Guard guard = nullptr);
   Co<Result<api::WriteResult>> update(api::ResourceId id, api::ObjectPtr object,
-                                      api::WriteOptions options);
+                                      api::WriteOptions options, Guard guard = nullptr);
   Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
-                                     api::WriteOptions options);
+                                     api::WriteOptions options, Guard guard = nullptr);
   Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options);
 
  private:
@@ -71,11 +78,12 @@ class Registry {
   Co<Result<api::ObjectPtr>> evict(api::ResourceId id, api::ObjectPtr eviction, bool dryRun);
   Co<Result<api::ObjectPtr>> removeWith(api::ResourceId id, api::DeleteOptions options,
                                         Adjust adjust);
-  Co<Result<api::WriteResult>> write(api::ResourceId id, Desired desired, Track track, bool dryRun);
+  Co<Result<api::WriteResult>> write(api::ResourceId id, Desired desired, Track track, bool dryRun,
+                                     Guard guard);
   Co<Result<api::WriteResult>> make(api::ResourceId id, api::ObjectPtr object, Track track,
-                                    bool dryRun);
+                                    bool dryRun, Guard guard);
   Co<Result<api::WriteResult>> apply(api::ResourceId id, std::string configuration,
-                                     api::WriteOptions options);
+                                     api::WriteOptions options, Guard guard);
   Track trackerOf(const api::ResourceId& id, const api::WriteOptions& options) const;
   Result<Change> decideUpdate(const api::ResourceId& id, const google::protobuf::Message& current,
                               const google::protobuf::Message& desired);
@@ -88,6 +96,8 @@ class Registry {
   /// Gives an object what is the cluster's to give; `before` is null for a new one.
   Result<std::shared_ptr<void>> allocate(const api::Kind& kind, google::protobuf::Message& next,
                                          const google::protobuf::Message* before);
+  /// The account "default" comes a moment after its namespace: a pod may wait for it.
+  Co<void> waitForAccount(std::string ns, const google::protobuf::Message& pod);
   Co<Result<api::ObjectPtr>> insert(const api::Kind& kind, api::MutableObjectPtr object,
                                     bool dryRun);
   /// The namespace's store key and revision, for a create in it to depend on; kNotFound or
@@ -100,6 +110,7 @@ class Registry {
   Clock& clock_;
   Rng& rng_;
   ServiceAllocator services_;
+  bool accountsRequired_ = false;
 };
 
 }  // namespace podlab::apiserver

@@ -1,15 +1,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "core_v1_accounts.pb.h"
 #include "policy_v1.pb.h"
 
 #include "api/managed_fields.hpp"
 #include "api/patch.hpp"
+#include "api/service_accounts.hpp"
 #include "api/status_conversion.hpp"
 #include "api/support.hpp"
 #include "api/times.hpp"
 #include "api/validation.hpp"
 #include "apiserver/admission.hpp"
+#include "apiserver/admission_plugins.hpp"
 #include "apiserver/object_fields.hpp"
 #include "apiserver/quota.hpp"
 #include "apiserver/registry.hpp"
@@ -21,6 +24,7 @@ namespace {
 using google::protobuf::Message;
 
 constexpr int kNameAttempts = 8;
+constexpr Duration kAccountPatience = std::chrono::seconds(1);
 constexpr std::size_t kMaxGeneratedBase = 58;  // 63 less the suffix
 constexpr const char* kOwnManager = "podlab";
 
@@ -161,6 +165,10 @@ Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, cons
   if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*made);
   track(nullptr, object, *made);
   if (kind.strategy.prepareForCreate) kind.strategy.prepareForCreate(*made);
+  if (accountsRequired_ && &kind == &api::kindFor<corev1::Pod>()) {
+    Status refused = admitServiceAccount(static_cast<corev1::Pod&>(*made), cache_, rng_);
+    if (!refused) return refused;
+  }
   if (Status refused = admitCreate(kind, *made, cache_); !refused) return refused;
   if (Status bad = api::validateCreate(*made); !bad) return bad;
   auto held = allocate(kind, *made, nullptr);
@@ -168,8 +176,24 @@ Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, cons
   return Change{std::move(made), false, std::move(*held)};
 }
 
+Co<void> Registry::waitForAccount(std::string ns, const Message& pod) {
+  const std::string& name = static_cast<const corev1::Pod&>(pod).spec().serviceaccountname();
+  const bool isDefault = name.empty() || name == api::kDefaultAccount;
+  const api::Kind& kind = api::kindFor<corev1::ServiceAccount>();
+  if (!isDefault || find(kind, ns, api::kDefaultAccount) ||
+      !find(api::kindFor<corev1::Namespace>(), "", ns))
+    co_return;
+  Filter filter;
+  filter.ns = ns;
+  filter.name = api::kDefaultAccount;
+  api::WatchOptions options;
+  options.timeout = kAccountPatience;
+  const auto watch = cache_.of(kind).watchFromNow(std::move(filter), cache_.revision(), options);
+  (void)co_await watch->next();
+}
+
 Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr object,
-                                              api::WriteOptions options) {
+                                              api::WriteOptions options, Guard guard) {
   const api::Kind& kind = *id.kind;
   if (id.subresource == "binding" && &kind == &api::kindFor<corev1::Pod>()) {
     if (Status bad = checkType(api::kindFor<corev1::Binding>(), object); !bad) co_return bad;
@@ -186,17 +210,22 @@ Co<Result<api::WriteResult>> Registry::create(api::ResourceId id, api::ObjectPtr
   if (!id.subresource.empty()) co_return unknownSubresource();
   if (Status bad = checkType(kind, object); !bad) co_return bad;
   Track track = trackerOf(id, options);
-  co_return co_await make(std::move(id), std::move(object), std::move(track), options.dryRun);
+  co_return co_await make(std::move(id), std::move(object), std::move(track), options.dryRun,
+                          std::move(guard));
 }
 
 Co<Result<api::WriteResult>> Registry::make(api::ResourceId id, api::ObjectPtr object, Track track,
-                                            bool dryRun) {
+                                            bool dryRun, Guard guard) {
   const api::Kind& kind = *id.kind;
   if (kind.namespaced() == id.ns.empty()) co_return methodNotAllowed();
+  if (accountsRequired_ && &kind == &api::kindFor<corev1::Pod>())
+    co_await waitForAccount(id.ns, *object);
   const bool generated = api::meta(*object).name().empty();
   for (int attempt = 1;; ++attempt) {
     auto made = prepareCreate(id, *object, track);
     if (!made) co_return made.status();
+    if (Status refused = guard ? guard(*made->next, nullptr) : Status(); !refused)
+      co_return refused;
     std::vector<std::string> warnings = api::unsupportedWarnings(*made->next);
     auto stored = co_await insert(kind, made->next, dryRun);
     if (stored) co_return api::WriteResult{std::move(*stored), std::move(warnings)};
@@ -345,7 +374,7 @@ Registry::Track Registry::trackerOf(const api::ResourceId& id,
 }
 
 Co<Result<api::WriteResult>> Registry::write(api::ResourceId id, Desired desired, Track track,
-                                             bool dryRun) {
+                                             bool dryRun, Guard guard) {
   const api::Kind& seen = id.kind->seenThrough(id.subresource);
   const bool scales = &seen != id.kind;
   // A scale is written as its object.
@@ -359,6 +388,8 @@ Co<Result<api::WriteResult>> Registry::write(api::ResourceId id, Desired desired
     if (decided) {
       track(&current, **wanted, *decided->next);
       keepManagersOfNoChange(current, *decided->next);
+      Status refused = guard ? guard(*decided->next, &current) : Status();
+      if (!refused) return refused;
     }
     const bool spec = id.subresource != "status" && id.subresource != "finalize";
     if (decided && spec) warnings = api::unsupportedWarnings(*decided->next);
@@ -371,19 +402,21 @@ Co<Result<api::WriteResult>> Registry::write(api::ResourceId id, Desired desired
 }
 
 Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr object,
-                                              api::WriteOptions options) {
+                                              api::WriteOptions options, Guard guard) {
   if (Status bad = checkType(id.kind->seenThrough(id.subresource), object); !bad) co_return bad;
   auto body = copyOf(*object);
   if (Status bad = checkAddress(id, api::mutableMeta(*body)); !bad) co_return bad;
   Desired desired = [body](const Message&) -> Result<api::ObjectPtr> { return {body}; };
   Track track = trackerOf(id, options);
-  co_return co_await write(std::move(id), std::move(desired), std::move(track), options.dryRun);
+  co_return co_await write(std::move(id), std::move(desired), std::move(track), options.dryRun,
+                           std::move(guard));
 }
 
 Co<Result<api::WriteResult>> Registry::patch(api::ResourceId id, api::PatchType type,
-                                             std::string body, api::WriteOptions options) {
+                                             std::string body, api::WriteOptions options,
+                                             Guard guard) {
   if (type == api::PatchType::kApply) {
-    co_return co_await apply(std::move(id), std::move(body), std::move(options));
+    co_return co_await apply(std::move(id), std::move(body), std::move(options), std::move(guard));
   }
   if (options.force) {
     co_return badPatchOption(
@@ -400,13 +433,13 @@ Co<Result<api::WriteResult>> Registry::patch(api::ResourceId id, api::PatchType 
     return api::ObjectPtr(std::move(patched->object));
   };
   Track track = trackerOf(id, options);
-  auto result = co_await write(id, desired, std::move(track), options.dryRun);
+  auto result = co_await write(id, desired, std::move(track), options.dryRun, std::move(guard));
   if (result) result->warnings.insert(result->warnings.begin(), warnings.begin(), warnings.end());
   co_return result;
 }
 
 Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string configuration,
-                                             api::WriteOptions options) {
+                                             api::WriteOptions options, Guard guard) {
   if (options.fieldManager.empty()) {
     co_return badPatchOption(
         {"FieldValueRequired", "fieldManager", "Required value: is required for apply patch"});
@@ -435,11 +468,11 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string con
     if (!exists && !id.subresource.empty()) co_return api::notFound(*id.kind, id.name);
     Result<api::WriteResult> result = Status(Code::kInternal, "");
     if (exists) {
-      result = co_await write(id, desired, track, options.dryRun);
+      result = co_await write(id, desired, track, options.dryRun, guard);
     } else {
       auto object = applied(nullptr);
       if (!object) co_return object.status();
-      result = co_await make(id, std::move(*object), track, options.dryRun);
+      result = co_await make(id, std::move(*object), track, options.dryRun, guard);
       if (result) result->created = true;
     }
     // Another writer has made or removed it meanwhile.

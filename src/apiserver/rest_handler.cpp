@@ -9,11 +9,13 @@
 #include "api/kinds.hpp"
 #include "api/pod_containers.hpp"
 #include "api/times.hpp"
+#include "apiserver/authentication.hpp"
 #include "apiserver/local_stream.hpp"
 #include "apiserver/rest_body.hpp"
 #include "apiserver/rest_discovery.hpp"
 #include "apiserver/rest_port_forward.hpp"
 #include "apiserver/rest_program.hpp"
+#include "common/log.hpp"
 
 namespace podlab::apiserver {
 
@@ -170,29 +172,46 @@ Status checkNamespace(const api::ResourceId& id, google::protobuf::Message& obje
 Co<void> RestHandler::serve(http::Exchange& exchange) {
   const http::Request& request = exchange.request();
   RestPath path = parseRestPath(request.path);
-  const User user = userOf(exchange.peerIdentity());
-  const bool isPublic =
-      path.what == RestPath::What::kVersion || path.what == RestPath::What::kHealth;
-  http::Response response;
+  auto user = authenticate(request, exchange.peerIdentity(), service_.tokens());
+  if (!user) {
+    logDebug("unauthorized",
+             {{"peer", exchange.peerIdentity().commonName}, {"error", user.status()}});
+    user = Status(Code::kUnauthorized, "Unauthorized");
+  } else {
+    user = impersonate(std::move(*user), request, service_.authorizer());
+  }
   auto fields = http::parseQuery(request.query);
-  if (user.name == "system:anonymous" && !isPublic) {
-    response = statusAnswer(Status(Code::kUnauthorized, "Unauthorized"));
+  if (!user) {
+    co_await exchange.respond(statusAnswer(user.status()));
   } else if (!fields) {
-    response = statusAnswer(Status(Code::kBadRequest, "the query is malformed"));
+    co_await exchange.respond(statusAnswer(Status(Code::kBadRequest, "the query is malformed")));
   } else if (path.what == RestPath::What::kObjects) {
     Parameters parameters(fields->begin(), fields->end());
-    co_return co_await objects(exchange, user, std::move(path), std::move(parameters));
-  } else if (path.what == RestPath::What::kUnknown) {
-    response = plainAnswer(404, "404 page not found\n");
-  } else if (request.method != "GET" && request.method != "HEAD") {
-    response = statusAnswer(kNotAllowed);
-  } else if (path.what == RestPath::What::kOpenApi || path.what == RestPath::What::kOpenApiV2 ||
-             path.what == RestPath::What::kOpenApiV3) {
-    response = openApiAnswer(path);
+    co_await objects(exchange, std::move(*user), std::move(path), std::move(parameters));
   } else {
-    response = discoveryAnswer(request, path);
+    co_await exchange.respond(document(request, path, *user));
   }
-  co_await exchange.respond(std::move(response));
+}
+
+/// What is no object: health, discovery, and who signs tokens.
+http::Response RestHandler::document(const http::Request& request, const RestPath& path,
+                                     const User& user) {
+  std::string verb = request.method;
+  std::ranges::transform(verb, verb.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (Status denied = service_.authorizer().checkPath(user, verb, request.path); !denied)
+    return statusAnswer(denied);
+  if (path.what == RestPath::What::kUnknown) return plainAnswer(404, "404 page not found\n");
+  if (request.method != "GET" && request.method != "HEAD") return statusAnswer(kNotAllowed);
+  const TokenAuthority* tokens = service_.tokens();
+  const std::string* host = request.header("host");
+  if (path.what == RestPath::What::kTokenKeys && tokens != nullptr)
+    return {200, {{"Content-Type", "application/jwk-set+json"}}, tokens->keySet()};
+  if (path.what == RestPath::What::kTokenIssuer && tokens != nullptr)
+    return jsonAnswer(200, tokens->discovery(host == nullptr ? "" : *host));
+  if (path.what == RestPath::What::kOpenApi || path.what == RestPath::What::kOpenApiV2 ||
+      path.what == RestPath::What::kOpenApiV3)
+    return openApiAnswer(path);
+  return discoveryAnswer(request, path);
 }
 
 http::Response RestHandler::openApiAnswer(const RestPath& path) {
@@ -221,6 +240,13 @@ Co<void> RestHandler::objects(http::Exchange& exchange, User user, RestPath path
   const bool read = call.request.method == "GET";
   if (isAction(call.id.subresource) && !has(*call.id.kind, call.id.subresource))
     co_return co_await exchange.respond(plainAnswer(404, "404 page not found\n"));
+  if (isAction(call.id.subresource)) {
+    // As newer upstream: what runs something needs "create", also when asked by GET.
+    const std::string_view verb = call.id.subresource == "log" ? "get" : "create";
+    const Status denied =
+        service_.authorizer().check(call.user, Attributes{verb, call.id, "", nullptr, nullptr});
+    if (!denied) co_return co_await exchange.respond(call.fail(denied));
+  }
   if (read && call.id.subresource == "log") co_return co_await log(exchange, call);
   if (call.id.subresource == "exec" || call.id.subresource == "attach")
     co_return co_await program(exchange, call);
@@ -346,11 +372,15 @@ Co<http::Response> RestHandler::removeCollection(Call& call) {
   api::ListOptions selection;
   selection.labelSelector = call.text("labelSelector");
   selection.fieldSelector = call.text("fieldSelector");
-  auto items = co_await call.api->list(call.id, std::move(selection));
+  const Status denied = service_.authorizer().check(
+      call.user, Attributes{"deletecollection", call.id, "", nullptr, nullptr});
+  if (!denied) co_return call.fail(denied);
+  const auto system = service_.as(systemUser("rest"));
+  auto items = co_await system->list(call.id, std::move(selection));
   if (!items) co_return call.fail(items.status());
   for (auto& item : items->items) {
     api::ResourceId id{call.id.kind, api::meta(*item).namespace_(), api::meta(*item).name(), ""};
-    auto removed = co_await call.api->remove(std::move(id), *options);
+    auto removed = co_await system->remove(std::move(id), *options);
     if (removed) item = *removed;
     if (!removed && !removed.status().is(Code::kNotFound)) co_return call.fail(removed.status());
   }
@@ -490,8 +520,10 @@ Co<void> RestHandler::log(http::Exchange& exchange, Call& call) {
 }
 
 Co<void> RestHandler::program(http::Exchange& exchange, Call& call) {
-  // What can be known before is told by a status: later there are only the streams.
-  auto object = co_await call.api->get({call.id.kind, call.id.ns, call.id.name, ""});
+  // What can be known before is told by a status: later there are only the streams. Who may run
+  // programs needs no right to read the pod.
+  const auto system = service_.as(systemUser("rest"));
+  auto object = co_await system->get({call.id.kind, call.id.ns, call.id.name, ""});
   Status wrong = object.status();
   const std::string container = call.text("container");
   if (object) {

@@ -28,6 +28,7 @@ class RestHandler {
   struct Call;
 
   http::Response openApiAnswer(const RestPath& path);
+  http::Response document(const http::Request& request, const RestPath& path, const User& user);
   Co<void> objects(http::Exchange& exchange, User user, RestPath path, Parameters parameters);
   Co<http::Response> dispatch(Call& call);
   Co<http::Response> get(Call& call);

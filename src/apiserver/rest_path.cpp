@@ -55,6 +55,8 @@ RestPath::What wellKnown(const std::vector<std::string>& segments) {
   if (segments == Segments{"openapi", "v2"} || segments == Segments{"swagger-2.0.0.pb-v1"})
     return What::kOpenApiV2;
   if (segments == Segments{"openapi", "v3"}) return What::kOpenApi;
+  if (segments == Segments{".well-known", "openid-configuration"}) return What::kTokenIssuer;
+  if (segments == Segments{"openid", "v1", "jwks"}) return What::kTokenKeys;
   const bool health = !segments.empty() && (segments[0] == "healthz" || segments[0] == "livez" ||
                                             segments[0] == "readyz");
   return health ? What::kHealth : What::kUnknown;

@@ -20,6 +20,8 @@ struct RestPath {
     kOpenApiV2,     ///< /openapi/v2, /swagger-2.0.0.pb-v1
     kOpenApi,       ///< /openapi/v3
     kOpenApiV3,     ///< /openapi/v3/api/v1, /openapi/v3/apis/GROUP/VERSION
+    kTokenIssuer,   ///< /.well-known/openid-configuration
+    kTokenKeys,     ///< /openid/v1/jwks
     kObjects,       ///< an object or a collection
   };
   What what = What::kUnknown;

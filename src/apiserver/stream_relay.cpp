@@ -6,17 +6,10 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "api/kinds.hpp"
-#include "apiserver/authorizer.hpp"
 #include "common/sync.hpp"
 
 namespace podlab::apiserver {
 namespace {
-
-Status authorizeStream(const User& user, std::string_view verb, api::ResourceId id) {
-  const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
-  return authorize(user, {verb, std::move(id), "", nullptr, nullptr}, nothing,
-                   [](const auto&...) { return false; });
-}
 
 Status notConnected(const std::string& node) {
   return Status(
@@ -55,8 +48,15 @@ Co<Status> pumpUp(rpc::Stream& client, rpc::Stream& agent) {
 
 }  // namespace
 
-StreamRelay::StreamRelay(std::unique_ptr<api::Api> api, Clock& clock, Rng& rng)
-    : api_(std::move(api)), clock_(clock), rng_(rng) {}
+StreamRelay::StreamRelay(ApiService& service, Clock& clock, Rng& rng)
+    : authorizer_(service.authorizer()),
+      api_(service.as(systemUser("relay"))),
+      clock_(clock),
+      rng_(rng) {}
+
+Status StreamRelay::authorize(const User& user, std::string_view verb, api::ResourceId id) const {
+  return authorizer_.check(user, Attributes{verb, std::move(id), "", nullptr, nullptr});
+}
 
 void StreamRelay::connected(const std::string& node, std::shared_ptr<rpc::Connection> connection) {
   agents_[node] = std::move(connection);
@@ -90,7 +90,7 @@ Co<Status> StreamRelay::usage(User user, rpc::Stream& client, std::string first)
   rpc::UsageRequest request;
   if (Status bad = rpc::decode(first, request); !bad) co_return bad;
   const api::ResourceId node{&api::kindFor<corev1::Node>(), "", request.node(), "usage"};
-  if (Status denied = authorizeStream(user, "get", node); !denied) co_return denied;
+  if (Status denied = authorize(user, "get", node); !denied) co_return denied;
   auto report = co_await usageOf(request.node());
   if (!report) co_return report.status();
   co_return co_await client.send(rpc::encode(*report));
@@ -111,7 +111,7 @@ Co<Result<rpc::UsageReport>> StreamRelay::usageOf(std::string node) {
 
 Co<Result<std::string>> StreamRelay::nodeOf(User user, api::ResourceId id) {
   const std::string_view verb = id.subresource == "log" ? "get" : "create";
-  if (Status denied = authorizeStream(user, verb, id); !denied) co_return denied;
+  if (Status denied = authorize(user, verb, id); !denied) co_return denied;
   id.subresource.clear();
   auto found = co_await api_->get(id);
   if (!found) co_return found.status();

@@ -7,7 +7,7 @@
 #include "agent_rpc.pb.h"
 
 #include "api/api.hpp"
-#include "apiserver/identity.hpp"
+#include "apiserver/api_service.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "transport/rpc.hpp"
@@ -19,8 +19,7 @@ namespace podlab::apiserver {
 /// proto/agent_rpc.proto. Both directions wait for their slower end.
 class StreamRelay {
  public:
-  /// `api` may read all pods.
-  StreamRelay(std::unique_ptr<api::Api> api, Clock& clock, Rng& rng);
+  StreamRelay(ApiService& service, Clock& clock, Rng& rng);
 
   /// The latest connection of a node serves its streams.
   void connected(const std::string& node, std::shared_ptr<rpc::Connection> connection);
@@ -45,7 +44,10 @@ class StreamRelay {
   Co<Result<std::unique_ptr<rpc::Stream>>> openAt(std::string node, std::string method);
   Co<Result<rpc::ReachReport>> listEndpoints(rpc::ReachRequest request);
 
-  std::unique_ptr<api::Api> api_;
+  Status authorize(const User& user, std::string_view verb, api::ResourceId id) const;
+
+  const Authorizer& authorizer_;
+  const std::unique_ptr<api::Api> api_;  ///< may read all pods
   Clock& clock_;
   Rng& rng_;
   std::unordered_map<std::string, std::shared_ptr<rpc::Connection>> agents_;

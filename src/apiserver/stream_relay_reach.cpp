@@ -4,7 +4,6 @@
 
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
-#include "apiserver/authorizer.hpp"
 #include "apiserver/stream_relay.hpp"
 #include "common/sync.hpp"
 
@@ -118,11 +117,8 @@ Co<Result<rpc::ReachReport>> StreamRelay::listEndpoints(rpc::ReachRequest reques
 Co<Status> StreamRelay::reach(User user, rpc::Stream& client, std::string first) {
   rpc::ReachRequest request;
   if (Status bad = rpc::decode(first, request); !bad) co_return bad;
-  const Lookup nothing = [](const auto&...) -> api::ObjectPtr { return nullptr; };
-  Attributes attributes{"create", {}, "", nullptr, nullptr};
-  attributes.id = {&api::kindFor<corev1::Pod>(), request.namespace_(), "", "reach"};
-  const AnyPod none = [](const auto&...) { return false; };
-  if (Status denied = authorize(user, attributes, nothing, none); !denied) co_return denied;
+  api::ResourceId pods{&api::kindFor<corev1::Pod>(), request.namespace_(), "", "reach"};
+  if (Status denied = authorize(user, "create", std::move(pods)); !denied) co_return denied;
   auto endpoints = co_await listEndpoints(request);
   if (!endpoints) co_return endpoints.status();
   const Status sent = co_await client.send(rpc::encode(*endpoints));

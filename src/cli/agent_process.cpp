@@ -119,6 +119,7 @@ class AgentProcess {
     auto program = executablePath();
     if (!program) return program.status();
     agent.standInProgram = *program;
+    agent.apiServer = options_.apiAddress;
     return agent;
   }
 

@@ -8,8 +8,9 @@ namespace podlab::cli {
 /// `podlab agent`: one node.
 struct AgentProcessOptions {
   std::string name;
-  std::string bootId;  ///< empty: the kernel's
-  std::string server;  ///< host:port
+  std::string bootId;      ///< empty: the kernel's
+  std::string server;      ///< host:port
+  std::string apiAddress;  ///< host:port where pods find the API; empty: nowhere
   std::string stateDir;
   std::string runDir;
   std::string volumesDir;  ///< of PersistentVolumes

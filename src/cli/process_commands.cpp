@@ -14,13 +14,21 @@ void addServer(CLI::App& app, Context& context) {
   auto options = std::make_shared<ServerOptions>();
   auto podCidrs = std::make_shared<std::string>();
   auto fds = std::make_shared<std::string>();
+  auto restFds = std::make_shared<std::string>();
   auto* command = app.add_subcommand("server", "Run a control plane (podlab up does it for you)");
   command->add_option("--state-dir", options->stateDir, "Folder of the store")->required();
-  command->add_option("--pki-dir", options->pkiDir, "Folder with ca.crt, server.crt and server.key")
+  command
+      ->add_option("--pki-dir", options->pkiDir,
+                   "Folder with ca.crt, server.crt, server.key and service-accounts.key")
       ->required();
   command->add_option("--listen", options->listen, "Address to listen on, e.g. 0.0.0.0:6443");
   command->add_option("--listen-fds", *fds, "Inherited listening sockets")->group("");
-  command->add_option("--rest-fd", options->restFd, "Inherited listening socket of the REST API")
+  command->add_option("--rest-fds", *restFds, "Inherited listening sockets of the REST API")
+      ->group("");
+  command
+      ->add_flag("--pod-routes", options->podRoutes,
+                 "Keep routes to the nodes' pods in this network namespace, so that pods reach the "
+                 "server")
       ->group("");
   command->add_option("--admin-fd", options->adminFd, "Inherited Unix socket of the administrator")
       ->group("");
@@ -34,9 +42,10 @@ void addServer(CLI::App& app, Context& context) {
       ->add_option("--node-prefix-ipv6", options->nodePrefixV6,
                    "Prefix length of a node's IPv6 range")
       ->capture_default_str();
-  command->callback([&context, options, podCidrs, fds] {
+  command->callback([&context, options, podCidrs, fds, restFds] {
     options->podCidrs = splitList(*podCidrs);
     for (const auto& fd : splitList(*fds)) options->listenFds.push_back(std::atoi(fd.c_str()));
+    for (const auto& fd : splitList(*restFds)) options->restFds.push_back(std::atoi(fd.c_str()));
     options->logLevel = context.logLevel;
     context.exitCode = runServer(*options);
   });
@@ -57,6 +66,8 @@ void addAgent(CLI::App& app, Context& context) {
       ->required();
   command->add_option("--volumes-dir", options->volumesDir,
                       "Folder of PersistentVolumes, shared by the agents of a host");
+  command->add_option("--api-address", options->apiAddress,
+                      "host:port where pods find the API (default: nowhere)");
   command->add_option("--pki-dir", options->pkiDir, "Folder with ca.crt, node.crt and node.key")
       ->required();
   command->add_option("--node-ip", *nodeIps, "The node's own addresses, one a family")->required();

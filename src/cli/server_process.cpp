@@ -13,6 +13,7 @@
 #include "apiserver/rest_server.hpp"
 #include "apiserver/rpc_server.hpp"
 #include "apiserver/stream_relay.hpp"
+#include "cli/pod_routes.hpp"
 #include "cli/process_setup.hpp"
 #include "common/real_clock.hpp"
 #include "controllers/controller_manager.hpp"
@@ -79,8 +80,8 @@ class Server {
       if (Status status = serveOn(transport::listenTcp(executor_, address)); !status.ok())
         return status;
     }
-    if (options_.restFd >= 0) {
-      auto listener = transport::listenOnFd(executor_, UniqueFd(options_.restFd));
+    for (const int fd : options_.restFds) {
+      auto listener = transport::listenOnFd(executor_, UniqueFd(fd));
       if (!listener) return listener.status();
       logInfo("listening", {{"address", (*listener)->address()}, {"protocol", "REST"}});
       rest.serve(transport::makeTlsListener(executor_, *clock_, std::move(*listener), *tls));
@@ -131,6 +132,15 @@ class Server {
     return options;
   }
 
+  Status takeSigningKey(apiserver::ApiService& service) {
+    auto pem = files_->readFile(options_.pkiDir + "/service-accounts.key");
+    if (!pem) return pem.status();
+    auto key = transport::SigningKey::load(*pem);
+    if (!key) return key.status().withContext(options_.pkiDir + "/service-accounts.key");
+    service.signTokensWith(std::move(*key));
+    return {};
+  }
+
   Co<Status> serve() {
     auto opened = store::openSqliteStore(executor_, options_.stateDir + "/podlab.db");
     if (!opened) co_return opened.status();
@@ -138,9 +148,10 @@ class Server {
     auto ranges = clusterRanges();
     if (!ranges) co_return ranges.status();
     apiserver::ApiService service(*store, *clock_, *rng_, executor_, apiOptions(*ranges));
+    if (Status status = takeSigningKey(service); !status.ok()) co_return status;
     if (Status status = co_await service.start(); !status.ok()) co_return status;
     auto system = service.as(apiserver::systemUser("controllers"));
-    apiserver::StreamRelay relay(service.as(apiserver::systemUser("relay")), *clock_, *rng_);
+    apiserver::StreamRelay relay(service, *clock_, *rng_);
     apiserver::serveMetrics(service, *system, *clock_,
                             [&relay](std::string node) { return relay.usageOf(std::move(node)); });
     apiserver::RpcServer rpc(service, relay, *clock_, executor_);
@@ -148,7 +159,12 @@ class Server {
 
     controllers::ManagerOptions managerOptions;
     managerOptions.ranges = std::move(*ranges);
+    auto rootCa = files_->readFile(options_.pkiDir + "/ca.crt");
+    if (!rootCa) co_return rootCa.status();
+    managerOptions.rootCa = std::move(*rootCa);
     controllers::ControllerManager manager(*system, *clock_, *rng_, executor_, managerOptions);
+    std::optional<PodRoutes> routes;
+    if (options_.podRoutes) routes.emplace(manager.nodes());
     manager.start();
     Status status = listen(rpc, rest);
     if (status.ok()) co_await waitForTermination();

@@ -91,7 +91,10 @@ Co<Result<api::WriteResult>> RemoteApi::callForObject(api::ResourceId id, Reques
   auto response = std::make_shared<rpc::ApiResponse>();
   Status status = co_await call(std::move(request), response);
   if (!status) co_return status;
-  auto object = decodeObject(id.kind->seenThrough(id.subresource), response->object());
+  // A subresource answers with what it takes; a binding, with its pod.
+  const bool isOwn = id.subresource.empty() || id.subresource == "binding";
+  const api::Kind& kind = isOwn ? *id.kind : api::bodyKindOf(*id.kind, id.subresource);
+  auto object = decodeObject(kind, response->object());
   if (!object) co_return object.status();
   api::WriteResult result;
   result.object = std::move(*object);

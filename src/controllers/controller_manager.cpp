@@ -5,12 +5,15 @@
 
 #include "apps_v1.pb.h"
 #include "batch_v1.pb.h"
+#include "core_v1_accounts.pb.h"
 #include "core_v1_services.pb.h"
 #include "core_v1_workloads.pb.h"
 #include "discovery_v1.pb.h"
+#include "rbac_v1.pb.h"
 
 #include "api/kinds.hpp"
 #include "controllers/claim_binder.hpp"
+#include "controllers/cluster_role_aggregation.hpp"
 #include "controllers/context.hpp"
 #include "controllers/cron_jobs.hpp"
 #include "controllers/daemon_sets.hpp"
@@ -27,6 +30,7 @@
 #include "controllers/replicas.hpp"
 #include "controllers/resource_quota.hpp"
 #include "controllers/scheduling.hpp"
+#include "controllers/service_account.hpp"
 #include "controllers/stateful_sets.hpp"
 #include "controllers/taint_eviction.hpp"
 
@@ -141,6 +145,12 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
   state.add<StatefulSetController>(state.recorder("statefulset-controller"));
   state.add<JobController>(state.recorder("job-controller"));
   state.add<CronJobController>(state.recorder("cronjob-controller"));
+  state.add<ClusterRoleAggregation>(*state.caches.of(api::kindFor<rbacv1::ClusterRole>()));
+  if (!options.rootCa.empty()) {
+    state.add<ServiceAccountController>(*state.caches.of(api::kindFor<corev1::ServiceAccount>()),
+                                        *state.caches.of(api::kindFor<corev1::ConfigMap>()),
+                                        options.rootCa);
+  }
   state.add<SchedulingController>(state.recorder("default-scheduler"));
 }
 
@@ -149,6 +159,10 @@ ControllerManager::~ControllerManager() = default;
 void ControllerManager::start() {
   state_->caches.start();
   for (const auto& controller : state_->controllers) controller.start();
+}
+
+client::Informer& ControllerManager::nodes() {
+  return state_->context.nodes;
 }
 
 Co<void> ControllerManager::waitForSync() {

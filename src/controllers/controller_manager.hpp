@@ -1,10 +1,12 @@
 #pragma once
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <asio/any_io_executor.hpp>
 
 #include "api/api.hpp"
+#include "client/informer.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "controllers/range_allocator.hpp"
@@ -15,6 +17,9 @@ struct ManagerOptions {
   std::vector<ClusterRange> ranges;  ///< one for each family; none: Nodes bring their own ranges
   Duration nodeGrace = std::chrono::seconds(40);
   std::size_t finishedPodThreshold = 12500;
+  /// The certificate of the cluster's authority, PEM, for namespaces to publish; none: namespaces
+  /// get neither it nor an account.
+  std::string rootCa = {};
 };
 
 /// All controllers and the scheduler, over shared caches.
@@ -29,6 +34,8 @@ class ControllerManager {
   /// Until every cache has its first contents.
   Co<void> waitForSync();
   Co<void> stop();
+  /// The cache of Nodes; to add handlers before start().
+  client::Informer& nodes();
 
  private:
   struct State;

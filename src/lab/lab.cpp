@@ -35,6 +35,8 @@ using std::chrono::seconds;
 using NodeConfig = config::v1alpha1::Node;
 
 constexpr std::uint16_t kServerPort = 6443;
+/// Where pods find the API, as at the service "kubernetes" of other clusters.
+constexpr std::uint16_t kPodApiPort = 443;
 constexpr Duration kShutdownGrace = seconds(4);
 constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
 constexpr Duration kLongestDelay = seconds(10);
@@ -117,7 +119,9 @@ class Lab {
     for (const auto& address : underlay_->serverAddresses())
       addresses.push_back(address.toString());
     auto pki = Pki::open(*files_, options_.paths, clock_->wallNow(), *rng_,
-                         {"localhost", "kubernetes", "podlab-server"}, addresses);
+                         {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+                          "kubernetes.default.svc.cluster.local", "podlab-server"},
+                         addresses);
     if (!pki) return pki.status();
     pki_ = std::make_unique<Pki>(std::move(*pki));
 
@@ -125,6 +129,9 @@ class Lab {
     auto socket = listenOn(underlay_->serverAddresses().front().toString(), kServerPort);
     if (!socket) return socket.status();
     agentSocket_ = std::move(*socket);
+    auto podApi = listenOn(underlay_->serverAddresses().front().toString(), kPodApiPort);
+    if (!podApi) return podApi.status();
+    podApiSocket_ = std::move(*podApi);
     if (Status status = files_->createDirectories(options_.paths.server(), 0700); !status.ok())
       return status;
     if (Status status = files_->createDirectories(options_.paths.root + "/log"); !status.ok())
@@ -196,16 +203,30 @@ class Lab {
 
   void startServer() {
     const auto& network = cluster_.networking();
-    IsolatedSpec spec =
-        process("server",
-                {"server", "--state-dir", options_.paths.server(), "--pki-dir",
-                 options_.paths.pki(""), "--listen-fds", std::to_string(agentSocket_.get()),
-                 "--rest-fd", std::to_string(options_.apiSocket.get()), "--admin-fd",
-                 std::to_string(options_.adminSocket.get()), "--pod-cidrs",
-                 join({network.podcidrs().begin(), network.podcidrs().end()}), "--node-prefix-ipv4",
-                 std::to_string(network.nodeprefixipv4()), "--node-prefix-ipv6",
-                 std::to_string(network.nodeprefixipv6()), "--log-level", options_.logLevel});
-    spec.keepFds = {options_.apiSocket.get(), options_.adminSocket.get(), agentSocket_.get()};
+    IsolatedSpec spec = process(
+        "server",
+        {"server",
+         "--state-dir",
+         options_.paths.server(),
+         "--pki-dir",
+         options_.paths.pki(""),
+         "--listen-fds",
+         std::to_string(agentSocket_.get()),
+         "--rest-fds",
+         join({std::to_string(options_.apiSocket.get()), std::to_string(podApiSocket_.get())}),
+         "--pod-routes",
+         "--admin-fd",
+         std::to_string(options_.adminSocket.get()),
+         "--pod-cidrs",
+         join({network.podcidrs().begin(), network.podcidrs().end()}),
+         "--node-prefix-ipv4",
+         std::to_string(network.nodeprefixipv4()),
+         "--node-prefix-ipv6",
+         std::to_string(network.nodeprefixipv6()),
+         "--log-level",
+         options_.logLevel});
+    spec.keepFds = {options_.apiSocket.get(), options_.adminSocket.get(), agentSocket_.get(),
+                    podApiSocket_.get()};
     serverStartedAt_ = clock_->now();
     auto started = startIsolated(spec);
     if (started) {
@@ -241,6 +262,7 @@ class Lab {
         "--node-name",       node.config.name(),
         "--boot-id",         node.bootId,
         "--server",          host + ":" + std::to_string(kServerPort),
+        "--api-address",     host + ":" + std::to_string(kPodApiPort),
         "--state-dir",       folder,
         "--run-dir",         folder + "/run",
         "--volumes-dir",     options_.paths.volumes(),
@@ -484,6 +506,7 @@ class Lab {
   Cluster cluster_;
   std::unique_ptr<Underlay> underlay_;
   std::unique_ptr<Pki> pki_;
+  UniqueFd podApiSocket_;
   UniqueFd agentSocket_;
   pid_t server_ = 0;
   MonoTime serverStartedAt_{};

@@ -15,10 +15,11 @@ namespace podlab::lab {
 /// - cluster.yaml: the defaulted cluster file
 /// - api: host:port of the API on the host's loopback, while it runs and for the next start
 /// - lock: a POSIX record lock held by the running lab
+/// - kubeconfig: the path of the kubeconfig that has the lab's context
 /// - cgroups: the folders of the lab's cgroups, one a line
 /// - admin.sock: what this user's commands talk to the server by
 /// - control.sock: what `podlab node` and `podlab down` talk to
-/// - pki/: ca, server and admin certificates and keys
+/// - pki/: ca, server and admin certificates and keys; service-accounts.key signs tokens
 /// - server/: the store
 /// - nodes/NAME/: one node: its certificate, pods, logs, checkpoints
 /// - volumes/: the folders of PersistentVolumes, shared by all nodes
@@ -28,6 +29,7 @@ struct LabPaths {
 
   std::string clusterFile() const { return root + "/cluster.yaml"; }
   std::string apiAddress() const { return root + "/api"; }
+  std::string kubeconfig() const { return root + "/kubeconfig"; }
   std::string lock() const { return root + "/lock"; }
   std::string cgroups() const { return root + "/cgroups"; }
   std::string adminSocket() const { return root + "/admin.sock"; }

@@ -57,7 +57,19 @@ Result<Pki> Pki::open(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
   admin.organizations = {"system:masters"};
   admin.client = true;
   if (Status status = pki.ensure(folder, "admin", admin); !status.ok()) return status;
+  if (Status status = pki.ensureSigningKey(); !status.ok()) return status;
   return pki;
+}
+
+// Never made anew: tokens that pods hold would be refused.
+Status Pki::ensureSigningKey() {
+  const std::string path = paths_.pki("service-accounts.key");
+  if (files_.exists(path)) return {};
+  auto key = transport::SigningKey::create();
+  if (!key) return key.status();
+  auto pem = key->pem();
+  if (!pem) return pem.status();
+  return files_.writeFileAtomic(path, *pem, 0600);
 }
 
 Status Pki::issueNode(std::string_view node) {

@@ -9,6 +9,7 @@
 #include "common/time.hpp"
 #include "lab/lab_state.hpp"
 #include "transport/certificates.hpp"
+#include "transport/signing_key.hpp"
 
 namespace podlab::lab {
 
@@ -17,8 +18,8 @@ namespace podlab::lab {
 class Pki {
  public:
   /// Loads or makes the CA; the server's certificate (names: `serverNames`, addresses:
-  /// `serverAddresses`); and the administrator's (system:masters), with which the command line
-  /// calls the API.
+  /// `serverAddresses`); the administrator's (system:masters), with which the command line
+  /// calls the API; and the key that signs the tokens of service accounts.
   static Result<Pki> open(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
                           std::vector<std::string> serverNames,
                           std::vector<std::string> serverAddresses);
@@ -35,6 +36,7 @@ class Pki {
         now_(now),
         rng_(rng),
         authority_(std::move(authority)) {}
+  Status ensureSigningKey();
   Status ensure(const std::string& folder, std::string_view name, const transport::LeafSpec& spec);
 
   Filesystem& files_;

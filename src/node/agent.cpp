@@ -122,6 +122,7 @@ Co<Status> Agent::begin() {
       .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
       .podPidsLimit = options_.podPidsLimit,
       .limitsMissing = options_.limitsMissing,
+      .apiServer = options_.apiServer,
       .standInProgram = options_.standInProgram});
   // While the server is away, the node goes on with the ranges that it had.
   if (auto record = checkpoints_.loadNode()) {

@@ -56,6 +56,7 @@ struct AgentOptions {
   NodeCgroups cgroups;
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
+  std::string apiServer = {};                ///< "host:port" where pods find the API
   std::string standInProgram;                ///< podlab's own file, for stand-ins
   NodeRegistration::Intervals intervals;
   /// What the node is short of, at the moment; called off the thread of logic. None: nothing ever.

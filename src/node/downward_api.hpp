@@ -15,6 +15,7 @@ struct PodEnvironment {
   std::vector<std::string> hostIps;
   std::vector<std::string> podIps;
   api::ResourceList allocatable;  ///< the node's: what a container without a limit may have
+  std::string apiServer = {};     ///< "host:port" where the pod finds the API; empty: nowhere
 };
 
 /// The value of a fieldRef path: metadata.name, .namespace, .uid, .labels, .labels['K'],

@@ -19,6 +19,7 @@ class VariableBuilder {
       : pod_(pod), container_(container), environment_(environment), objects_(objects) {}
 
   Status run() {
+    addApiServer();
     for (const auto& source : container_.envfrom()) {
       Status added = source.has_configmapref()
                          ? addAll<corev1::ConfigMap>(source.configmapref(), source.prefix())
@@ -36,6 +37,18 @@ class VariableBuilder {
   Variables takeVariables() { return std::move(variables_); }
 
  private:
+  /// As kubelet tells of the service "kubernetes"; in-cluster clients read these.
+  void addApiServer() {
+    const auto colon = environment_.apiServer.rfind(':');
+    if (colon == std::string::npos) return;
+    std::string host = environment_.apiServer.substr(0, colon);
+    if (host.starts_with('[')) host = host.substr(1, host.size() - 2);
+    const std::string port = environment_.apiServer.substr(colon + 1);
+    variables_["KUBERNETES_SERVICE_HOST"] = host;
+    variables_["KUBERNETES_SERVICE_PORT"] = port;
+    variables_["KUBERNETES_SERVICE_PORT_HTTPS"] = port;
+  }
+
   using Value = std::optional<std::string>;  ///< nullopt: optional, and not there
 
   /// nullptr: not there, and optional.

@@ -34,7 +34,7 @@ void PodWorker::beginSetUp() {
   // The files name the addresses; the rest goes side by side. What an earlier agent made is there
   // also when the server is not.
   if (storage_ == Step::kTodo && addressed_ && !storageBlocked_ &&
-      (sandboxFound_ || referencesKnown())) {
+      (sandboxFound_ || (referencesKnown() && tokens_.known()))) {
     storage_ = Step::kBusy;
     spawn("storage", setUpStorage());
   }
@@ -174,6 +174,7 @@ PodEnvironment PodWorker::environment() const {
   environment.hostname = podHostname(*pod_, services_.nodeName);
   environment.hostIps = services_.hostIps;
   environment.podIps = podIps_;
+  environment.apiServer = services_.apiServer;
   environment.allocatable = api::toResourceList(services_.node.status().allocatable());
   return environment;
 }

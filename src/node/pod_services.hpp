@@ -51,6 +51,7 @@ struct PodServices {
   std::int64_t nodeMemory = 0;               ///< bytes of capacity
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
+  std::string apiServer = {};                ///< "host:port" where pods find the API
   std::string standInProgram;                ///< podlab's own file, for stand-ins
   bool networkUp = false;                    ///< sandboxes can be made
   /// Called when a pod gives its addresses back.

@@ -138,6 +138,7 @@ Co<void> PodWorker::tearDownFinished() {
   tearingDown_ = false;
   tornDown_ = true;
   references_.clear();
+  tokens_.cancel();
   sandbox_ = storage_ = Step::kTodo;
   sandboxFound_ = false;
   if (services_.addressFreed) services_.addressFreed();
@@ -147,6 +148,7 @@ Co<void> PodWorker::tearDownFinished() {
 
 Co<void> PodWorker::finish() {
   references_.clear();
+  tokens_.cancel();
   auto step = [this] { return tearDown(); };
   co_await untilDone(services_.clock, "pod_tear_down_failed", api::keyOf(*pod_), step);
   sandbox_ = storage_ = Step::kTodo;

@@ -62,6 +62,15 @@ void PodWorker::holdReferences() {
   };
   for (const auto& reference : api::referencesOf(*pod_))
     hold(*reference.kind, pod_->metadata().namespace_(), reference.name);
+  PodTokens::Listener tokens;
+  tokens.changed = [this] { referencesChanged(); };
+  tokens.failed = [this](const std::string& volume, const Status& why) {
+    if (why.is(Code::kUnavailable) || tokens_.known()) return;
+    event(EventClass::kWarning, "FailedMount",
+          "MountVolume.SetUp failed for volume \"" + volume +
+              "\" : failed to fetch token: " + why.message());
+  };
+  tokens_.start(pod_, std::move(tokens));
   // A claim leads to a volume once it is bound.
   for (const auto& claim : api::claimsOf(*pod_)) {
     auto volume = boundVolume(claim, objectLookup());
@@ -128,7 +137,9 @@ Result<std::vector<VolumeSpec>> PodWorker::planOwnVolumes() const {
   const std::function<bool(const std::string&)> used = [this](const std::string& claim) {
     return services_.claimIsUsed && services_.claimIsUsed(*pod_, claim);
   };
-  return planVolumes(*pod_, {seen, objects, services_.node, used});
+  const std::function<Result<std::string>(const PodTokens::Wanted&)> token =
+      [this](const PodTokens::Wanted& wanted) { return tokens_.get(wanted); };
+  return planVolumes(*pod_, {seen, objects, services_.node, used, token});
 }
 
 Co<void> PodWorker::setUpStorage() {

@@ -47,6 +47,7 @@ PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> p
       folder_(services.stateFolder, uid_),
       status_(pod_->status()),
       startTime_(services.clock.wallNow()),
+      tokens_(services.api, services.clock, services.executor),
       operations_(services.executor) {
   for (const auto& spec : pod_->spec().initcontainers()) addContainer(spec, Role::kInit);
   for (const auto& spec : pod_->spec().containers()) addContainer(spec, Role::kMain);
@@ -69,11 +70,13 @@ Co<void> PodWorker::run() {
     if (nextWake_) timer_ = services_.clock.schedule(*nextWake_, [this] { wake(); });
     while (!dirty_) co_await changed_.wait();
   }
+  co_await tokens_.stop();
   co_await operations_.join();
 }
 
 Co<void> PodWorker::stop() {
   services_.clock.cancel(std::exchange(timer_, 0));
+  co_await tokens_.stop();
   co_await operations_.cancelAndJoin();
 }
 

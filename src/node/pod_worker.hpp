@@ -12,6 +12,7 @@
 #include "common/sync.hpp"
 #include "node/pod_services.hpp"
 #include "node/pod_status.hpp"
+#include "node/pod_tokens.hpp"
 #include "node/probe_worker.hpp"
 #include "node/restart_backoff.hpp"
 
@@ -191,6 +192,7 @@ class PodWorker {
   std::string refusal_;  ///< why the node does not run the pod
 
   std::map<api::PodReference, ReferencedObjects::Reference> references_;
+  PodTokens tokens_;
   bool referencesMoved_ = false;
   bool volumesStale_ = false;  ///< what the node writes into them may have changed
   bool refreshingVolumes_ = false;

@@ -49,6 +49,13 @@ class Builder {
     return {};
   }
 
+  Status addToken(const corev1::ServiceAccountTokenProjection& wanted) {
+    auto token = values_.token(wanted);
+    if (!token.ok()) return token.status();
+    put(wanted.path(), *std::move(token), false, 0);
+    return {};
+  }
+
   Payload take() { return std::move(payload_); }
 
  private:
@@ -95,6 +102,7 @@ Status addParts(Builder& builder, const corev1::ProjectedVolumeSource& source) {
     if (part.has_secret())
       added = builder.addSecret(part.secret().localobjectreference().name(), part.secret());
     if (part.has_downwardapi()) added = builder.addDownward(part.downwardapi().items());
+    if (part.has_serviceaccounttoken()) added = builder.addToken(part.serviceaccounttoken());
     if (!added.ok()) return added;
   }
   return {};

@@ -25,10 +25,12 @@ using Payload = std::map<std::string, PayloadFile>;
 using ObjectLookup =
     std::function<Result<api::ObjectPtr>(const api::Kind& kind, const std::string& name)>;
 
-/// What a pod's own fields hold for its downward API.
+/// What a volume's files hold beside objects: a pod's own fields, and its tokens.
 struct DownwardValues {
   std::function<Result<std::string>(const std::string& path)> field;
   std::function<Result<std::string>(const corev1::ResourceFieldSelector& reference)> resource;
+  /// kUnavailable: the server has not given it yet.
+  std::function<Result<std::string>(const corev1::ServiceAccountTokenProjection& wanted)> token;
 };
 
 /// Whether the volume's files are written by the node: configMap, secret, downwardAPI or projected.

@@ -75,6 +75,7 @@ class Planner {
     values.resource = [this](const corev1::ResourceFieldSelector& reference) {
       return resourceFieldValue(pod_, reference, "", context_.environment);
     };
+    values.token = context_.token;
     auto payload = buildPayload(source, context_.objects, values);
     if (payload.ok()) {
       spec.files = *std::move(payload);

@@ -16,6 +16,8 @@ struct VolumeContext {
   const corev1::Node& node;     ///< with the node's labels and annotations
   /// Whether another pod of this node uses the claim.
   const std::function<bool(const std::string& claim)>& usedElsewhere;
+  /// See DownwardValues::token.
+  const std::function<Result<std::string>(const corev1::ServiceAccountTokenProjection&)>& token;
 };
 
 /// How to make each volume of the pod. A failure is a message for an event, in kubelet's words:

@@ -76,8 +76,8 @@ TEST(Support, NamesWhatANodeRefuses) {
   const std::pair<const char*, const char*> kCases[] = {
       {R"(volumes { name: "v" volumeSource { nfs { path: "/" } } })", "spec.volumes[0].nfs"},
       {R"(volumes { name: "v" volumeSource { projected { sources {
-            serviceAccountToken { path: "t" } } } } })",
-       "spec.volumes[0].projected.sources[0].serviceAccountToken"},
+            clusterTrustBundle { path: "t" } } } } })",
+       "spec.volumes[0].projected.sources[0].clusterTrustBundle"},
       {R"(volumes { name: "v" volumeSource { emptyDir { medium: "HugePages" } } })",
        "spec.volumes[0].emptyDir.medium"},
       {R"(containers { name: "d" env { name: "a" valueFrom { fileKeyRef { key: "k" } } } })",

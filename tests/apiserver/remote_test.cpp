@@ -33,7 +33,7 @@ class RemoteTest : public ServiceTest {
   }
 
   void serve() {
-    relay_ = std::make_unique<StreamRelay>(service_->as(systemUser("relay")), clock_, rng_);
+    relay_ = std::make_unique<StreamRelay>(*service_, clock_, rng_);
     const auto everybody = [](const ByteStream& stream) {
       return User{stream.peer(), {std::string(kMasters)}};
     };

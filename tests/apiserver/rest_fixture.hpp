@@ -83,6 +83,7 @@ class RestTest : public ServiceTest {
   Answer ask(const std::string& method, const std::string& target, const std::string& body = "",
              const std::string& type = "application/json", const std::string& accept = "") {
     std::string text = method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n";
+    text += extraHeaders_;
     if (!accept.empty()) text += "Accept: " + accept + "\r\n";
     if (!body.empty() && !type.empty()) text += "Content-Type: " + type + "\r\n";
     if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
@@ -110,10 +111,11 @@ class RestTest : public ServiceTest {
   static constexpr const char* kPods = "/api/v1/namespaces/default/pods";
   static constexpr const char* kMaps = "/api/v1/namespaces/default/configmaps";
 
+  std::string extraHeaders_;  ///< of each request, with their line ends
   transport::MemoryNetwork network_;
   std::unique_ptr<Dialer> dialer_ = network_.dialer();
   ByteStream::PeerIdentity identity_{"admin", {"system:masters"}};
-  StreamRelay relay_{service_->as(systemUser("relay")), clock_, rng_};
+  StreamRelay relay_{*service_, clock_, rng_};
   RestServer rest_{*service_, relay_, clock_, io_.get_executor()};
 };
 

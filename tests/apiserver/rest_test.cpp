@@ -263,8 +263,9 @@ TEST_F(RestTest, ProgramsNeedAWebSocket) {
 
 TEST_F(RestTest, KnowsWhoAsks) {
   identity_ = {};
-  EXPECT_EQ(ask("GET", kPods).code, 401);
-  EXPECT_EQ(ask("GET", "/api").code, 401);
+  EXPECT_EQ(ask("GET", kPods).code, 403);
+  EXPECT_THAT(ask("GET", "/api").json()["message"],
+              "forbidden: User \"system:anonymous\" cannot get path \"/api\"");
   EXPECT_EQ(ask("GET", "/version").code, 200);
   EXPECT_EQ(ask("GET", "/livez").code, 200);
   identity_ = {"eve", {}};

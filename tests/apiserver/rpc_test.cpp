@@ -21,7 +21,7 @@ using StreamPtr = std::unique_ptr<rpc::Stream>;
 class RpcTest : public ServiceTest {
  protected:
   RpcTest() {
-    relay_ = std::make_unique<StreamRelay>(service_->as(systemUser("relay")), clock_, rng_);
+    relay_ = std::make_unique<StreamRelay>(*service_, clock_, rng_);
     const auto byPeer = [](const ByteStream& stream) {
       const std::string name = stream.peer();
       if (name == "admin") return User{name, {std::string(kMasters)}};

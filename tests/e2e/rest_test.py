@@ -139,7 +139,7 @@ class RestTest(LabTestCase):
         # Without a certificate one is nobody.
         stream = self.connect(None)
         stream.sendall(b"GET /api/v1/pods HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        self.assertIn(b" 401 ", stream.recv(1000))
+        self.assertIn(b" 403 ", stream.recv(1000))
 
     def test_many_idle_watches(self):
         before, memory = self.server_files(), self.server_memory()

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "authentication_v1.pb.h"
+
 #include "api/api.hpp"
 #include "api/kinds.hpp"
 #include "api/selectors.hpp"
@@ -125,6 +127,7 @@ class FakeApi final : public api::Api {
                                       api::WriteOptions options) override {
     if (auto failure = injected(Verb::kCreate)) co_return *failure;
     if (id.subresource == "binding") co_return bind(id, *object);
+    if (id.subresource == "token") co_return giveToken(*object);
     auto copy = clone(*object);
     auto& meta = api::mutableMeta(*copy);
     if (meta.namespace_().empty() && id.kind->namespaced()) meta.set_namespace_(id.ns);
@@ -389,6 +392,14 @@ class FakeApi final : public api::Api {
     return last;
   }
 
+  /// "token 1", "token 2" and so on.
+  Result<api::WriteResult> giveToken(const google::protobuf::Message& request) {
+    using authenticationv1::TokenRequest;
+    auto made = std::make_shared<TokenRequest>(static_cast<const TokenRequest&>(request));
+    made->mutable_status()->set_token("token " + std::to_string(++tokens_));
+    return api::WriteResult{std::move(made), {}};
+  }
+
   Result<api::WriteResult> bind(const api::ResourceId& id,
                                 const google::protobuf::Message& binding) {
     auto before = find<corev1::Pod>(keyOf(id));
@@ -406,6 +417,7 @@ class FakeApi final : public api::Api {
   std::shared_ptr<State> state_ = std::make_shared<State>();
   std::map<Verb, std::deque<Status>> failures_;
   std::map<Verb, int> calls_;
+  int tokens_ = 0;
 };
 
 }  // namespace podlab::fakes

@@ -181,6 +181,24 @@ std::string environmentOf(const std::string& fields) {
   return text;
 }
 
+TEST(BuildProgram, TellsWhereTheApiIs) {
+  corev1::Container container;
+  container.add_command("$(KUBERNETES_SERVICE_HOST)");
+  auto& own = *container.add_env();
+  own.set_name("KUBERNETES_SERVICE_PORT");
+  own.set_value("1");
+  PodEnvironment environment = kEnvironment;
+  for (const auto& [address, host] :
+       {std::pair{"192.0.2.1:443", "192.0.2.1"}, std::pair{"[fd00::1]:443", "fd00::1"}}) {
+    environment.apiServer = address;
+    const auto program = buildProgram(makePod(), container, Image(), environment, lookUp);
+    ASSERT_TRUE(program.ok());
+    EXPECT_EQ(program->argv.front(), host);
+    EXPECT_THAT(program->env, Contains("KUBERNETES_SERVICE_PORT_HTTPS=443"));
+    EXPECT_THAT(program->env, Contains("KUBERNETES_SERVICE_PORT=1")) << "the pod's own wins";
+  }
+}
+
 TEST(BuildProgram, TakesVariablesFromConfigMapsAndSecrets) {
   EXPECT_EQ(environmentOf(R"(envFrom { configMapRef { localObjectReference { name: "settings" } } }
                              envFrom { prefix: "K_" secretRef { localObjectReference { name: "keys" } } })"),

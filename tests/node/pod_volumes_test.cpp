@@ -172,6 +172,36 @@ TEST_F(PodVolumesTest, ARestartedAgentWithoutAServerKeepsWhatItHad) {
   EXPECT_EQ(runtime_.starts(), 1U);
 }
 
+TEST_F(PodVolumesTest, TokensAreRenewedAt80PercentOfTheirLife) {
+  boot();
+  auto pod = makePod("web");
+  pod.mutable_spec()->set_serviceaccountname("bot");
+  auto& token = *addVolume(pod, "token").mutable_projected()->add_sources();
+  token.mutable_serviceaccounttoken()->set_path("token");
+  token.mutable_serviceaccounttoken()->set_expirationseconds(1000);
+  api_.failNext(fakes::Verb::kCreate, Status(Code::kNotFound, "serviceaccounts \"bot\" not found"));
+  auto uid = add(pod);
+  EXPECT_FALSE(ready("web"));
+  EXPECT_THAT(eventMessage("FailedMount"),
+              HasSubstr("MountVolume.SetUp failed for volume \"token\" : failed to fetch token: "
+                        "serviceaccounts \"bot\" not found"));
+  clock_.advance(seconds(1));
+  EXPECT_TRUE(ready("web"));
+  EXPECT_EQ(fileOf(uid, "token", "token"), "token 1");
+  clock_.advance(seconds(798));
+  EXPECT_EQ(fileOf(uid, "token", "token"), "token 1");
+  clock_.advance(seconds(2));
+  EXPECT_EQ(fileOf(uid, "token", "token"), "token 2");
+  // While the server is away, what is there stays; then there is a new one.
+  api_.failNext(fakes::Verb::kCreate, Status(Code::kUnavailable, "away"), 3);
+  clock_.advance(seconds(800));
+  EXPECT_EQ(fileOf(uid, "token", "token"), "token 2");
+  clock_.advance(seconds(60));
+  EXPECT_EQ(fileOf(uid, "token", "token"), "token 3");
+  EXPECT_TRUE(ready("web"));
+  EXPECT_EQ(runtime_.starts(), 1U);
+}
+
 TEST_F(PodVolumesTest, AnEmptyDirBeyondItsLimitEvictsThePod) {
   boot();
   auto pod = makePod("web");

@@ -32,6 +32,10 @@ std::string payloadOf(const std::string& source) {
   values.resource = [](const corev1::ResourceFieldSelector& reference) {
     return Result<std::string>(reference.containername() + " " + reference.resource());
   };
+  values.token = [](const corev1::ServiceAccountTokenProjection& wanted) -> Result<std::string> {
+    if (wanted.audience() == "late") return Status(Code::kUnavailable, "not known yet");
+    return "token for " + wanted.audience();
+  };
   auto payload = buildPayload(message, lookUp, values);
   if (!payload.ok()) return payload.status().message();
   std::string text;

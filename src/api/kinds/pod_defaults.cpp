@@ -6,6 +6,7 @@ namespace {
 
 constexpr std::int64_t kGraceSeconds = 30;
 constexpr std::int64_t kEvictionSeconds = 300;
+constexpr std::int64_t kTokenSeconds = 3600;
 constexpr std::int32_t kFileMode = 0644;
 
 /// Always for "latest" and for an image with neither tag nor digest, else IfNotPresent.
@@ -92,6 +93,8 @@ void applyDefaults(corev1::Volume& volume) {
   if (source.has_projected()) {
     defaultMode(*source.mutable_projected());
     for (corev1::VolumeProjection& part : *source.mutable_projected()->mutable_sources()) {
+      if (part.has_serviceaccounttoken() && !part.serviceaccounttoken().has_expirationseconds())
+        part.mutable_serviceaccounttoken()->set_expirationseconds(kTokenSeconds);
       if (part.has_downwardapi()) applyFieldVersions(*part.mutable_downwardapi()->mutable_items());
     }
   }

@@ -37,9 +37,17 @@ Kind jobKind();
 Kind cronJobKind();
 Kind nodeMetricsKind();
 Kind podMetricsKind();
+Kind serviceAccountKind();
+Kind roleKind();
+Kind clusterRoleKind();
+Kind roleBindingKind();
+Kind clusterRoleBindingKind();
+/// authentication.k8s.io and authorization.k8s.io: served, not stored.
+std::vector<Kind> reviewKinds();
 Kind bindingKind();
 Kind scaleKind();
 Kind evictionKind();
+Kind tokenRequestKind();
 
 /// The columns that every kind has.
 Column nameColumn();

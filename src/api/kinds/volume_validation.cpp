@@ -81,40 +81,56 @@ void validateFiles(const Items& items, const FieldPath& path, std::vector<std::s
   });
 }
 
+void validateToken(const corev1::ServiceAccountTokenProjection& token, const FieldPath& path,
+                   std::vector<std::string>& taken, FieldErrors& errors) {
+  const FieldPath seconds = path.child("expirationSeconds");
+  if (token.expirationseconds() < 600)
+    errors.invalid(seconds, token.expirationseconds(),
+                   "may not specify a duration less than 10 minutes");
+  if (token.expirationseconds() > std::int64_t{1} << 32)
+    errors.invalid(seconds, token.expirationseconds(),
+                   "may not specify a duration larger than 2^32 seconds");
+  validateFilePath(token.path(), path.child("path"), errors);
+  taken.push_back(token.path());
+}
+
 void validate(const corev1::ProjectedVolumeSource& source, const FieldPath& path,
               FieldErrors& errors) {
   validateMode(source.has_defaultmode(), source.defaultmode(), path.child("defaultMode"), errors);
   Paths all;
-  forEach(source.sources(), path.child("sources"),
-          [&](const corev1::VolumeProjection& part, const FieldPath& at) {
-            std::vector<const google::protobuf::FieldDescriptor*> set;
-            part.GetReflection()->ListFields(part, &set);
-            if (set.empty()) errors.required(at, "must specify a volume type");
-            for (std::size_t i = 1; i < set.size(); ++i) {
-              errors.forbidden(at.child(set[i]->name()), "may not specify more than 1 volume type");
-            }
-            std::vector<std::string> taken;
-            std::string name;
-            if (part.has_secret()) {
-              name = part.secret().localobjectreference().name();
-              require(name, at.child("secret").child("name"), errors);
-              validateItems(part.secret().items(), at.child("secret").child("items"), taken,
-                            errors);
-            }
-            if (part.has_configmap()) {
-              name = part.configmap().localobjectreference().name();
-              require(name, at.child("configMap").child("name"), errors);
-              validateItems(part.configmap().items(), at.child("configMap").child("items"), taken,
-                            errors);
-            }
-            if (part.has_downwardapi()) {
-              validateFiles(part.downwardapi().items(), at.child("downwardAPI"), taken, errors);
-            }
-            for (const auto& file : taken) {
-              if (!file.empty() && !all.insert(file).second)
-                errors.invalid(path, name, "conflicting duplicate paths");
-            }
-          });
+  forEach(
+      source.sources(), path.child("sources"),
+      [&](const corev1::VolumeProjection& part, const FieldPath& at) {
+        std::vector<const google::protobuf::FieldDescriptor*> set;
+        part.GetReflection()->ListFields(part, &set);
+        if (set.empty()) errors.required(at, "must specify a volume type");
+        for (std::size_t i = 1; i < set.size(); ++i) {
+          errors.forbidden(at.child(set[i]->name()), "may not specify more than 1 volume type");
+        }
+        std::vector<std::string> taken;
+        std::string name;
+        if (part.has_secret()) {
+          name = part.secret().localobjectreference().name();
+          require(name, at.child("secret").child("name"), errors);
+          validateItems(part.secret().items(), at.child("secret").child("items"), taken, errors);
+        }
+        if (part.has_configmap()) {
+          name = part.configmap().localobjectreference().name();
+          require(name, at.child("configMap").child("name"), errors);
+          validateItems(part.configmap().items(), at.child("configMap").child("items"), taken,
+                        errors);
+        }
+        if (part.has_downwardapi()) {
+          validateFiles(part.downwardapi().items(), at.child("downwardAPI"), taken, errors);
+        }
+        if (part.has_serviceaccounttoken()) {
+          validateToken(part.serviceaccounttoken(), at.child("serviceAccountToken"), taken, errors);
+        }
+        for (const auto& file : taken) {
+          if (!file.empty() && !all.insert(file).second)
+            errors.invalid(path, name, "conflicting duplicate paths");
+        }
+      });
 }
 
 void validate(const corev1::VolumeSource& source, const FieldPath& path, FieldErrors& errors) {
