@@ -55,7 +55,8 @@ class Lab:
         self.nodes = nodes
         self.prefix = ["runuser", "-u", user, "--"] if user else []
         self.state = pathlib.Path(tempfile.mkdtemp(prefix="podlab-bench-"))
-        self.environment = dict(os.environ, PODLAB_STATE_DIR=str(self.state), NO_COLOR="1")
+        self.environment = dict(os.environ, PODLAB_STATE_DIR=str(self.state), NO_COLOR="1",
+                                KUBECONFIG=str(self.state / "kubeconfig"))
         if user:
             entry = pwd.getpwnam(user)
             os.chown(self.state, entry.pw_uid, entry.pw_gid)

@@ -2,9 +2,7 @@
 
 #include <cstdio>
 
-#include "api/codec_base64.hpp"
-#include "common/filesystem.hpp"
-#include "lab/lab_state.hpp"
+#include "cli/kubeconfig.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -12,37 +10,11 @@ namespace {
 int printKubeconfig(const Context& context) {
   const auto paths = existingLab(context);
   if (!paths) return fail(paths.status());
-  auto files = makeRealFilesystem();
-  auto address = files->readFile(paths->apiAddress());
-  auto ca = files->readFile(paths->pki("ca.crt"));
-  auto certificate = files->readFile(paths->pki("admin.crt"));
-  auto key = files->readFile(paths->pki("admin.key"));
-  for (const auto* part : {&address, &ca, &certificate, &key}) {
-    if (!*part) return fail(part->status());
-  }
-  const std::string name = "podlab-" + context.lab;
-  const auto base64 = [](const std::string& text) { return api::codec::base64Encode(text); };
-  std::printf(
-      "apiVersion: v1\n"
-      "kind: Config\n"
-      "clusters:\n"
-      "- name: %s\n"
-      "  cluster:\n"
-      "    server: https://%s\n"
-      "    certificate-authority-data: %s\n"
-      "contexts:\n"
-      "- name: %s\n"
-      "  context:\n"
-      "    cluster: %s\n"
-      "    user: %s\n"
-      "current-context: %s\n"
-      "users:\n"
-      "- name: %s\n"
-      "  user:\n"
-      "    client-certificate-data: %s\n"
-      "    client-key-data: %s\n",
-      name.c_str(), address->c_str(), base64(*ca).c_str(), name.c_str(), name.c_str(), name.c_str(),
-      name.c_str(), name.c_str(), base64(*certificate).c_str(), base64(*key).c_str());
+  const auto entry = kubeconfigEntry(context.lab, *paths);
+  if (!entry) return fail(entry.status());
+  const auto text = addToKubeconfig("", *entry);
+  if (!text) return fail(text.status());
+  std::fputs(text->c_str(), stdout);
   return kDone;
 }
 

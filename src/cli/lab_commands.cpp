@@ -10,6 +10,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/executable.hpp"
+#include "cli/kubeconfig.hpp"
 #include "cli/lab_launch.hpp"
 #include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
@@ -32,6 +33,7 @@ struct UpOptions {
   std::string file;
   std::optional<int> nodes;
   std::string wait = "60s";
+  std::optional<std::string> kubeconfig;  ///< unset: kubectl's own; "none": none
   bool nameGiven = false;
 };
 
@@ -97,6 +99,34 @@ Result<lab::Cluster> wantedCluster(Context& context, const UpOptions& options) {
   return cluster;
 }
 
+/// Tells kubectl of the lab; why not, when that fails: the lab is up all the same.
+Status addLabToKubeconfig(Filesystem& files, const Context& context, const lab::LabPaths& paths,
+                          const UpOptions& options) {
+  const auto path = kubeconfigPath(options.kubeconfig.value_or(""));
+  if (!path) return path.status();
+  const auto entry = kubeconfigEntry(context.lab, paths);
+  if (!entry) return entry.status();
+  const auto add = [&entry](std::string_view yaml) { return addToKubeconfig(yaml, *entry); };
+  Status changed = changeKubeconfig(*path, add);
+  return changed.ok() ? files.writeFileAtomic(paths.kubeconfig(), *path, 0644, false) : changed;
+}
+
+/// Undoes it, in the file that was changed.
+Status removeLabFromKubeconfig(Filesystem& files, const Context& context,
+                               const lab::LabPaths& paths) {
+  const auto path = files.readFile(paths.kubeconfig());
+  if (!path || !files.exists(*path)) return {};
+  const auto remove = [&](std::string_view yaml) {
+    return removeFromKubeconfig(yaml, kubeconfigName(context.lab));
+  };
+  Status changed = changeKubeconfig(*path, remove);
+  return changed.ok() ? files.removeFile(paths.kubeconfig()) : changed;
+}
+
+void warnOfKubeconfig(const Status& why) {
+  std::fprintf(stderr, "warning: the kubeconfig is not changed: %s\n", why.message().c_str());
+}
+
 int up(Context& context, const UpOptions& options) {
   const auto patience = parseDuration(options.wait);
   if (!patience || *patience < Duration(0))
@@ -153,6 +183,14 @@ int up(Context& context, const UpOptions& options) {
   Result<lab::LabResponse> answer = Status(Code::kUnavailable, "the lab does not answer");
   int code = waitUntil([&] { return (answer = lab::askLab(paths->controlSocket(), request)).ok(); },
                        kLabPatience);
+  const bool wantsKubeconfig = options.kubeconfig != "none";
+  if (code == kDone && wantsKubeconfig) {
+    const Status told = addLabToKubeconfig(*files, context, *paths, options);
+    if (!told.ok()) {
+      warnOfKubeconfig(told);
+      say(context, "What kubectl needs: podlab kubeconfig" + nameFlag(context));
+    }
+  }
   lock->reset();
   if (code == kFailed) {
     return fail(answer.status().withContext(
@@ -224,6 +262,12 @@ int down(Context& context, const DownOptions& options) {
       return fail(Status(Code::kTimeout, "the lab's first process, pid " + std::to_string(*pid) +
                                              ", does not end"));
     }
+  }
+  {
+    const auto lock = lab::lockLabs();
+    if (!lock) return fail(lock.status());
+    if (Status told = removeLabFromKubeconfig(*files, context, *paths); !told.ok())
+      warnOfKubeconfig(told);
   }
   // The kernel may still be at the end of the lab's processes.
   Status removed;
@@ -307,6 +351,10 @@ void addLabCommands(CLI::App& app, Context& context) {
   upCommand
       ->add_option("--wait", upOptions->wait, "How long to wait for Ready nodes, 0s not at all")
       ->capture_default_str();
+  upCommand->add_option(
+      "--kubeconfig", upOptions->kubeconfig,
+      "The file that gets the lab's context, none to leave it alone (default: $KUBECONFIG, else "
+      "~/.kube/config)");
   upCommand->callback([&context, &app, upOptions] {
     upOptions->nameGiven = app.count("--name") > 0;
     context.exitCode = up(context, *upOptions);

@@ -37,7 +37,8 @@ class Docs(unittest.TestCase):
         self.state = pathlib.Path(tempfile.mkdtemp(prefix="podlab-docs-"))
         path = f"{PODLAB.parent}:{os.environ['PATH']}"
         self.environment = dict(os.environ, PODLAB_STATE_DIR=str(self.state), NO_COLOR="1", PATH=path, HOME=str(self.state))
-        self.environment.pop("PODLAB_NAME", None)
+        for name in ("PODLAB_NAME", "KUBECONFIG"):
+            self.environment.pop(name, None)
 
     def tearDown(self):
         for name in ("default", "two"):

@@ -72,13 +72,16 @@ class LabTestCase(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.state = pathlib.Path(tempfile.mkdtemp(prefix="podlab-e2e-"))
+        cls.kube = pathlib.Path(tempfile.mkdtemp(prefix="podlab-kube-"))  # in place of the user's home
         cls.program = PODLAB
         cls.identity = {}
         if cls.user is not None and os.geteuid() == 0:
             cls.program = shutil.copy(PODLAB, cls.state / PODLAB.name)  # the build folder may be closed to others
-            os.chown(cls.state, cls.user, cls.user)
+            for folder in (cls.state, cls.kube):
+                os.chown(folder, cls.user, cls.user)
             cls.identity = {"user": cls.user, "group": cls.user, "extra_groups": [], "cwd": "/"}
-        cls.environment = dict(os.environ, PODLAB_STATE_DIR=str(cls.state), NO_COLOR="1")
+        cls.environment = dict(os.environ, PODLAB_STATE_DIR=str(cls.state), NO_COLOR="1", HOME=str(cls.kube),
+                               KUBECONFIG=str(cls.kube / "config"))
         cls.network_before = host_network()
         with cluster_file(cls.cluster or "") as file:
             done = cls.run_podlab("up", *cls.up_arguments, *(("-f", file) if cls.cluster else ()))
@@ -90,7 +93,8 @@ class LabTestCase(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.run_podlab("down", "--purge")
-        shutil.rmtree(cls.state, ignore_errors=True)
+        for folder in (cls.state, cls.kube):
+            shutil.rmtree(folder, ignore_errors=True)
 
     @classmethod
     def run_podlab(cls, *arguments, **options):
