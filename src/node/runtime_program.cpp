@@ -50,13 +50,19 @@ std::vector<std::string> RuntimeProgram::command(const std::string& name) const 
 Co<Status> RuntimeProgram::removeState(std::string id) {
   const std::string state = stateFolder_ + "/" + id;
   if (!files_.exists(state)) co_return Status();
-  auto words = command("delete");
-  words.insert(words.end(), {"--force", id});
-  auto output = co_await run(std::move(words));
-  if (!output) co_return output.status();
-  if (output->exitCode != 0 && files_.exists(state))
-    co_return Status(Code::kInternal, "cannot delete container " + id + ": " + output->err);
-  co_return Status();
+  // crun kills by its copy of config.json, which is the first that it removes: one that died over
+  // that leaves a state which --force refuses for ever. It removes an ended container without.
+  std::string error;
+  for (const bool force : {true, false}) {
+    auto words = command("delete");
+    if (force) words.emplace_back("--force");
+    words.push_back(id);
+    auto output = co_await run(std::move(words));
+    if (!output) co_return output.status();
+    if (output->exitCode == 0 || !files_.exists(state)) co_return Status();
+    if (force) error = output->err;
+  }
+  co_return Status(Code::kInternal, "cannot delete container " + id + ": " + error);
 }
 
 Co<Result<std::string>> RuntimeProgram::version() {

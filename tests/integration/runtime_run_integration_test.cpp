@@ -58,6 +58,18 @@ TEST_P(RuntimeRun, RemoveKillsARunningContainer) {
   });
 }
 
+TEST_P(RuntimeRun, ARemovalThatTheRuntimeBrokeOffIsEnded) {
+  inWorld([](RuntimeFixture& rt) {
+    ASSERT_EQ(rt.run(rt.runtime().start(rt.spec("a", {"true"}))), Status());
+    rt.waitForExit("a");
+    const std::string state = rt.folder() + "/state/runtime/a";
+    ASSERT_EQ(rt.files().removeFile(state + "/config.json"), Status());
+    ASSERT_TRUE(rt.files().exists(state));
+    EXPECT_EQ(rt.run(rt.runtime().remove("a")), Status());
+    EXPECT_FALSE(rt.files().exists(state));
+  });
+}
+
 TEST_P(RuntimeRun, KeepsAllOfALargeOutput) {
   inWorld([](RuntimeFixture& rt) {
     auto spec = rt.spec("a", {"sh", "-c", "seq 900000; printf '%0100000d' 0 >&2"});
