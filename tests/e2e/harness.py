@@ -70,7 +70,8 @@ class LabTestCase(unittest.TestCase):
     user = None  # id of whom root runs podlab as
 
     @classmethod
-    def setUpClass(cls):
+    def prepare(cls):
+        """Folders and environment for podlab, without a lab."""
         cls.state = pathlib.Path(tempfile.mkdtemp(prefix="podlab-e2e-"))
         cls.kube = pathlib.Path(tempfile.mkdtemp(prefix="podlab-kube-"))  # in place of the user's home
         cls.program = PODLAB
@@ -82,6 +83,10 @@ class LabTestCase(unittest.TestCase):
             cls.identity = {"user": cls.user, "group": cls.user, "extra_groups": [], "cwd": "/"}
         cls.environment = dict(os.environ, PODLAB_STATE_DIR=str(cls.state), NO_COLOR="1", HOME=str(cls.kube),
                                KUBECONFIG=str(cls.kube / "config"))
+
+    @classmethod
+    def setUpClass(cls):
+        cls.prepare()
         cls.network_before = host_network()
         with cluster_file(cls.cluster or "") as file:
             done = cls.run_podlab("up", *cls.up_arguments, *(("-f", file) if cls.cluster else ()))

@@ -330,10 +330,7 @@ class Pull(ImageTestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.state = pathlib.Path(tempfile.mkdtemp(prefix="podlab-e2e-"))
-        from harness import PODLAB
-        cls.program, cls.identity = PODLAB, {}
-        cls.environment = dict(os.environ, PODLAB_STATE_DIR=str(cls.state), NO_COLOR="1")
+        cls.prepare()
 
     def test_pull(self):
         self.image("build-rootfs", "busybox", "--package", "busybox-static")

@@ -64,6 +64,7 @@ READ_ONLY_ROOT = {
 
 VARIABLES = {
     "container": (None, "podman"),
+    **dict.fromkeys(("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"), (..., None)),
     "TERM": (None, "xterm"),  # podman sets it for every container, CRI for those with a terminal
 }
 
@@ -209,7 +210,7 @@ class LikePodman(LabTestCase):
         contents = {"name": "c", "image": "busybox", "command": command, **(container or {})}
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
                     "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [contents],
-                             **(spec or {})}}
+                             "automountServiceAccountToken": False, **(spec or {})}}
         self.podlab("apply", "-f", "-", input=json.dumps(manifest))
         self.addCleanup(self.run_podlab, "delete", "pod", name)
 
@@ -302,7 +303,7 @@ class LikePodman(LabTestCase):
                  ["--env=PATH=/bin", "--env=HOME=/tmp"], VARIABLES),
                 ("workdir", {"workingDir": "/usr"}, ["--workdir=/usr"], VARIABLES),
                 ("stranger", {"securityContext": {"runAsUser": 4711}}, ["--user=4711"], VARIABLES),
-                ("terminal", {"tty": True}, ["--tty"], {"container": VARIABLES["container"]})):
+                ("terminal", {"tty": True}, ["--tty"], {name: value for name, value in VARIABLES.items() if name != "TERM"})):
             with self.subTest(name):
                 ours = self.ours(name, script, container)
                 theirs = self.podman(script, [f"--hostname={name}", "--oom-score-adj=1000", *options])
