@@ -1,6 +1,8 @@
 #pragma once
 #include <string>
 
+#include "core_v1_persistent_volumes.pb.h"
+
 #include "api/field_errors.hpp"
 #include "api/object.hpp"
 #include "api/pod_resources.hpp"
