@@ -26,6 +26,7 @@
 #include "lab/listen.hpp"
 #include "lab/mounts.hpp"
 #include "lab/pki.hpp"
+#include "lab/restart_delay.hpp"
 #include "lab/underlay.hpp"
 
 namespace podlab::lab {
@@ -38,10 +39,6 @@ constexpr std::uint16_t kServerPort = 6443;
 /// Where pods find the API, as at the service "kubernetes" of other clusters.
 constexpr std::uint16_t kPodApiPort = 443;
 constexpr Duration kShutdownGrace = seconds(4);
-constexpr Duration kFirstDelay = std::chrono::milliseconds(100);
-constexpr Duration kLongestDelay = seconds(10);
-/// A server that somebody has killed is not at fault.
-constexpr Duration kDelayAfterKill = std::chrono::milliseconds(50);
 
 /// One node's process, as long as the lab knows the node.
 struct NodeState {
@@ -241,12 +238,10 @@ class Lab {
   void serverGone(bool killed = false) {
     server_ = 0;
     if (stopping_) return;
-    if (killed || clock_->now() - serverStartedAt_ > seconds(60)) serverDelay_ = kFirstDelay;
     ++serverRestarts_;
-    clock_->scheduleIn(killed ? kDelayAfterKill : serverDelay_, [this] {
+    clock_->scheduleIn(serverDelay_.next(clock_->now() - serverStartedAt_, killed), [this] {
       if (!stopping_) startServer();
     });
-    if (!killed) serverDelay_ = std::min(serverDelay_ * 2, kLongestDelay);
   }
 
   std::vector<std::string> agentArguments(const NodeState& node) {
@@ -510,7 +505,7 @@ class Lab {
   UniqueFd agentSocket_;
   pid_t server_ = 0;
   MonoTime serverStartedAt_{};
-  Duration serverDelay_ = kFirstDelay;
+  RestartDelay serverDelay_;
   int serverRestarts_ = 0;
   std::map<std::string, NodeState> nodes_;
   bool stopping_ = false;

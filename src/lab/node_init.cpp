@@ -18,17 +18,13 @@
 #include "common/status.hpp"
 #include "lab/isolate.hpp"
 #include "lab/mounts.hpp"
+#include "lab/restart_delay.hpp"
 
 namespace podlab::lab {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr Duration kFirstDelay = seconds(1);
-constexpr Duration kLongestDelay = seconds(30);
-/// After a SIGKILL, which says nothing against the agent: somebody sent it, or memory was short.
-constexpr Duration kDelayAfterKill = std::chrono::milliseconds(50);
-constexpr Duration kStable = seconds(60);
 constexpr Duration kShutdownGrace = seconds(2);
 
 class NodeInit {
@@ -72,11 +68,9 @@ class NodeInit {
   void agentGone(bool killed = false) {
     agent_ = 0;
     if (stopping_) return terminateRest();
-    if (killed || clock_->now() - startedAt_ > kStable) delay_ = kFirstDelay;
-    clock_->scheduleIn(killed ? kDelayAfterKill : delay_, [this] {
+    clock_->scheduleIn(delay_.next(clock_->now() - startedAt_, killed), [this] {
       if (!stopping_) startAgent();
     });
-    if (!killed) delay_ = std::min(delay_ * 2, kLongestDelay);
   }
 
   void reap() {
@@ -113,7 +107,7 @@ class NodeInit {
   asio::signal_set signals_;
   pid_t agent_ = 0;
   MonoTime startedAt_{};
-  Duration delay_ = kFirstDelay;
+  RestartDelay delay_;
   bool stopping_ = false;
   bool terminating_ = false;
 };
