@@ -1,8 +1,11 @@
 #include <nlohmann/json.hpp>
 
+#include "autoscaling_v1.pb.h"
+
 #include "api/codec.hpp"
 #include "api/managed_document.hpp"
 #include "api/managed_fields.hpp"
+#include "api/status_conversion.hpp"
 #include "api/times.hpp"
 #include "api/typed_value.hpp"
 #include "common/yaml.hpp"
@@ -18,6 +21,7 @@ constexpr const char* kBeforeFirstApply = "before-first-apply";
 
 struct Configuration {
   Json json;
+  MutableObjectPtr object;
   std::vector<std::string> warnings;
 };
 
@@ -56,7 +60,7 @@ Result<Configuration> readConfiguration(const Kind& kind, std::string_view text,
     return Status(Code::kBadRequest, "metadata.managedFields must be nil");
   constexpr std::string_view kUnknown = "unknown field \"";
   std::vector<std::string> undeclared;
-  Configuration read{Json::parse(json, nullptr, false), {}};
+  Configuration read{Json::parse(json, nullptr, false), object, {}};
   for (const FieldProblem& problem : problems) {
     if (problem.message.starts_with(kUnknown)) {
       undeclared.push_back("." + problem.path + ": field not declared in schema");
@@ -173,6 +177,34 @@ Result<Patched> applyConfiguration(const Kind& kind, const Message* current,
   if (Status decoded = fromJson(merged.dump(), *made.object); !decoded) return decoded;
   writeManagers(managers, mutableMeta(*made.object));
   return made;
+}
+
+Result<Configured> storedConfiguration(const Kind& kind, std::string_view configuration,
+                                       FieldValidation validation) {
+  auto read = readConfiguration(kind, configuration, validation);
+  if (!read) return read.status();
+  const Kind& stored = kind.stored();
+  const auto object = stored.make();
+  kind.form->toStored(*read->object, *object);
+  const TypeMeta type{stored.apiVersion(), std::string(stored.kind)};
+  return Configured{toJson(*object, {.type = type}), std::move(read->warnings)};
+}
+
+Result<Configured> scaleConfiguration(const Kind& kind, std::string_view configuration,
+                                      FieldValidation validation) {
+  const Kind& scales = kindFor<autoscalingv1::Scale>();
+  auto read = readConfiguration(scales, configuration, validation);
+  if (!read) return read.status();
+  auto causes = scales.strategy.validate(*read->object);
+  if (!causes.empty()) return invalid(scales, meta(*read->object).name(), std::move(causes));
+  Json part{{"apiVersion", kind.apiVersion()}, {"kind", std::string(kind.kind)}};
+  const Json::json_pointer replicas("/spec/replicas");
+  if (read->json.contains(replicas)) part[replicas] = read->json[replicas];
+  for (const char* name : {"name", "namespace", "uid", "resourceVersion"}) {
+    const Json::json_pointer field("/metadata/" + std::string(name));
+    if (read->json.contains(field)) part[field] = read->json[field];
+  }
+  return Configured{part.dump(), std::move(read->warnings)};
 }
 
 }  // namespace podlab::api

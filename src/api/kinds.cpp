@@ -17,7 +17,8 @@ struct Table {
   std::size_t served = 0;
 };
 
-/// The stored kinds, those that are served but not stored, then those that exist only in requests.
+/// The stored kinds, their other forms, those that are served but not stored, then those that exist
+/// only in requests.
 const Table& table() {
   static const Table kTable = [] {
     Table made;
@@ -56,6 +57,8 @@ const Table& table() {
                  clusterRoleKind(),
                  clusterRoleBindingKind()};
     made.stored = made.rows.size();
+    made.rows.push_back(eventsEventKind());
+    made.rows.push_back(horizontalPodAutoscalerV1Kind());
     made.rows.push_back(nodeMetricsKind());
     made.rows.push_back(podMetricsKind());
     for (Kind& kind : reviewKinds()) made.rows.push_back(std::move(kind));
@@ -101,6 +104,10 @@ const Kind& Kind::seenThrough(std::string_view subresource) const {
   return strategy.scaling && subresource == "scale" ? kindFor<autoscalingv1::Scale>() : *this;
 }
 
+const Kind& Kind::stored() const {
+  return form ? *kindOf(*form->stored) : *this;
+}
+
 std::span<const Kind> kinds() {
   return std::span(table().rows).first(table().stored);
 }
@@ -115,9 +122,12 @@ const Kind* findKind(std::string_view apiVersion, std::string_view kind) {
   });
 }
 
-const Kind* findResource(std::string_view group, std::string_view plural) {
-  return firstOf(servedKinds(),
-                 [&](const Kind& row) { return row.plural == plural && row.group == group; });
+const Kind* findResource(std::string_view group, std::string_view plural,
+                         std::string_view version) {
+  return firstOf(servedKinds(), [&](const Kind& row) {
+    return row.plural == plural && row.group == group &&
+           (version.empty() || row.version == version);
+  });
 }
 
 const Kind& bodyKindOf(const Kind& kind, std::string_view subresource) {

@@ -119,6 +119,17 @@ struct Kind {
   std::vector<std::string_view> verbs = {};
   /// Versions that older clients write in what they send, with the same fields ("v1beta1").
   std::vector<std::string_view> formerVersions = {};
+  /// Of another form of a kind that is stored (autoscaling/v1 of autoscaling/v2): the same objects,
+  /// read and written as this row's message. Tables have the stored kind's columns; `validate` and
+  /// `validateUpdate` are what this form demands in addition.
+  struct Form {
+    const google::protobuf::Message* stored;  ///< the prototype of the kind that is stored
+    void (*toStored)(const google::protobuf::Message& shown, google::protobuf::Message& stored);
+    void (*fromStored)(const google::protobuf::Message& stored, google::protobuf::Message& shown);
+    /// Names of fields in selectors, and what the stored kind calls them.
+    std::vector<std::pair<std::string_view, std::string_view>> fieldLabels = {};
+  };
+  std::optional<Form> form = {};
 
   /// "v1" or "coordination.k8s.io/v1".
   std::string apiVersion() const;
@@ -127,18 +138,22 @@ struct Kind {
   /// The kind of what is read and written by way of a subresource: Scale for scale, mostly itself.
   const Kind& seenThrough(std::string_view subresource) const;
   bool namespaced() const { return scope == Scope::kNamespaced; }
+  /// The kind as which the objects are stored: itself, unless it is another form of one.
+  const Kind& stored() const;
   MutableObjectPtr make() const { return MutableObjectPtr(prototype->New()); }
 };
 
 /// All kinds that are stored, in a fixed order.
 std::span<const Kind> kinds();
-/// Those, then the kinds that are served but not stored.
+/// Those, then their other forms and the kinds that are served but not stored.
 std::span<const Kind> servedKinds();
 
 /// By apiVersion and kind ("v1", "Pod"), or by message type: also those that exist only in requests
-/// (Binding). By group and plural ("", "pods"): those that are served. nullptr when there is none.
+/// (Binding). By group and plural ("", "pods"): those that are served, in that version or, with "",
+/// as they are stored. nullptr when there is none.
 const Kind* findKind(std::string_view apiVersion, std::string_view kind);
-const Kind* findResource(std::string_view group, std::string_view plural);
+const Kind* findResource(std::string_view group, std::string_view plural,
+                         std::string_view version = "");
 const Kind* kindOf(const google::protobuf::Message& object);
 /// The kind of what a request for `id` carries: that of the subresource's action ("binding"), else
 /// the object's own.

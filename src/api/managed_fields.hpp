@@ -67,4 +67,18 @@ struct ApplyOptions {
 Result<Patched> applyConfiguration(const Kind& kind, const google::protobuf::Message* current,
                                    std::string_view configuration, const ApplyOptions& options);
 
+/// A configuration in the form of another kind.
+struct Configured {
+  std::string text;  ///< JSON
+  std::vector<std::string> warnings;
+};
+/// A configuration of a kind that is another form of one that is stored (Kind::Form), in the stored
+/// form. kBadRequest as above.
+Result<Configured> storedConfiguration(const Kind& kind, std::string_view configuration,
+                                       FieldValidation validation);
+/// The configuration of an object of a kind that has the subresource scale, by a configuration of
+/// its Scale. kInvalid for a negative number, else as above.
+Result<Configured> scaleConfiguration(const Kind& kind, std::string_view configuration,
+                                      FieldValidation validation);
+
 }  // namespace podlab::api

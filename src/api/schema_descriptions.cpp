@@ -21,6 +21,8 @@ constexpr Entry kMessages[] = {
     {"api.apps.v1.ReplicaSet", "ReplicaSet keeps a number of equal pods."},
     {"api.apps.v1.StatefulSet",
      "StatefulSet keeps pods that have an order, stable names and volumes of their own."},
+    {"api.autoscaling.v1.HorizontalPodAutoscaler",
+     "HorizontalPodAutoscaler sets the number of an object's pods by metrics."},
     {"api.autoscaling.v1.Scale", "Scale is the number of pods that an object asks for."},
     {"api.autoscaling.v2.HorizontalPodAutoscaler",
      "HorizontalPodAutoscaler sets the number of an object's pods by metrics."},

@@ -270,6 +270,15 @@ std::function<std::string(const google::protobuf::Message&)> readerOf(const Kind
   for (const auto& [name, reader] : kind.strategy.fieldLabels) {
     if (name == field) return reader;
   }
+  if (!kind.form) return {};
+  for (const auto& [name, stored] : kind.form->fieldLabels) {
+    if (name != field) continue;
+    return [&kind, read = readerOf(kind.stored(), stored)](const google::protobuf::Message& shown) {
+      const auto object = kind.stored().make();
+      kind.form->toStored(shown, *object);
+      return read(*object);
+    };
+  }
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include "apiserver/bootstrap_policy.hpp"
 #include "apiserver/escalation.hpp"
 #include "apiserver/housekeeping.hpp"
+#include "apiserver/kind_forms.hpp"
 #include "apiserver/registry.hpp"
 #include "apiserver/reviews.hpp"
 #include "apiserver/watch_cache.hpp"
@@ -64,6 +65,7 @@ struct ApiService::State {
   WatchCache cache;
   Authorizer authorizer;
   Registry registry;
+  KindForms forms{registry};
   Housekeeping housekeeping;
   Clock& clock;
   Rng& rng;
@@ -81,7 +83,7 @@ class ApiService::BoundApi final : public api::Api {
     if (Status denied = check({"get", id, "", nullptr, nullptr}); !denied) co_return denied;
     if (auto* kind = state_.virtualKind(id)) co_return co_await kind->get(user_, std::move(id));
     if (isUnserved(id)) co_return VirtualKind::notAllowed();
-    co_return registry_.get(id);
+    co_return id.kind->form ? state_.forms.get(id) : registry_.get(id);
   }
 
   Co<Result<api::ListResult>> list(api::ResourceId id, api::ListOptions options) override {
@@ -91,6 +93,7 @@ class ApiService::BoundApi final : public api::Api {
     if (auto* kind = state_.virtualKind(id))
       co_return co_await kind->list(user_, std::move(id), std::move(options));
     if (isUnserved(id)) co_return VirtualKind::notAllowed();
+    if (id.kind->form) co_return co_await state_.forms.list(std::move(id), std::move(options));
     co_return co_await registry_.list(std::move(id), std::move(options));
   }
 
@@ -100,7 +103,8 @@ class ApiService::BoundApi final : public api::Api {
         check({"watch", id, options.fieldSelector, nullptr, nullptr, options.labelSelector});
     if (!denied) co_return denied;
     if (isUnserved(id)) co_return VirtualKind::notAllowed();
-    co_return registry_.watch(id, options);
+    co_return id.kind->form ? state_.forms.watch(id, std::move(options))
+                            : registry_.watch(id, options);
   }
 
   Co<Result<api::WriteResult>> create(api::ResourceId id, api::ObjectPtr object,
@@ -115,6 +119,8 @@ class ApiService::BoundApi final : public api::Api {
       co_return api::WriteResult{std::move(*made), {}};
     }
     if (isUnserved(id)) co_return VirtualKind::notAllowed();
+    if (id.kind->form)
+      co_return co_await state_.forms.create(std::move(id), std::move(object), std::move(options));
     Registry::Guard guard = guardOf(id);
     co_return co_await registry_.create(std::move(id), std::move(object), std::move(options),
                                         std::move(guard));
@@ -125,6 +131,8 @@ class ApiService::BoundApi final : public api::Api {
     const Status denied = check({"update", id, "", nullptr, object});
     if (!denied) co_return denied;
     if (isUnserved(id)) co_return VirtualKind::notAllowed();
+    if (id.kind->form)
+      co_return co_await state_.forms.update(std::move(id), std::move(object), std::move(options));
     Registry::Guard guard = guardOf(id);
     co_return co_await registry_.update(std::move(id), std::move(object), std::move(options),
                                         std::move(guard));
@@ -134,10 +142,13 @@ class ApiService::BoundApi final : public api::Api {
                                      api::WriteOptions options) override {
     Status denied = check({"patch", id, "", nullptr, nullptr});
     if (denied && type == api::PatchType::kApply && !isUnserved(id) &&
-        !registry_.find(*id.kind, id.ns, id.name))
+        !registry_.find(id.kind->stored(), id.ns, id.name))
       denied = check({"create", id, "", nullptr, nullptr});
     if (!denied) co_return denied;
     if (isUnserved(id)) co_return VirtualKind::notAllowed();
+    if (id.kind->form)
+      co_return co_await state_.forms.patch(std::move(id), type, std::move(body),
+                                            std::move(options));
     Registry::Guard guard = guardOf(id);
     co_return co_await registry_.patch(std::move(id), type, std::move(body), std::move(options),
                                        std::move(guard));
@@ -147,6 +158,7 @@ class ApiService::BoundApi final : public api::Api {
     const Status denied = check({"delete", id, "", &options, nullptr});
     if (!denied) co_return denied;
     if (isUnserved(id)) co_return VirtualKind::notAllowed();
+    if (id.kind->form) co_return co_await state_.forms.remove(std::move(id), std::move(options));
     co_return co_await registry_.remove(std::move(id), std::move(options));
   }
 

@@ -23,6 +23,9 @@ class Registry {
   /// Judges what is to be stored, by who asks; `before` is null for a new object.
   using Guard = std::function<Status(const google::protobuf::Message& next,
                                      const google::protobuf::Message* before)>;
+  /// What an update is to make of the present state, before the rules of updates are applied.
+  /// Called again when another writer was faster.
+  using Desired = std::function<Result<api::ObjectPtr>(const google::protobuf::Message& current)>;
 
   Registry(store::Store& store, WatchCache& cache, Clock& clock, Rng& rng,
            std::vector<ServiceRange> serviceRanges)
@@ -48,6 +51,9 @@ class Registry {
                                       api::WriteOptions options, Guard guard = nullptr);
   Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
                                      api::WriteOptions options, Guard guard = nullptr);
+  /// An update or a patch of any kind: what `desired` makes of the present state.
+  Co<Result<api::WriteResult>> rewrite(api::ResourceId id, Desired desired,
+                                       api::WriteOptions options, Guard guard = nullptr);
   Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options);
 
  private:
@@ -60,8 +66,6 @@ class Registry {
   };
   /// Decides a change from the present state. Called again when another writer was faster.
   using Decide = std::function<Result<Change>(const google::protobuf::Message& current)>;
-  /// What an update is to make of the present state, before the rules of updates are applied.
-  using Desired = std::function<Result<api::ObjectPtr>(const google::protobuf::Message& current)>;
   /// Settles the managedFields of `next`, which is to follow `current` (null: it is made), as the
   /// writer of `wanted` has it.
   using Track =

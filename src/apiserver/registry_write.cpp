@@ -401,6 +401,20 @@ Co<Result<api::WriteResult>> Registry::write(api::ResourceId id, Desired desired
   co_return api::WriteResult{std::move(*stored), std::move(warnings)};
 }
 
+Co<Result<api::WriteResult>> Registry::rewrite(api::ResourceId id, Desired desired,
+                                               api::WriteOptions options, Guard guard) {
+  Track track = trackerOf(id, options);
+  Desired addressed = [&](const Message& current) -> Result<api::ObjectPtr> {
+    auto wanted = desired(current);
+    if (!wanted) return wanted.status();
+    auto object = copyOf(**wanted);
+    if (Status bad = checkAddress(id, api::mutableMeta(*object)); !bad) return bad;
+    return api::ObjectPtr(std::move(object));
+  };
+  co_return co_await write(id, std::move(addressed), std::move(track), options.dryRun,
+                           std::move(guard));
+}
+
 Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr object,
                                               api::WriteOptions options, Guard guard) {
   if (Status bad = checkType(id.kind->seenThrough(id.subresource), object); !bad) co_return bad;
@@ -444,28 +458,34 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string con
     co_return badPatchOption(
         {"FieldValueRequired", "fieldManager", "Required value: is required for apply patch"});
   }
-  if (&id.kind->seenThrough(id.subresource) != id.kind) {
-    co_return Status(Code::kUnsupportedMediaType,
-                     "the subresource " + id.subresource + " takes no apply patches");
-  }
   std::vector<std::string> warnings;
+  const std::string subresource = id.subresource;
+  const bool scales = &id.kind->seenThrough(subresource) != id.kind;
+  if (scales) {
+    // A scale is applied as the part of its object that it is.
+    auto part = scaleConfiguration(*id.kind, configuration, options.fieldValidation);
+    if (!part) co_return part.status();
+    configuration = std::move(part->text);
+    warnings = std::move(part->warnings);
+  }
   const auto applied = [&](const Message* current) -> Result<api::ObjectPtr> {
-    api::ApplyOptions how{{options.fieldManager, id.subresource, clock_.wallNow()},
+    api::ApplyOptions how{{options.fieldManager, subresource, clock_.wallNow()},
                           options.force,
                           options.fieldValidation};
     auto made = api::applyConfiguration(*id.kind, current, configuration, how);
     if (!made) return made.status();
     if (Status bad = checkAddress(id, api::mutableMeta(*made->object)); !bad) return bad;
-    warnings = std::move(made->warnings);
+    if (!scales) warnings = std::move(made->warnings);
     return api::ObjectPtr(std::move(made->object));
   };
   const Track track = [](const Message*, const Message& wanted, Message& next) {
     *api::mutableMeta(next).mutable_managedfields() = api::meta(wanted).managedfields();
   };
   const Desired desired = [&](const Message& current) { return applied(&current); };
+  if (scales) id.subresource.clear();
   while (true) {
     const bool exists = find(*id.kind, id.ns, id.name) != nullptr;
-    if (!exists && !id.subresource.empty()) co_return api::notFound(*id.kind, id.name);
+    if (!exists && !subresource.empty()) co_return api::notFound(*id.kind, id.name);
     Result<api::WriteResult> result = Status(Code::kInternal, "");
     if (exists) {
       result = co_await write(id, desired, track, options.dryRun, guard);
@@ -478,6 +498,7 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string con
     // Another writer has made or removed it meanwhile.
     if (result.status().is(exists ? Code::kNotFound : Code::kAlreadyExists)) continue;
     if (result) result->warnings.insert(result->warnings.begin(), warnings.begin(), warnings.end());
+    if (result && scales) result->object = scaleOf(*id.kind, *result->object);
     co_return result;
   }
 }

@@ -85,7 +85,7 @@ void writeListMeta(JsonWriter& writer, const api::ListResult& list) {
 }
 
 void writeColumns(JsonWriter& writer, const api::Kind& kind) {
-  for (const auto& column : kind.columns) {
+  for (const auto& column : kind.stored().columns) {
     writer.beginObject();
     writer.key("name");
     writer.string(column.name);
@@ -103,10 +103,16 @@ void writeColumns(JsonWriter& writer, const api::Kind& kind) {
 
 void writeRow(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
               const google::protobuf::Message& object, WallTime now) {
+  api::MutableObjectPtr stored;
+  if (kind.form) {
+    stored = kind.stored().make();
+    kind.form->toStored(object, *stored);
+  }
   writer.beginObject();
   writer.key("cells");
   writer.beginArray();
-  for (const auto& column : kind.columns) writer.string(column.cell(object, now));
+  for (const auto& column : kind.stored().columns)
+    writer.string(column.cell(stored ? *stored : object, now));
   writer.endArray();
   if (form.includeObject != "None") writer.key("object");
   if (form.includeObject == "Metadata") writeMetadata(writer, form, object);

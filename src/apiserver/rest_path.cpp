@@ -39,8 +39,8 @@ std::optional<api::ResourceId> resourceOf(const RestPath& path, std::vector<std:
     segments.erase(segments.begin(), segments.begin() + 2);
   }
   if (segments.size() > 3) return std::nullopt;
-  id.kind = api::findResource(path.group, segments[0]);
-  if (id.kind == nullptr || id.kind->version != path.version) return std::nullopt;
+  id.kind = api::findResource(path.group, segments[0], path.version);
+  if (id.kind == nullptr) return std::nullopt;
   if (segments.size() > 1) id.name = segments[1];
   if (segments.size() > 2) id.subresource = segments[2];
   if (!id.kind->namespaced() && inNamespace) return std::nullopt;

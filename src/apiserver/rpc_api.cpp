@@ -10,7 +10,7 @@ namespace podlab::apiserver {
 namespace {
 
 Result<api::ResourceId> toResourceId(const rpc::ResourceRef& ref) {
-  const api::Kind* kind = api::findResource(ref.group(), ref.resource());
+  const api::Kind* kind = api::findResource(ref.group(), ref.resource(), ref.version());
   if (kind == nullptr) {
     return Status(Code::kNotFound, "the server doesn't have a resource type \"" + ref.resource() +
                                        "\"" +

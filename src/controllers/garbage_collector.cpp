@@ -165,7 +165,8 @@ GarbageCollector::Place GarbageCollector::ownerOf(const Object& dependent,
   const api::Kind* kind = api::findKind(owner.apiversion(), owner.kind());
   if (kind == nullptr) return {};
   const std::string& ns = api::meta(dependent).namespace_();
-  return {context_.caches.of(*kind), kind->namespaced() ? ns + "/" + owner.name() : owner.name()};
+  return {context_.caches.of(kind->stored()),
+          kind->namespaced() ? ns + "/" + owner.name() : owner.name()};
 }
 
 GarbageCollector::Place GarbageCollector::placeOf(const std::string& queueKey) const {
@@ -311,7 +312,7 @@ Co<Result<GarbageCollector::Standing>> GarbageCollector::standingOf(api::ObjectP
     reportNamespace(*dependent, owner);
     co_return Standing::kSolid;
   }
-  api::ResourceId id{kind, kind->namespaced() ? ns : "", owner.name(), ""};
+  api::ResourceId id{&kind->stored(), kind->namespaced() ? ns : "", owner.name(), ""};
   auto found = co_await context_.api.get(std::move(id));
   if (!found && !found.status().is(Code::kNotFound)) co_return found.status();
   if (!found || api::meta(**found).uid() != owner.uid()) {
@@ -324,7 +325,7 @@ Co<Result<GarbageCollector::Standing>> GarbageCollector::standingOf(api::ObjectP
 /// Says so when the owner is in a namespace from where it cannot own.
 void GarbageCollector::reportNamespace(const Object& dependent,
                                        const metav1::OwnerReference& owner) {
-  const api::Kind& kind = *api::findKind(owner.apiversion(), owner.kind());
+  const api::Kind& kind = api::findKind(owner.apiversion(), owner.kind())->stored();
   const auto* informer = context_.caches.of(kind);
   if (!kind.namespaced() || informer == nullptr) return;
   const auto isThere = [&](const api::ObjectPtr& ns) {

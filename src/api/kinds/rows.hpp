@@ -25,7 +25,9 @@ Kind resourceQuotaKind();
 Kind limitRangeKind();
 Kind podDisruptionBudgetKind();
 Kind horizontalPodAutoscalerKind();
+Kind horizontalPodAutoscalerV1Kind();
 Kind eventKind();
+Kind eventsEventKind();  ///< of events.k8s.io
 Kind leaseKind();
 Kind replicationControllerKind();
 Kind replicaSetKind();
@@ -78,6 +80,11 @@ auto writes(F function) {
   return [function = std::move(function)](google::protobuf::Message& object) {
     function(static_cast<T&>(object));
   };
+}
+/// A conversion between two forms of a kind.
+template <typename From, typename To, void (*Function)(const From&, To&)>
+void converts(const google::protobuf::Message& from, google::protobuf::Message& to) {
+  Function(static_cast<const From&>(from), static_cast<To&>(to));
 }
 template <typename T, typename F>
 auto compares(F function) {
