@@ -26,6 +26,11 @@ void addServer(CLI::App& app, Context& context) {
   command->add_option("--rest-fds", *restFds, "Inherited listening sockets of the REST API")
       ->group("");
   command
+      ->add_option(
+          "--api-address", options->apiAddress,
+          "Where pods find the REST API, as host:port: what the Service \"kubernetes\" says")
+      ->group("");
+  command
       ->add_flag("--pod-routes", options->podRoutes,
                  "Keep routes to the nodes' pods in this network namespace, so that pods reach the "
                  "server")

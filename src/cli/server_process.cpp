@@ -162,6 +162,7 @@ class Server {
     auto rootCa = files_->readFile(options_.pkiDir + "/ca.crt");
     if (!rootCa) co_return rootCa.status();
     managerOptions.rootCa = std::move(*rootCa);
+    managerOptions.apiAddress = options_.apiAddress;
     controllers::ControllerManager manager(*system, *clock_, *rng_, executor_, managerOptions);
     std::optional<PodRoutes> routes;
     if (options_.podRoutes) routes.emplace(manager.nodes());

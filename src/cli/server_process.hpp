@@ -12,6 +12,7 @@ struct ServerOptions {
   std::vector<int> listenFds;       ///< listening sockets that were made by somebody else
   std::vector<int> restFds;         ///< listening TCP sockets, for the REST API
   int adminFd = -1;                 ///< a listening Unix socket, by which only administrators come
+  std::string apiAddress;           ///< "host:port" where pods find the REST API
   bool podRoutes = false;           ///< keep routes to the nodes' pods
   std::vector<std::string> podCidrs;
   int nodePrefixV4 = 24;

@@ -12,6 +12,7 @@
 #include "rbac_v1.pb.h"
 
 #include "api/kinds.hpp"
+#include "controllers/api_endpoints.hpp"
 #include "controllers/claim_binder.hpp"
 #include "controllers/cluster_role_aggregation.hpp"
 #include "controllers/context.hpp"
@@ -136,6 +137,7 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
   state.add<HorizontalAutoscaler>(state.recorder("horizontal-pod-autoscaler"));
   state.add<ClaimBinder>(state.recorder("persistentvolume-controller"));
   state.add<EndpointsController>();
+  if (!options.apiAddress.empty()) state.add<ApiEndpointsController>(options.apiAddress);
   state.add<ReplicaController>(state.recorder("replicaset-controller"), ofReplicaSets(),
                                state.context.replicaSets);
   state.add<ReplicaController>(state.recorder("replication-controller"), ofReplicationControllers(),

@@ -20,6 +20,8 @@ struct ManagerOptions {
   /// The certificate of the cluster's authority, PEM, for namespaces to publish; none: namespaces
   /// get neither it nor an account.
   std::string rootCa = {};
+  /// "host:port" where pods find the API; none: there is no Service "kubernetes".
+  std::string apiAddress = {};
 };
 
 /// All controllers and the scheduler, over shared caches.

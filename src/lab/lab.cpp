@@ -198,6 +198,12 @@ class Lab {
     return spec;
   }
 
+  /// The server's address on the underlay, as in a URL.
+  std::string serverHost() const {
+    const auto server = underlay_->serverAddresses().front();
+    return server.isV4() ? server.toString() : "[" + server.toString() + "]";
+  }
+
   void startServer() {
     const auto& network = cluster_.networking();
     IsolatedSpec spec = process(
@@ -211,6 +217,8 @@ class Lab {
          std::to_string(agentSocket_.get()),
          "--rest-fds",
          join({std::to_string(options_.apiSocket.get()), std::to_string(podApiSocket_.get())}),
+         "--api-address",
+         serverHost() + ":" + std::to_string(kPodApiPort),
          "--pod-routes",
          "--admin-fd",
          std::to_string(options_.adminSocket.get()),
@@ -250,8 +258,7 @@ class Lab {
     std::vector<std::string> addresses;
     for (const auto& address : underlay_->nodeAddresses(node.index))
       addresses.push_back(address.toString());
-    const auto server = underlay_->serverAddresses().front();
-    const std::string host = server.isV4() ? server.toString() : "[" + server.toString() + "]";
+    const std::string host = serverHost();
     std::vector<std::string> arguments{
         options_.executable, "agent",
         "--node-name",       node.config.name(),
