@@ -39,6 +39,25 @@ const patched = await core.patchNamespacedConfigMap({
   body: [{ op: 'replace', path: '/data/a', value: '2' }],
 });
 found.patched = patched.data.a;
+for (const [strategy, body] of [
+  [k8s.PatchStrategy.MergePatch, { data: { b: 'merged' } }],
+  [k8s.PatchStrategy.StrategicMergePatch, { data: { c: 'strategic' } }],
+  [k8s.PatchStrategy.ServerSideApply,
+    { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'by-javascript' }, data: { d: 'applied' } }],
+]) {
+  const map = await core.patchNamespacedConfigMap(
+    { name: 'by-javascript', namespace: 'default', body, fieldManager: 'javascript' },
+    k8s.setHeaderOptions('Content-Type', strategy));
+  found.merged = map.data;
+}
+const events = await config.makeApiClient(k8s.EventsV1Api).listNamespacedEvent(
+  { namespace: 'default', fieldSelector: 'regarding.name=web' });
+found.events = events.items.map((event) => event.reason);
+const nodes = await k8s.topNodes(core);
+found.nodes = nodes.map((node) => node.Node.metadata.name);
+const metrics = new k8s.Metrics(config);
+for (let usage = []; usage.length === 0; found.usage = usage.map((each) => each.name).sort())
+  usage = (await metrics.getPodMetrics('default')).items.flatMap((pod) => pod.containers);
 found.missing = await core.readNamespacedPod({ name: 'nope', namespace: 'default' })
   .then(() => 200, (error) => error.code);
 
@@ -55,6 +74,11 @@ found.exec = await exec(['sh', '-c', 'echo out; echo err >&2; exit 3'], null);
 const input = new PassThrough();
 input.end('typed');
 found.input = await exec(['cat'], input);
+
+const ticks = new Text();
+const attached = await new k8s.Attach(config).attach('default', 'web', 'ticker', ticks, null, null, false);
+await ticks.has('tick');
+attached.close();
 
 const log = new Text();
 await new k8s.Log(config).log('default', 'web', 'main', log, { tailLines: 1 });

@@ -29,6 +29,7 @@ spec:
               self.wfile.write(self.rfile.read()[::-1])
       socketserver.ThreadingTCPServer(("", 7000), Reverse).serve_forever()
     readinessProbe: {tcpSocket: {port: 7000}, periodSeconds: 1}
+  - {name: ticker, image: host, command: [sh, -c, "while :; do echo tick; sleep 0.2; done"]}
 """
 
 
@@ -59,7 +60,13 @@ class JavaScriptTest(LabTestCase):
         self.assertEqual(self.found["uid"], "string")
         self.assertEqual(self.found["watched"], "ADDED")
         self.assertEqual(self.found["patched"], "2")
+        self.assertEqual(self.found["merged"], {"a": "2", "b": "merged", "c": "strategic", "d": "applied"})
         self.assertEqual(self.found["missing"], 404)
+        self.assertIn("Started", self.found["events"])
+
+    def test_metrics(self):
+        self.assertEqual(self.found["nodes"], ["node1"])
+        self.assertEqual(self.found["usage"], ["main", "reverse", "ticker"])
 
     def test_exec_and_log(self):
         self.assertEqual(self.found["exec"], {"out": "out\n", "err": "err\n", "status": "Failure", "reason": "NonZeroExitCode"})

@@ -27,7 +27,7 @@ metadata: {name: once, labels: {app: once}}
 spec:
   nodeName: node1
   restartPolicy: Never
-  containers: [{name: main, image: host, command: [sh, -c, "exit 3"]}]
+  containers: [{name: main, image: host, command: [sh, -c, "echo run; exit 3"]}]
 """
 
 
@@ -58,8 +58,8 @@ class KubectlCase:
     def run_kubectl(cls, *arguments, **options):
         if "input" not in options:
             options.setdefault("stdin", subprocess.DEVNULL)
-        return subprocess.run([cls.program_of_kubectl, *arguments], env=cls.environment_of_kubectl(), capture_output=True,
-                              text=True, check=False, timeout=60, **options)
+        options.setdefault("env", cls.environment_of_kubectl())
+        return subprocess.run([cls.program_of_kubectl, *arguments], capture_output=True, text=True, check=False, timeout=60, **options)
 
     @classmethod
     def environment_of_kubectl(cls):
@@ -79,6 +79,23 @@ class KubectlCase:
 
     def object(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def start(self, *arguments, **options):
+        """A kubectl that runs beside the test; killed after it."""
+        program = subprocess.Popen([self.program_of_kubectl, *arguments], env=self.environment_of_kubectl(),
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+        self.addCleanup(program.stderr.close)
+        self.addCleanup(program.stdout.close)
+        self.addCleanup(program.wait)
+        self.addCleanup(program.kill)
+        return program
+
+    def line_with(self, program, word):
+        """The next line of its stdout that has the word."""
+        while line := program.stdout.readline():
+            if word in line:
+                return line
+        return self.fail(f"{word} did not come")
 
     def wait_phase(self, pod, phase):
         """As wait --for=jsonpath, which 1.20 does not know."""

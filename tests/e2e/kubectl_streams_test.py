@@ -48,21 +48,13 @@ class Streams(KubectlCase):
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server", "labels": {"app": "server"}},
                "spec": {"terminationGracePeriodSeconds": 1,
                         "containers": [{"name": "c", "image": "host", "command": ["python3", "-c", SERVER],
-                                        "readinessProbe": {"tcpSocket": {"port": 7001}, "periodSeconds": 1}}]}}
+                                        "readinessProbe": {"tcpSocket": {"port": 7001}, "periodSeconds": 1}},
+                                       {"name": "ticker", "image": "host",
+                                        "command": ["sh", "-c", "while :; do echo tick; sleep 0.2; done"]}]}}
         done = cls.run_kubectl("apply", "--validate=false", "-f", "-", input=json.dumps(pod))
         assert done.returncode == 0, done.stderr
         done = cls.run_kubectl("wait", "pod/server", "--for=condition=Ready", "--timeout=30s")
         assert done.returncode == 0, done.stderr
-
-    def start(self, *arguments, **options):
-        """A kubectl that runs beside the test; killed after it."""
-        program = subprocess.Popen([self.program_of_kubectl, *arguments], env=self.environment_of_kubectl(),
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
-        self.addCleanup(program.stderr.close)
-        self.addCleanup(program.stdout.close)
-        self.addCleanup(program.wait)
-        self.addCleanup(program.kill)
-        return program
 
     def forward(self, target, *ports):
         """The running kubectl, and the local port of each."""
@@ -93,7 +85,7 @@ class Streams(KubectlCase):
         self.assertIn("executable file `nosuch` not found", self.fails("exec", "web", "--", "nosuch"))
         self.assertIn("container nope is not valid for pod web", self.fails("exec", "web", "-c", "nope", "--", "true"))
         self.assertEqual(run("-i", "web", "--", "cat", input="ab\n").stdout, "ab\n")
-        blob = "0123456789abcdef" * 200_000
+        blob = "0123456789abcdef" * 231_250  # 3.7 MB
         self.assertEqual(run("-i", "web", "--", "wc", "-c", input=blob).stdout.strip(), str(len(blob)))
         self.assertEqual(len(run("web", "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x").stdout), 3_000_000)
 
@@ -101,12 +93,17 @@ class Streams(KubectlCase):
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
         command = [self.program_of_kubectl, "exec", "-it", "web", "--", "sh", "-c",
-                   "until [ \"$(stty size)\" = '33 101' ]; do sleep 0.1; done; echo sized; read line; echo got $line; exit 5"]
+                   "until [ \"$(stty size)\" = '33 101' ]; do sleep 0.1; done; echo sized; "
+                   "until [ \"$(stty size)\" = '44 99' ]; do sleep 0.1; done; echo resized; read line; echo got $line; exit 5"]
         with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=subprocess.DEVNULL,
                               env=self.environment_of_kubectl()) as program:
             os.close(theirs)
             text = b""
             while b"sized" not in text:
+                text += os.read(ours, 1024)
+            fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 99, 0, 0))
+            program.send_signal(signal.SIGWINCH)  # it is not the terminal's foreground, which would have it
+            while b"resized" not in text:
                 text += os.read(ours, 1024)
             os.write(ours, b"this\n")
             self.assertEqual(program.wait(timeout=30), 5)
@@ -127,6 +124,7 @@ class Streams(KubectlCase):
         self.kubectl("apply", "-f", "-", input=json.dumps(pod))
         self.kubectl("wait", "pod/cat", "--for=condition=Ready", "--timeout=30s")
         self.assertIn("typed\n", self.kubectl("attach", "-i", "cat", input="typed\n"))
+        self.assertEqual(self.line_with(self.start("attach", "server", "-c", "ticker"), "tick"), "tick\n")
         self.wait_phase("cat", "Succeeded")
         self.kubectl("delete", "pod", "cat")
 

@@ -1,6 +1,8 @@
 """Unmodified kubectl, of several minor versions, against a lab."""
 import json
-import subprocess
+import pathlib
+import select
+import tempfile
 import unittest
 
 from harness import LabTestCase, eventually
@@ -15,7 +17,8 @@ class Kubectl(KubectlCase):
         exposed = self.kubectl("expose", "pod", "web", "--name=front", "--port=80", "--target-port=8080")
         self.assertIn("service/front exposed", exposed)
         address = self.kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}")
-        eventually(lambda: self.assertEqual(self.kubectl("get", "endpoints", "front", "-o", "jsonpath={.subsets[0].addresses[0].ip}"), address))
+        listed = ("get", "endpoints", "front", "-o", "jsonpath={.subsets[0].addresses[0].ip}")
+        self.assertTrue(eventually(lambda: self.run_kubectl(*listed).stdout == address))
         slices = self.kubectl("get", "endpointslices", "-l", "kubernetes.io/service-name=front")
         self.assertRegex(slices, rf"front-\w{{5}} +IPv4 +8080 +{address} ")
         described = self.kubectl("describe", "service", "front")
@@ -55,6 +58,60 @@ spec: {podSelector: {matchLabels: {app: web}}}
         self.assertRegex(self.kubectl("api-resources"), r"pods +po +v1 +true +Pod")
         self.assertIn("coordination.k8s.io/v1\n", self.kubectl("api-versions"))
         self.assertEqual(self.kubectl("get", "--raw", "/readyz"), "ok")
+        server = self.kubectl("config", "view", "-o", "jsonpath={.clusters[0].cluster.server}")
+        self.assertIn(f"is running at {server}\n", self.kubectl("cluster-info").replace("\x1b[0m", "").replace("\x1b[0;33m", ""))
+
+    def test_dump(self):
+        with tempfile.TemporaryDirectory(dir=self.home) as folder:
+            self.kubectl("cluster-info", "dump", "--namespaces=default", f"--output-directory={folder}")
+            files = {str(file.relative_to(folder)) for file in pathlib.Path(folder).rglob("*") if file.is_file()}
+            self.assertLessEqual({"nodes.json", "default/web/logs.txt"} | {
+                f"default/{kind}.json" for kind in ("daemonsets", "deployments", "events", "pods", "replicasets",
+                                                    "replication-controllers", "services")}, files)
+            logs = (pathlib.Path(folder) / "default/web/logs.txt").read_text()
+            self.assertIn("==== START logs for container main of pod default/web ====\nhello\nagain\n", logs)
+            self.assertEqual({node["metadata"]["name"] for node in json.loads((pathlib.Path(folder) / "nodes.json").read_text())["items"]},
+                             {"node1", "node2"})
+
+    def test_the_service_of_the_api(self):
+        self.assertRegex(self.kubectl("get", "svc", "kubernetes"), r"\nkubernetes +ClusterIP +None +<none> +443/TCP ")
+        (address,) = [pair["value"] for pair in self.environment_of("web") if pair["name"] == "KUBERNETES_SERVICE_HOST"]
+        self.assertRegex(self.kubectl("describe", "svc", "kubernetes"), rf"Endpoints: +{address}:443\n")
+        uid = self.object("svc", "kubernetes")["metadata"]["uid"]
+        self.kubectl("delete", "svc", "kubernetes")
+        again = ("get", "svc", "kubernetes", "-o", "jsonpath={.metadata.uid}")
+        self.assertTrue(eventually(lambda: self.run_kubectl(*again).stdout not in ("", uid)))
+        self.assertTrue(eventually(lambda: address in self.run_kubectl("get", "endpoints", "kubernetes").stdout))
+        self.assertTrue(eventually(lambda: address in self.run_kubectl("get", "endpointslices", "kubernetes").stdout))
+
+    def environment_of(self, pod):
+        lines = self.kubectl("exec", pod, "-c", "main", "--", "env").splitlines()
+        return [dict(zip(("name", "value"), line.split("=", 1))) for line in lines]
+
+    def test_events_of_both_groups(self):
+        names = [self.kubectl("get", kind, "-o", "name", "--field-selector", f"{field}.name=web").replace(".events.k8s.io", "")
+                 for kind, field in (("events", "involvedObject"), ("events.v1.events.k8s.io", "regarding"))]
+        self.assertEqual(sorted(names[0].split()), sorted(names[1].split()))
+        self.assertRegex(self.kubectl("get", "events.events.k8s.io"),
+                         r"LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n(.*\n)*\S+ +Normal +Started +pod/web ")
+        event = {"apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": "told"}, "type": "Warning", "reason": "Seen",
+                 "action": "Look", "note": "by the new group", "eventTime": "2026-01-02T03:04:05.000006Z",
+                 "reportingController": "example.com/c", "reportingInstance": "i",
+                 "regarding": {"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "web",
+                               "uid": self.object("pod", "web")["metadata"]["uid"]}}
+        watch = self.start("get", "events", "-w")
+        self.line_with(watch, "LAST SEEN")
+        self.kubectl("create", "-f", "-", input=json.dumps(event))
+        self.assertRegex(self.line_with(watch, "by the new group"), r"Warning +Seen +pod/web +by the new group")
+        self.assertIn("by the new group", self.kubectl("describe", "pod", "web"))
+        del event["eventTime"]
+        event["metadata"]["name"] = "wrong"
+        missing = 'missing required field "eventTime"' if self.is_old else "eventTime: Required value"
+        self.assertIn(missing, self.fails("create", "-f", "-", input=json.dumps(event)))
+        self.kubectl("delete", "events.v1.events.k8s.io", "told")
+        self.assertIn("not found", self.fails("get", "event", "told"))
+        if not self.is_old:
+            self.assertRegex(self.kubectl("events"), r"Normal +Started +Pod/web")
 
     def test_get(self):
         self.assertRegex(self.kubectl("get", "nodes", "-o", "wide"), r"node1 +Ready .* crun://")
@@ -76,17 +133,20 @@ spec: {podSelector: {matchLabels: {app: web}}}
         self.assertIn('namespaces "nope" not found', self.fails("get", "ns", "nope"))
 
     def test_watch(self):
-        with subprocess.Popen([self.program_of_kubectl, "get", "pods", "-w", "--output-watch-events"],
-                              env=self.environment_of_kubectl(), stdout=subprocess.PIPE, text=True) as watch:
-            self.assertIn("EVENT", watch.stdout.readline())
-            self.kubectl("run", "seen", "--image=host", "--restart=Never", "--command", "--", "true")
-            line = ""
-            while "seen" not in line:
-                line = watch.stdout.readline()
-                self.assertTrue(line, "the watch ended")
-            self.assertIn("ADDED", line)
-            watch.kill()
+        watch = self.start("get", "pods", "-w", "--output-watch-events")
+        self.assertIn("EVENT", watch.stdout.readline())
+        later = self.start("get", "pod", "once", "--watch-only")
+        self.kubectl("run", "seen", "--image=host", "--restart=Never", "--command", "--", "true")
+        self.assertIn("ADDED", self.line_with(watch, "seen"))
         self.kubectl("delete", "pod", "seen")
+        self.line_with(watch, "DELETED")
+        # What was there before is not shown; when the watch has begun is not known.
+        for number in range(1000):
+            self.kubectl("label", "pod", "once", f"n={number}", "--overwrite")
+            if select.select([later.stdout], [], [], 0)[0]:
+                break
+        self.assertRegex(later.stdout.read(1), r"\w")
+        self.kubectl("label", "pod", "once", "n-")
 
     def test_describe(self):
         text = self.kubectl("describe", "pod", "web")
@@ -94,7 +154,8 @@ spec: {podSelector: {matchLabels: {app: web}}}
         node = self.kubectl("describe", "node", "node1")
         self.assertIn("HolderIdentity:  node1", node)
         self.assertRegex(node, r"Ready +True")
-        self.kubectl("describe", "ns", "default")
+        self.assertRegex(self.kubectl("describe", "ns", "default"), r"Status: +Active")
+        self.assertRegex(self.kubectl("describe", "sa", "default"), r"Name: +default\nNamespace: +default")
         if not self.is_old:
             self.assertIn("Started", self.kubectl("events", "--for", "pod/web"))
 
@@ -105,6 +166,8 @@ spec: {podSelector: {matchLabels: {app: web}}}
         self.assertEqual(self.object("cm", "c", "-n", "made")["data"], {"k": "v"})
         self.kubectl("create", "secret", "generic", "s", "--from-literal=p=q", "-n", "made")
         self.assertEqual(self.object("secret", "s", "-n", "made")["data"], {"p": "cQ=="})
+        self.kubectl("create", "serviceaccount", "robot", "-n", "made")
+        self.assertEqual(self.object("sa", "robot", "-n", "made")["kind"], "ServiceAccount")
         self.assertIn("already exists", self.fails("create", "ns", "made"))
         self.kubectl("delete", "ns", "made")
         self.assertIn("not found", self.fails("get", "ns", "made"))
@@ -224,11 +287,40 @@ spec: {podSelector: {matchLabels: {app: web}}}
         self.kubectl("annotate", "cm", "p", "note=1")
         meta = self.object("cm", "p")["metadata"]
         self.assertEqual((meta["labels"], meta["annotations"]), ({"x": "z"}, {"note": "1"}))
+        self.assertIn("--overwrite is false", self.fails("annotate", "cm", "p", "note=2"))
+        self.kubectl("annotate", "cm", "p", "note=2", "--overwrite")
+        self.assertEqual(self.object("cm", "p")["metadata"]["annotations"], {"note": "2"})
         self.kubectl("label", "cm", "p", "x-")
-        self.assertNotIn("labels", self.object("cm", "p")["metadata"])
+        self.kubectl("annotate", "cm", "p", "note-")
+        for field in ("labels", "annotations"):
+            self.assertNotIn(field, self.object("cm", "p")["metadata"])
+        found = self.object("cm", "p")
+        uid = found["metadata"].pop("uid")
+        self.kubectl("replace", "--force", "-f", "-", input=json.dumps(found))
+        self.assertNotEqual(self.object("cm", "p")["metadata"]["uid"], uid)
         self.kubectl("delete", "cm", "--all")
         self.assertEqual(self.object("cm", "--field-selector", "metadata.name!=kube-root-ca.crt")["items"], [])
         self.assertIn("may not change fields other than", self.fails("patch", "pod", "web", "-p", '{"spec":{"hostname":"x"}}'))
+
+    def edit(self, change, *arguments):
+        """With an editor that is a command of sed."""
+        editor = self.home / "editor"
+        editor.write_text(f"#!/bin/sh\nexec sed -i '{change}' \"$1\"\n")
+        editor.chmod(0o755)
+        return self.run_kubectl("edit", *arguments, env=dict(self.environment_of_kubectl(), KUBE_EDITOR=str(editor)))
+
+    def test_edit(self):
+        self.kubectl("create", "cm", "edited", "--from-literal=a=1")
+        done = self.edit('s/^  a: .*/  a: "2"/', "cm", "edited")
+        self.assertEqual((done.returncode, done.stdout), (0, "configmap/edited edited\n"), done.stderr)
+        self.assertEqual(self.object("cm", "edited")["data"], {"a": "2"})
+        self.assertIn("no changes made", self.edit("s/x/x/", "cm", "edited").stderr)
+        # What the server refuses comes back to the editor; who leaves it so has changed nothing.
+        done = self.edit('s/^  a: .*/  "a b": "3"/', "cm", "edited")
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        self.assertIn("no valid changes were saved", done.stderr)
+        self.assertEqual(self.object("cm", "edited")["data"], {"a": "2"})
+        self.kubectl("delete", "cm", "edited")
 
     def test_nodes(self):
         self.kubectl("cordon", "node2")
@@ -262,13 +354,33 @@ spec: {podSelector: {matchLabels: {app: web}}}
         everything = self.kubectl("logs", "-l", "app=web", "--all-containers", "--prefix")
         self.assertIn("[pod/web/side] side\n", everything)
         self.assertIn("container nope is not valid for pod web", self.fails("logs", "web", "-c", "nope"))
+        self.assertEqual(self.kubectl("logs", "web", "-c", "main", "--since-time=2020-01-01T00:00:00Z"), "hello\nagain\n")
+        self.assertEqual(self.kubectl("logs", "web", "-c", "main", "--since-time=2100-01-01T00:00:00Z"), "")
+        self.assertEqual(self.kubectl("logs", "once", "-f"), "run\n")
+
+    def test_logs_of_the_container_before(self):
+        command = "[ -e /kept/x ] && echo second && exec sleep 1000; touch /kept/x; echo first; exit 1"
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "twice"},
+               "spec": {"terminationGracePeriodSeconds": 0, "volumes": [{"name": "kept", "emptyDir": {}}],
+                        "containers": [{"name": "main", "image": "host", "command": ["sh", "-c", command],
+                                        "volumeMounts": [{"name": "kept", "mountPath": "/kept"}]}]}}
+        self.kubectl("apply", "-f", "-", input=json.dumps(pod))
+        self.addCleanup(self.run_kubectl, "delete", "pod", "twice")
+        self.assertTrue(eventually(lambda: self.run_kubectl("logs", "twice").stdout == "second\n"))
+        self.assertEqual(self.kubectl("logs", "twice", "--previous"), "first\n")
+        self.assertEqual(self.kubectl("logs", "twice", "--previous", "-f"), "first\n")
+        self.assertIn('previous terminated container "main" in pod "web" not found', self.fails("logs", "web", "-c", "main", "--previous"))
 
     def test_wait_and_delete(self):
         if self.is_old:
             self.wait_phase("once", "Failed")
         else:
             self.kubectl("wait", "pod/once", "--for=jsonpath={.status.phase}=Failed", "--timeout=30s")
+        if not self.is_old:
+            waits = self.start("wait", "pod/gone", "--for=create", "--timeout=50s")
         self.kubectl("run", "gone", "--image=host", "--command", "--", "sleep", "1000")
+        if not self.is_old:
+            self.assertEqual(waits.communicate(timeout=60)[0], "pod/gone condition met\n")
         self.assertIn("timed out waiting", self.fails("wait", "pod/gone", "--for=delete", "--timeout=1s"))
         self.kubectl("delete", "pod", "gone", "--force", "--grace-period=0")
         if not self.is_old:  # 1.20 wants to see the pod first
