@@ -21,9 +21,10 @@ void copyCommon(const From& from, To& to) {
   if (from.has_related()) *to.mutable_related() = from.related();
   if (from.has_reportinginstance()) to.set_reportinginstance(from.reportinginstance());
   if (!from.has_series()) return;
-  if (from.series().has_count()) to.mutable_series()->set_count(from.series().count());
+  auto& series = *to.mutable_series();
+  if (from.series().has_count()) series.set_count(from.series().count());
   if (from.series().has_lastobservedtime())
-    *to.mutable_series()->mutable_lastobservedtime() = from.series().lastobservedtime();
+    *series.mutable_lastobservedtime() = from.series().lastobservedtime();
 }
 
 /// Upstream: pkg/apis/events/v1/conversion.go.
