@@ -1,131 +1,68 @@
-// Load on the REST API of a running lab, over TLS with a client certificate; used by
+// Load on the REST API of a running server, over TLS with a client certificate; used by
 // bench/lab_bench.py.
-//   podlab_rest_load_bench ADDRESS PKI create configmaps|pods CLIENTS COUNT
-//                                    creates a second; the pods are for no scheduler
+//   podlab_rest_load_bench ADDRESS PKI create RESOURCE CLIENTS COUNT
+//                                    creates a second, of configmaps or pods that are for no
+//                                    scheduler
 //   podlab_rest_load_bench ADDRESS PKI list RESOURCE CLIENTS COUNT
 //                                    megabytes a second of whole lists
-//   podlab_rest_load_bench ADDRESS PKI watch WATCHERS CHANGES
-//                                    events a second that reach all watchers of configmaps
+//   podlab_rest_load_bench ADDRESS PKI watch RESOURCE WATCHERS WRITERS CHANGES
+//                                    events and megabytes a second that reach all watchers, while
+//                                    so many clients create objects as fast as they can
 //   podlab_rest_load_bench ADDRESS PKI idle WATCHERS
 //                                    a line when all watches are open; holds them until stdin ends
+//   podlab_rest_load_bench ADDRESS PKI bound NODES CLIENTS COUNT
+//                                    pods a second that are created, scheduled to nodes without
+//                                    agents, and seen by a watch of bound pods
+//   podlab_rest_load_bench ADDRESS PKI fill NODES PODS
+//                                    writes nodes, leases and bound pods with their statuses; a
+//                                    line when they are there; renews the leases until stdin ends
 // PKI is the folder of the lab with ca.crt, admin.crt and admin.key.
-#include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <asio/co_spawn.hpp>
-#include <asio/io_context.hpp>
+#include <asio.hpp>
 
+#include "bench/rest_client.hpp"
+#include "bench/rest_objects.hpp"
 #include "common/filesystem.hpp"
 #include "common/log.hpp"
 #include "common/real_clock.hpp"
 #include "common/sync.hpp"
-#include "transport/byte_stream.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
 
-namespace podlab {
+namespace podlab::bench {
 namespace {
 
-constexpr const char* kNamespace = "/api/v1/namespaces/default/";
-
-[[noreturn]] void die(const std::string& why) {
-  std::fprintf(stderr, "error: %s\n", why.c_str());
-  std::exit(1);
-}
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result) die(result.status().toString());
-  return std::move(*result);
-}
+constexpr const char* kCore = "/api/v1/namespaces/default/";
+constexpr const char* kNodes = "/api/v1/nodes";
+constexpr const char* kLeases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+constexpr const char* kMergePatch = "application/merge-patch+json";
+constexpr int kFillers = 32;
+constexpr Duration kRenewal = std::chrono::seconds(10);
 
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
-/// A connection that asks one thing after the other. It reads no more of answers than it must, so
-/// that the server is measured.
-class HttpClient {
- public:
-  explicit HttpClient(std::unique_ptr<ByteStream> stream) : stream_(std::move(stream)) {}
+/// A small object of the watched label; pods are for no scheduler.
+std::string objectOf(const std::string& resource, int number) {
+  return R"({"metadata":{"name":"bench-)" + std::to_string(number) +
+         R"(","labels":{"bench":"yes"}})" +
+         (resource == "pods"
+              ? R"(,"spec":{"schedulerName":"nobody","containers":[{"name":"c","image":"host"}]}})"
+              : R"(,"data":{"key":"value"}})");
+}
 
-  Co<void> send(std::string method, std::string path, std::string body = "") {
-    std::string text = method + " " + kNamespace + path + " HTTP/1.1\r\nHost: podlab\r\n";
-    if (!body.empty()) {
-      text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
-              "\r\n";
-    }
-    text += "\r\n" + body;
-    const Status sent = co_await stream_->write(std::as_bytes(std::span(text)));
-    if (!sent) die(sent.toString());
-  }
-
-  /// The body's size, or 0 of what streams on.
-  Co<std::size_t> receiveHead() {
-    std::size_t end = std::string::npos;
-    while ((end = buffer_.find("\r\n\r\n")) == std::string::npos) co_await more();
-    const std::string head = buffer_.substr(0, end + 2);
-    buffer_.erase(0, end + 4);
-    if (!head.starts_with("HTTP/1.1 20")) die(head);
-    const auto length = head.find("Content-Length: ");
-    isChunked_ = length == std::string::npos;
-    co_return isChunked_ ? 0 : std::strtoul(head.c_str() + length + 16, nullptr, 10);
-  }
-
-  /// The size of an answer.
-  Co<std::size_t> receive() {
-    const std::size_t length = co_await receiveHead();
-    if (!isChunked_) {
-      while (buffer_.size() < length) co_await more();
-      buffer_.erase(0, length);
-      co_return length;
-    }
-    std::size_t total = 0;
-    while (true) {
-      std::size_t line = std::string::npos;
-      while ((line = buffer_.find("\r\n")) == std::string::npos) co_await more();
-      const std::size_t size = std::strtoul(buffer_.c_str(), nullptr, 16);
-      while (buffer_.size() < line + 2 + size + 2) co_await more();
-      buffer_.erase(0, line + 2 + size + 2);
-      if (size == 0) co_return total;
-      total += size;
-    }
-  }
-
-  /// Until so many events of a watch have come.
-  Co<void> receiveEvents(int count) {
-    constexpr std::string_view kEvent = "{\"type\":\"";
-    while (count > 0) {
-      std::size_t at = 0;
-      std::size_t after = 0;
-      while ((at = buffer_.find(kEvent, at)) != std::string::npos) {
-        --count;
-        after = at += kEvent.size();
-      }
-      buffer_.erase(0, std::max(after, buffer_.size() - std::min(buffer_.size(), kEvent.size())));
-      if (count > 0) co_await more();
-    }
-  }
-
- private:
-  Co<void> more() {
-    std::array<std::byte, 64UL << 10> piece;
-    auto count = co_await stream_->read(piece);
-    buffer_.append(reinterpret_cast<const char*>(piece.data()), must(std::move(count)));
-  }
-
-  std::unique_ptr<ByteStream> stream_;
-  std::string buffer_;
-  bool isChunked_ = false;
-};
+std::string numbered(const char* name, int number) {
+  return name + std::to_string(number);
+}
 
 class Load {
  public:
@@ -133,7 +70,8 @@ class Load {
       : clock_(makeRealClock(io.get_executor())),
         tcp_(transport::makeTcpDialer(io.get_executor(), *clock_)),
         address_(address),
-        tasks_(io.get_executor()) {
+        tasks_(io.get_executor()),
+        input_(io) {
     const auto files = makeRealFilesystem();
     const auto read = [&](const char* name) { return must(files->readFile(pki + "/" + name)); };
     const transport::Credentials own{read("admin.crt"), read("admin.key")};
@@ -144,71 +82,160 @@ class Load {
   Co<void> create(std::string resource, int clients, int count) {
     co_await connect(clients);
     const MonoTime begin = clock_->now();
-    for (auto& client : clients_) tasks_.spawn("create", createSome(*client, resource, count));
-    co_await tasks_.join();
+    co_await createAll(clients_, std::move(resource), count);
     std::printf("%.1f\n", count / seconds(clock_->now() - begin));
   }
 
   Co<void> list(std::string resource, int clients, int count) {
     co_await connect(clients);
     const MonoTime begin = clock_->now();
-    for (auto& client : clients_) tasks_.spawn("list", listSome(*client, resource, count));
-    co_await tasks_.join();
-    std::printf("%.1f\n", static_cast<double>(bytes_) / 1e6 / seconds(clock_->now() - begin));
+    std::size_t bytes = 0;
+    Each one = [&](HttpClient& client, int) -> Co<void> {
+      return listOnce(client, resource, bytes);
+    };
+    co_await doAll(clients_, count, one);
+    std::printf("%.1f\n", static_cast<double>(bytes) / 1e6 / seconds(clock_->now() - begin));
   }
 
-  Co<void> watch(int watchers, int changes) {
-    co_await openWatches(watchers);
-    auto writer = std::make_unique<HttpClient>(must(co_await tls_->dial(address_)));
+  Co<void> watch(std::string resource, int watchers, int writers, int changes) {
+    co_await openWatches(resource, watchers);
+    const Clients watching = std::move(clients_);
+    clients_.clear();
+    co_await connect(writers);
     const MonoTime begin = clock_->now();
-    for (auto& client : clients_) tasks_.spawn("watch", client->receiveEvents(changes));
-    tasks_.spawn("change", createSome(*writer, "configmaps", changes));
-    co_await tasks_.join();
-    const double events = static_cast<double>(watchers) * changes;
-    std::printf("%.0f\n", events / seconds(clock_->now() - begin));
+    std::size_t bytes = 0;
+    TaskGroup receiving(tasks_.executor());
+    for (const auto& client : watching)
+      receiving.spawn("watch", receiveAll(*client, changes, bytes));
+    co_await createAll(clients_, std::move(resource), changes);
+    co_await receiving.join();
+    const double taken = seconds(clock_->now() - begin);
+    std::printf("%.0f %.1f\n", static_cast<double>(watchers) * changes / taken,
+                static_cast<double>(bytes) / 1e6 / taken);
   }
 
   Co<void> idle(int watchers) {
-    co_await openWatches(watchers);
-    std::puts("open");
-    std::fflush(stdout);
-    while (std::getchar() != EOF) {
+    co_await openWatches("configmaps", watchers);
+    co_await holdUntilEnd();
+  }
+
+  Co<void> bound(int nodes, int clients, int count) {
+    co_await connect(clients);
+    co_await makeNodes(nodes);
+    HttpClient watcher(must(co_await tls_->dial(address_)));
+    co_await watcher.send("GET",
+                          kCore + std::string("pods?watch=true&fieldSelector=spec.nodeName!%3D"));
+    (void)co_await watcher.receiveHead();
+    const MonoTime begin = clock_->now();
+    std::size_t bytes = 0;
+    TaskGroup receiving(tasks_.executor());
+    receiving.spawn("watch", receiveAll(watcher, count, bytes));
+    Each one = [](HttpClient& client, int i) {
+      return client.ask("POST", kCore + std::string("pods"), podNamed(numbered("web-", i)));
+    };
+    co_await doAll(clients_, count, one);
+    co_await receiving.join();
+    std::printf("%.1f\n", count / seconds(clock_->now() - begin));
+  }
+
+  Co<void> fill(int nodes, int pods) {
+    co_await bound(nodes, kFillers, pods);
+    for (const bool runs : {false, true}) {
+      Each one = [runs](HttpClient& client, int i) {
+        return client.ask("PATCH", kCore + numbered("pods/web-", i) + "/status", podStatus(runs),
+                          kMergePatch);
+      };
+      co_await doAll(clients_, pods, one);
     }
+    bool done = false;
+    tasks_.spawn("renew", renewLeases(nodes, done));
+    co_await holdUntilEnd();
+    done = true;
   }
 
  private:
+  using Clients = std::vector<std::unique_ptr<HttpClient>>;
+  using Each = std::function<Co<void>(HttpClient& client, int number)>;
+
   Co<void> connect(int clients) {
     for (int i = 0; i < clients; ++i)
       clients_.push_back(std::make_unique<HttpClient>(must(co_await tls_->dial(address_))));
   }
 
-  Co<void> openWatches(int watchers) {
+  Co<void> openWatches(std::string resource, int watchers) {
     co_await connect(watchers);
     for (auto& client : clients_) {
       // Only what comes from now on.
-      co_await client->send("GET", "configmaps?watch=true&labelSelector=bench%3Dyes");
+      co_await client->send("GET", kCore + resource + "?watch=true&labelSelector=bench%3Dyes");
       (void)co_await client->receiveHead();
     }
   }
 
-  Co<void> createSome(HttpClient& client, std::string resource, int count) {
-    while (next_ < count) {
-      std::string body = R"({"metadata":{"name":"bench-)" + std::to_string(next_++) +
-                         R"(","labels":{"bench":"yes"}})";
-      body +=
-          resource == "pods"
-              ? R"(,"spec":{"schedulerName":"nobody","containers":[{"name":"c","image":"host"}]}})"
-              : R"(,"data":{"key":"value"}})";
-      co_await client.send("POST", resource, std::move(body));
-      (void)co_await client.receive();
+  /// `each` for the numbers below `count`, by all clients at once.
+  Co<void> doAll(const Clients& clients, int count, Each& each) {
+    int next = 0;
+    TaskGroup working(tasks_.executor());
+    const auto work = [](HttpClient& client, int& at, int end, Each& one) -> Co<void> {
+      while (at < end) co_await one(client, at++);
+    };
+    for (const auto& client : clients) working.spawn("work", work(*client, next, count, each));
+    co_await working.join();
+  }
+
+  Co<void> createAll(const Clients& clients, std::string resource, int count) {
+    Each one = [&resource](HttpClient& client, int i) {
+      return client.ask("POST", kCore + resource, objectOf(resource, i));
+    };
+    co_await doAll(clients, count, one);
+  }
+
+  Co<void> listOnce(HttpClient& client, const std::string& resource, std::size_t& bytes) {
+    co_await client.send("GET", kCore + resource);
+    bytes += co_await client.receive();
+  }
+
+  static Co<void> receiveAll(HttpClient& client, int count, std::size_t& bytes) {
+    bytes += co_await client.receiveEvents(count);
+  }
+
+  /// Nodes that are Ready and have no agents, with leases.
+  Co<void> makeNodes(int count) {
+    Each make = [this](HttpClient& client, int i) {
+      return makeNode(client, numbered("bare-", i));
+    };
+    co_await doAll(clients_, count, make);
+  }
+  Co<void> makeNode(HttpClient& client, std::string name) {
+    co_await client.ask("POST", kNodes, nodeNamed(name));
+    co_await client.ask("PATCH", kNodes + ("/" + name) + "/status", nodeStatus(name), kMergePatch);
+    co_await client.ask("POST", kLeases, leaseOf(name));
+    co_await renewLease(client, std::move(name));
+  }
+  Co<void> renewLease(HttpClient& client, std::string name) {
+    co_await client.ask("PATCH", kLeases + ("/" + name),
+                        R"({"spec":{"renewTime":")" + formatMicroTime(clock_->wallNow()) + R"("}})",
+                        kMergePatch);
+  }
+  Co<void> renewLeases(int nodes, bool& done) {
+    Each one = [this](HttpClient& client, int i) {
+      return renewLease(client, numbered("bare-", i));
+    };
+    while (!done) {
+      co_await clock_->sleepFor(kRenewal);
+      co_await doAll(clients_, nodes, one);
     }
   }
 
-  Co<void> listSome(HttpClient& client, std::string resource, int count) {
-    while (next_ < count) {
-      ++next_;
-      co_await client.send("GET", resource);
-      bytes_ += co_await client.receive();
+  /// Says that all is there; until stdin ends.
+  Co<void> holdUntilEnd() {
+    std::puts("there");
+    std::fflush(stdout);
+    input_.assign(0);
+    char byte = 0;
+    asio::error_code end;
+    while (!end) {
+      auto token = asio::redirect_error(asio::use_awaitable, end);
+      (void)co_await input_.async_read_some(asio::buffer(&byte, 1), token);
     }
   }
 
@@ -216,16 +243,16 @@ class Load {
   std::unique_ptr<Dialer> tcp_;
   std::unique_ptr<Dialer> tls_;
   std::string address_;
-  std::vector<std::unique_ptr<HttpClient>> clients_;
-  int next_ = 0;
-  std::size_t bytes_ = 0;
+  Clients clients_;
   TaskGroup tasks_;
+  asio::posix::stream_descriptor input_;
 };
 
 int usage() {
   std::fputs(
       "usage: podlab_rest_load_bench ADDRESS PKI create RESOURCE CLIENTS COUNT |\n"
-      "         list RESOURCE CLIENTS COUNT | watch WATCHERS CHANGES | idle WATCHERS\n",
+      "         list RESOURCE CLIENTS COUNT | watch RESOURCE WATCHERS WRITERS CHANGES |\n"
+      "         idle WATCHERS | bound NODES CLIENTS COUNT | fill NODES PODS\n",
       stderr);
   return 2;
 }
@@ -235,13 +262,16 @@ int run(const std::vector<std::string>& arguments) {
   asio::io_context io;
   Load load(io, arguments[0], arguments[1]);
   const std::string& what = arguments[2];
-  const auto number = [&](std::size_t at) { return std::atoi(arguments[at].c_str()); };
+  const std::size_t count = arguments.size() - 3;
+  const auto number = [&](std::size_t at) { return std::atoi(arguments[3 + at].c_str()); };
   std::optional<Co<void>> task;
-  if (what == "create" && arguments.size() == 6)
-    task = load.create(arguments[3], number(4), number(5));
-  if (what == "list" && arguments.size() == 6) task = load.list(arguments[3], number(4), number(5));
-  if (what == "watch" && arguments.size() == 5) task = load.watch(number(3), number(4));
-  if (what == "idle" && arguments.size() == 4) task = load.idle(number(3));
+  if (what == "create" && count == 3) task = load.create(arguments[3], number(1), number(2));
+  if (what == "list" && count == 3) task = load.list(arguments[3], number(1), number(2));
+  if (what == "watch" && count == 4)
+    task = load.watch(arguments[3], number(1), number(2), number(3));
+  if (what == "idle" && count == 1) task = load.idle(number(0));
+  if (what == "bound" && count == 3) task = load.bound(number(0), number(1), number(2));
+  if (what == "fill" && count == 2) task = load.fill(number(0), number(1));
   if (!task) return usage();
   asio::co_spawn(io, std::move(*task), [&io](const std::exception_ptr& error) {
     if (error) die("a broken invariant");
@@ -252,9 +282,9 @@ int run(const std::vector<std::string>& arguments) {
 }
 
 }  // namespace
-}  // namespace podlab
+}  // namespace podlab::bench
 
 int main(int argc, char** argv) {
   podlab::initLogging(podlab::LogLevel::kWarning, podlab::LogFormat::kText, "");
-  return podlab::run({argv + 1, argv + argc});
+  return podlab::bench::run({argv + 1, argv + argc});
 }

@@ -64,6 +64,8 @@ class Watch {
   /// The next event; kEndOfStream after a clean end (time-out), kExpired when the revision is too
   /// old.
   virtual Co<Result<WatchEvent>> next() = 0;
+  /// The next event when it has come already, for who takes many at a time.
+  virtual std::optional<WatchEvent> poll() { return std::nullopt; }
 };
 
 /// What the server does with unknown and duplicate fields (kubectl's --validate).

@@ -15,6 +15,8 @@ constexpr Duration kHistoryAge = std::chrono::minutes(5);
 constexpr std::size_t kMaxHistory = 1 << 17;
 /// A watch whose reader lags by more ends; the reader goes on from the last revision it saw.
 constexpr std::size_t kMaxQueued = 1 << 16;
+/// Room for so many events stays with a watch that waits.
+constexpr std::size_t kKeptQueue = 32;
 
 }  // namespace
 
@@ -31,13 +33,24 @@ struct KindCache::Watcher {
   KindCache* cache = nullptr;  ///< null once the watch or the cache is gone
   Filter filter;
   bool bookmarks = false;
-  std::deque<api::WatchEvent> queue;
+  std::vector<api::WatchEvent> queue;
+  std::size_t taken = 0;      ///< of the queue, by the reader
   std::optional<Status> end;  ///< after the queue
   WaitQueue ready;
 
+  std::size_t waiting() const { return queue.size() - taken; }
   void push(api::EventType type, api::ObjectPtr object) {
     queue.push_back({type, std::move(object)});
-    ready.notifyOne();
+    if (waiting() == 1) ready.notifyOne();
+  }
+  std::optional<api::WatchEvent> take() {
+    if (waiting() == 0) return std::nullopt;
+    api::WatchEvent event = std::move(queue[taken++]);
+    if (waiting() > 0) return event;
+    taken = 0;
+    if (queue.capacity() > kKeptQueue) queue = {};
+    queue.clear();
+    return event;
   }
   void finish(Status status) {
     if (!end) end = std::move(status);
@@ -62,14 +75,13 @@ class KindCache::CacheWatch final : public api::Watch {
 
   Co<Result<api::WatchEvent>> next() override {
     auto watcher = watcher_;
-    while (watcher->queue.empty()) {
+    while (true) {
+      if (auto event = watcher->take()) co_return std::move(*event);
       if (const auto& end = watcher->end) co_return *end;
       co_await watcher->ready.wait();
     }
-    api::WatchEvent event = std::move(watcher->queue.front());
-    watcher->queue.pop_front();
-    co_return event;
   }
+  std::optional<api::WatchEvent> poll() override { return watcher_->take(); }
 
  private:
   std::shared_ptr<Watcher> watcher_;
@@ -231,7 +243,7 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
   event.name = key.substr(key.find('/') + 1);
   auto offerAll = [&](const Watchers& list) {
     for (const auto& watcher : list) {
-      if (watcher->queue.size() >= kMaxQueued && !watcher->end) {
+      if (watcher->waiting() >= kMaxQueued && !watcher->end) {
         watcher->finish({Code::kEndOfStream, "the watch's reader is too slow"});
       }
       offer(*watcher, event);

@@ -1,7 +1,9 @@
 #include "apiserver/rest_answer.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <map>
+#include <utility>
 
 #include "api/kinds.hpp"
 
@@ -9,6 +11,8 @@ namespace podlab::apiserver {
 namespace {
 
 constexpr std::size_t kPiece = 64UL << 10;
+/// Of the texts of events, for watches that have not got them yet.
+constexpr std::size_t kKept = 1UL << 20;
 
 std::string_view trim(std::string_view text) {
   while (text.starts_with(' ')) text.remove_prefix(1);
@@ -217,6 +221,10 @@ RestForm acceptedForm(const http::Request& request) {
   return form;
 }
 
+http::Response plainAnswer(int code, std::string text) {
+  return {code, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)};
+}
+
 http::Response jsonAnswer(int code, std::string json, const std::vector<std::string>& warnings) {
   http::Response response{code, {{"Content-Type", "application/json"}}, std::move(json)};
   response.headers.emplace_back("Cache-Control", "no-cache, private");
@@ -235,10 +243,10 @@ api::TypeMeta typeOf(const api::Kind& kind) {
 }
 
 std::string writeOne(const RestForm& form, const api::Kind& kind,
-                     const google::protobuf::Message& object, WallTime now) {
+                     const google::protobuf::Message& object, bool withColumns, WallTime now) {
   std::string text;
   JsonWriter writer(text);
-  writeObject(writer, form, kind, object, true, now);
+  writeObject(writer, form, kind, object, withColumns, now);
   return text;
 }
 
@@ -270,20 +278,39 @@ std::string ListWriter::next() {
   return std::exchange(text_, "");
 }
 
-std::string writeEvent(const RestForm& form, const api::Kind& kind, const api::WatchEvent& event,
-                       bool isFirst, WallTime now) {
-  std::string text;
-  JsonWriter writer(text);
-  writer.beginObject();
-  writer.key("type");
-  writer.string(eventName(event.type));
-  writer.key("object");
+const std::string& EventWriter::textOf(const api::ObjectPtr& object, WallTime now) {
+  const std::int64_t second =
+      form_.kind == RestForm::Kind::kTable
+          ? std::chrono::floor<std::chrono::seconds>(now.time_since_epoch()).count()
+          : 0;
+  auto [entry, isNew] = written_.try_emplace(object.get());
+  Written& written = entry->second;
+  if (!isNew && written.second == second) return written.text;
+  if (isNew) oldest_.push_back(object.get());
+  bytes_ -= written.text.size();
+  written = {object, second, writeOne(form_, kind_, *object, false, now)};
+  bytes_ += written.text.size();
+  while (bytes_ > kKept && oldest_.size() > 1) {
+    const auto first = written_.find(oldest_.front());
+    oldest_.pop_front();
+    bytes_ -= first->second.text.size();
+    written_.erase(first);
+  }
+  return written.text;
+}
+
+void EventWriter::write(const api::WatchEvent& event, bool isFirst, bool shared, WallTime now,
+                        std::string& out) {
+  out.append(R"({"type":")").append(eventName(event.type)).append(R"(","object":)");
   // A bookmark has no more than a version.
-  const RestForm plain;
-  const bool bookmark = event.type == api::EventType::kBookmark;
-  writeObject(writer, bookmark ? plain : form, kind, *event.object, isFirst, now);
-  writer.endObject();
-  return text + "\n";
+  if (event.type == api::EventType::kBookmark) {
+    out += writeOne({}, kind_, *event.object, false, now);
+  } else if (shared && !(isFirst && form_.kind == RestForm::Kind::kTable)) {
+    out += textOf(event.object, now);
+  } else {
+    out += writeOne(form_, kind_, *event.object, isFirst, now);
+  }
+  out += "}\n";
 }
 
 std::string writeErrorEvent(const Status& status) {

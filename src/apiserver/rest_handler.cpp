@@ -1,122 +1,16 @@
 #include "apiserver/rest_handler.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
-#include "agent_rpc.pb.h"
-
 #include "api/kinds.hpp"
-#include "api/pod_containers.hpp"
-#include "api/times.hpp"
 #include "apiserver/authentication.hpp"
-#include "apiserver/local_stream.hpp"
 #include "apiserver/rest_body.hpp"
+#include "apiserver/rest_call.hpp"
 #include "apiserver/rest_discovery.hpp"
-#include "apiserver/rest_port_forward.hpp"
-#include "apiserver/rest_program.hpp"
 #include "common/log.hpp"
 
 namespace podlab::apiserver {
-
-namespace {
-
-constexpr std::size_t kMaxManager = 128;
-
-Result<api::FieldValidation> fieldValidationOf(const std::string& text) {
-  if (text.empty() || text == "Warn") return api::FieldValidation::kWarn;
-  if (text == "Strict") return api::FieldValidation::kStrict;
-  if (text == "Ignore") return api::FieldValidation::kIgnore;
-  return Status(Code::kBadRequest, "fieldValidation: Unsupported value: \"" + text +
-                                       "\": supported values: \"Ignore\", \"Warn\", \"Strict\"");
-}
-
-}  // namespace
-
-/// One request for objects.
-struct RestHandler::Call {
-  const http::Request& request;
-  User user;
-  api::ResourceId id;
-  Parameters parameters;
-  RestForm form;
-  std::unique_ptr<api::Api> api;
-
-  std::string text(std::string_view name) const {
-    const auto found = parameters.find(name);
-    return found == parameters.end() ? "" : found->second;
-  }
-  /// As Go's strconv.ParseBool has it; an absent one is false.
-  bool flag(std::string_view name) const {
-    const std::string value = text(name);
-    return value == "true" || value == "1" || value == "True" || value == "TRUE" || value == "t";
-  }
-  /// kBadRequest names a parameter that is no number.
-  Result<std::optional<std::int64_t>> number(std::string_view name) const {
-    const std::string value = text(name);
-    if (value.empty()) return std::optional<std::int64_t>();
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
-    if (error != std::errc() || end != value.data() + value.size()) {
-      return Status(Code::kBadRequest,
-                    std::string(name) + ": \"" + value + "\" is not a whole number");
-    }
-    return std::optional<std::int64_t>(number);
-  }
-  Result<api::WriteOptions> writeOptions() const {
-    const std::string dryRun = text("dryRun");
-    if (!dryRun.empty() && dryRun != "All") {
-      return Status(Code::kBadRequest,
-                    "dryRun: Unsupported value: \"" + dryRun + "\": supported values: \"All\"");
-    }
-    const auto validation = fieldValidationOf(text("fieldValidation"));
-    if (!validation) return validation.status();
-    const std::string manager = text("fieldManager");
-    if (manager.size() > kMaxManager) {
-      return Status(Code::kBadRequest, "fieldManager: Too long: may not be more than " +
-                                           std::to_string(kMaxManager) + " bytes");
-    }
-    return api::WriteOptions{dryRun == "All", manager.empty() ? agent() : manager, *validation,
-                             flag("force")};
-  }
-  /// The client's program, which is the manager of the fields that it writes unless it says
-  /// otherwise: the User-Agent up to the first '/'.
-  std::string agent() const {
-    const std::string* header = request.header("user-agent");
-    std::string name = header != nullptr ? header->substr(0, header->find('/')) : "";
-    std::erase_if(name, [](unsigned char c) { return c < 0x20 || c >= 0x7f; });
-    name.resize(std::min(name.size(), kMaxManager));
-    return name.empty() ? "unknown" : name;
-  }
-  /// The body's, over which those of the query go.
-  Result<api::DeleteOptions> deleteOptions() const {
-    const auto grace = number("gracePeriodSeconds");
-    if (!grace) return grace.status();
-    api::DeleteOptions options;
-    if (!request.body.empty()) {
-      // The version is that of whoever asks.
-      auto body = readRestBody(request, api::DeleteOptions::default_instance(), {"", ""},
-                               api::FieldValidation::kIgnore);
-      if (!body) return body.status();
-      options.CopyFrom(*body->object);
-    }
-    if (const std::string dryRun = text("dryRun"); !dryRun.empty()) options.add_dryrun(dryRun);
-    if (*grace) options.set_graceperiodseconds(**grace);
-    if (const std::string propagation = text("propagationPolicy"); !propagation.empty())
-      options.set_propagationpolicy(propagation);
-    return options;
-  }
-  api::StatusSubject subject() const { return {id.kind, id.name}; }
-  http::Response fail(const Status& status) const { return statusAnswer(status, subject()); }
-  /// What the API answered, in the form that was asked for.
-  http::Response answer(int code, const google::protobuf::Message& object, WallTime now,
-                        const std::vector<std::string>& warnings = {}) const {
-    const api::Kind* kind = api::kindOf(object);
-    return jsonAnswer(code, writeOne(form, kind != nullptr ? *kind : *id.kind, object, now),
-                      warnings);
-  }
-};
-
 namespace {
 
 /// Lists of so many objects are answered at once, longer ones in pieces.
@@ -124,10 +18,6 @@ constexpr std::size_t kSmallList = 100;
 
 const Status kNotAllowed(Code::kMethodNotAllowed,
                          "the server does not allow this method on the requested resource");
-
-http::Response plainAnswer(int code, std::string text) {
-  return {code, {{"Content-Type", "text/plain; charset=utf-8"}}, std::move(text)};
-}
 
 std::optional<api::PatchType> patchTypeOf(const std::string& media) {
   if (media == "application/json-patch+json") return api::PatchType::kJson;
@@ -235,8 +125,16 @@ Co<void> RestHandler::objects(http::Exchange& exchange, User user, RestPath path
             std::move(parameters),
             acceptedForm(exchange.request()),
             std::move(api)};
-  if (const std::string include = call.text("includeObject"); !include.empty())
-    call.form.includeObject = include;
+  if (call.form.kind == RestForm::Kind::kTable) {
+    const std::string include = call.text("includeObject");
+    if (!include.empty() && include != "Metadata" && include != "Object" && include != "None") {
+      co_return co_await exchange.respond(call.fail(
+          Status(Code::kBadRequest,
+                 "Unable to convert to Table as requested: includeObject: Invalid value: \"" +
+                     include + "\": must be 'Metadata', 'Object', 'None', or empty")));
+    }
+    if (!include.empty()) call.form.includeObject = include;
+  }
   const bool read = call.request.method == "GET";
   if (isAction(call.id.subresource) && !has(*call.id.kind, call.id.subresource))
     co_return co_await exchange.respond(plainAnswer(404, "404 page not found\n"));
@@ -385,205 +283,6 @@ Co<http::Response> RestHandler::removeCollection(Call& call) {
     if (!removed && !removed.status().is(Code::kNotFound)) co_return call.fail(removed.status());
   }
   co_return jsonAnswer(200, writeList(call.form, *call.id.kind, *items, clock_.wallNow()));
-}
-
-namespace {
-
-/// What a watch tells, until it ends; a failure is its last event.
-Co<Status> sendEvents(Result<std::unique_ptr<api::Watch>>& watch, const RestForm& form,
-                      const api::Kind& kind, Clock& clock, http::Sender& sender) {
-  Status end = watch.status();
-  for (bool first = true; end; first = false) {
-    auto event = co_await (*watch)->next();
-    if (!event) {
-      end = event.status();
-      break;
-    }
-    Status sent = co_await sender.send(writeEvent(form, kind, *event, first, clock.wallNow()));
-    if (!sent) co_return sent;
-  }
-  if (end.is(Code::kEndOfStream)) co_return Status();
-  co_return co_await sender.send(writeErrorEvent(end));
-}
-
-/// The chunks of a log, of which `next` is the first.
-Co<Status> sendLog(Result<std::string>& next, rpc::Stream& stream, http::Sender& sender) {
-  while (next) {
-    rpc::LogChunk chunk;
-    if (Status read = rpc::decode(*next, chunk); !read) co_return read;
-    Status passed = co_await sender.send(chunk.data());
-    if (!passed) co_return passed;
-    next = co_await stream.receive();
-  }
-  co_return next.status().is(Code::kEndOfStream) ? Status() : next.status();
-}
-
-/// The client speaks SPDY, but of what its streams could carry nothing is known.
-http::Response noCommonProtocol() {
-  http::Response response = plainAnswer(403, "unable to upgrade: unable to negotiate protocol\n");
-  for (const char* protocol :
-       {"v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"})
-    response.headers.emplace_back("X-Accepted-Stream-Protocol-Versions", protocol);
-  return response;
-}
-
-/// The ports of the query of a port-forward over channels: "80,443"; upstream's limit of channels.
-Result<std::vector<std::uint16_t>> forwardedPorts(std::string_view text) {
-  constexpr std::size_t kMaxPorts = 127;
-  std::vector<std::uint16_t> ports;
-  while (!text.empty()) {
-    const std::string_view one = text.substr(0, text.find(','));
-    text.remove_prefix(std::min(text.size(), one.size() + 1));
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(one.data(), one.data() + one.size(), port);
-    if (error != std::errc() || end != one.data() + one.size() || port == 0) {
-      return Status(Code::kBadRequest,
-                    "ports: \"" + std::string(one) + "\" is not a port from 1 to 65535");
-    }
-    ports.push_back(port);
-  }
-  if (ports.size() > kMaxPorts)
-    return Status(Code::kBadRequest, "ports: at most " + std::to_string(kMaxPorts) + " at a time");
-  return ports;
-}
-
-}  // namespace
-
-Co<void> RestHandler::watch(http::Exchange& exchange, Call& call) {
-  const auto timeout = call.number("timeoutSeconds");
-  if (!timeout) co_return co_await exchange.respond(call.fail(timeout.status()));
-  api::WatchOptions options;
-  options.labelSelector = call.text("labelSelector");
-  options.fieldSelector = call.text("fieldSelector");
-  options.resourceVersion = call.text("resourceVersion");
-  options.bookmarks = call.flag("allowWatchBookmarks");
-  options.sendInitialEvents = call.flag("sendInitialEvents");
-  if (*timeout) options.timeout = std::chrono::seconds(**timeout);
-  auto opened = co_await call.api->watch(call.id, std::move(options));
-  if (!opened) {
-    // As upstream, a version that is too old is told by an event.
-    if (!opened.status().is(Code::kExpired))
-      co_return co_await exchange.respond(call.fail(opened.status()));
-  }
-  http::Response head{
-      200, {{"Content-Type", "application/json"}, {"Cache-Control", "no-cache, private"}}, ""};
-  auto send = [&](http::Sender& sender) {
-    return sendEvents(opened, call.form, *call.id.kind, clock_, sender);
-  };
-  co_await exchange.stream(std::move(head), send);
-}
-
-Co<void> RestHandler::log(http::Exchange& exchange, Call& call) {
-  rpc::LogRequest request;
-  request.set_namespace_(call.id.ns);
-  request.set_pod(call.id.name);
-  request.set_container(call.text("container"));
-  request.set_follow(call.flag("follow"));
-  request.set_previous(call.flag("previous"));
-  request.set_timestamps(call.flag("timestamps"));
-  for (const auto& [name, set] : {std::pair{"tailLines", &rpc::LogRequest::set_taillines},
-                                  std::pair{"limitBytes", &rpc::LogRequest::set_limitbytes}}) {
-    const auto value = call.number(name);
-    if (!value) co_return co_await exchange.respond(call.fail(value.status()));
-    if (*value) (request.*set)(**value);
-  }
-  const auto since = call.number("sinceSeconds");
-  if (!since) co_return co_await exchange.respond(call.fail(since.status()));
-  if (*since) {
-    const auto begin = clock_.wallNow() - std::chrono::seconds(**since);
-    request.set_sincenanos(begin.time_since_epoch().count());
-  } else if (const std::string text = call.text("sinceTime"); !text.empty()) {
-    const auto begin = parseTime(text);
-    if (!begin) {
-      co_return co_await exchange.respond(call.fail(Status(
-          Code::kBadRequest, "sinceTime: \"" + text + "\" is no time, as 2006-01-02T15:04:05Z")));
-    }
-    request.set_sincenanos(begin->time_since_epoch().count());
-  }
-  auto [ours, theirs] = makeLocalStream("logs");
-  LocalService relaying(
-      co_await asio::this_coro::executor,
-      [this, user = call.user](rpc::Stream& stream) { return relay_.serve(user, stream); },
-      std::move(theirs));
-  Status sent = co_await ours->send(rpc::encode(request));
-  // What fails before the first bytes is told by the status.
-  Result<std::string> first = sent ? co_await ours->receive() : Result<std::string>(sent);
-  if (!first && !first.status().is(Code::kEndOfStream)) {
-    auto response = call.fail(first.status());
-    co_await relaying.stop();
-    co_return co_await exchange.respond(std::move(response));
-  }
-  http::Response head{200, {{"Content-Type", "text/plain"}}, ""};
-  auto send = [&](http::Sender& sender) { return sendLog(first, *ours, sender); };
-  co_await exchange.stream(std::move(head), send);
-  co_await relaying.stop();
-}
-
-Co<void> RestHandler::program(http::Exchange& exchange, Call& call) {
-  // What can be known before is told by a status: later there are only the streams. Who may run
-  // programs needs no right to read the pod.
-  const auto system = service_.as(systemUser("rest"));
-  auto object = co_await system->get({call.id.kind, call.id.ns, call.id.name, ""});
-  Status wrong = object.status();
-  const std::string container = call.text("container");
-  if (object) {
-    const auto& pod = api::as<corev1::Pod>(*object);
-    if (!container.empty() && !api::containerStreams(pod.spec(), container)) {
-      wrong = Status(Code::kBadRequest,
-                     "container " + container + " is not valid for pod " + call.id.name);
-    } else if (!call.flag("stdin") && !call.flag("stdout") && !call.flag("stderr")) {
-      wrong = Status(Code::kBadRequest, "you must specify at least 1 of stdin, stdout, stderr");
-    } else if (spdy::wantsSpdy(call.request)) {
-      if (streamProtocolOf(call.request).empty())
-        co_return co_await exchange.respond(noCommonProtocol());
-    } else if (channelProtocolOf(call.request).empty()) {
-      wrong = Status(Code::kBadRequest,
-                     "Upgrade request required: a WebSocket of v5.channel.k8s.io or "
-                     "v4.channel.k8s.io, or SPDY/3.1 with streams of v4.channel.k8s.io");
-    }
-  }
-  if (wrong.ok()) wrong = (co_await relay_.nodeOf(call.user, call.id)).status();
-  if (!wrong.ok()) co_return co_await exchange.respond(call.fail(wrong));
-  ProgramRequest program{
-      call.id.subresource,
-      "",
-      {call.flag("stdin"), call.flag("stdout"), call.flag("stderr"), call.flag("tty")}};
-  const auto fill = [&](auto& request) {
-    request.set_namespace_(call.id.ns);
-    request.set_pod(call.id.name);
-    request.set_container(container);
-    request.set_stdin(call.flag("stdin"));
-    request.set_tty(call.flag("tty"));
-  };
-  if (program.method == "exec") {
-    rpc::ExecRequest request;
-    fill(request);
-    const auto [begin, end] = call.parameters.equal_range("command");
-    for (auto it = begin; it != end; ++it) request.add_command(it->second);
-    program.message = rpc::encode(request);
-  } else {
-    rpc::AttachRequest request;
-    fill(request);
-    program.message = rpc::encode(request);
-  }
-  co_await serveProgram(exchange, relay_, clock_, call.user, std::move(program));
-}
-
-Co<void> RestHandler::portForward(http::Exchange& exchange, Call& call) {
-  std::string list;
-  const auto [begin, end] = call.parameters.equal_range("ports");
-  for (auto it = begin; it != end; ++it) list += (list.empty() ? "" : ",") + it->second;
-  auto ports = forwardedPorts(list);
-  Status wrong = (co_await relay_.nodeOf(call.user, call.id)).status();
-  if (wrong.ok()) wrong = ports.status();
-  if (wrong.ok() && !wantsPortForward(call.request)) {
-    wrong = Status(Code::kBadRequest,
-                   "Upgrade request required: SPDY/3.1 with streams of portforward.k8s.io, or a "
-                   "WebSocket of SPDY/3.1+portforward.k8s.io");
-  }
-  if (!wrong.ok()) co_return co_await exchange.respond(call.fail(wrong));
-  api::ResourceId pod{call.id.kind, call.id.ns, call.id.name, ""};
-  co_await servePortForward(exchange, relay_, clock_, call.user, std::move(pod), std::move(*ports));
 }
 
 }  // namespace podlab::apiserver

@@ -1,7 +1,8 @@
 #pragma once
 #include <map>
-#include <optional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "apiserver/api_service.hpp"
 #include "apiserver/openapi.hpp"
@@ -43,10 +44,14 @@ class RestHandler {
   Co<void> program(http::Exchange& exchange, Call& call);
   Co<void> portForward(http::Exchange& exchange, Call& call);
 
+  /// That of all watches of the kind in that form.
+  std::shared_ptr<EventWriter> eventWriter(const api::Kind& kind, const RestForm& form);
+
   ApiService& service_;
   StreamRelay& relay_;
   Clock& clock_;
   OpenApi openApi_;
+  std::map<std::pair<const api::Kind*, RestForm>, std::weak_ptr<EventWriter>> eventWriters_;
 };
 
 }  // namespace podlab::apiserver

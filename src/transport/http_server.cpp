@@ -106,12 +106,9 @@ class Connection {
     while (!text.empty() && written) {
       const std::string_view piece = text.substr(0, kPiece);
       text.remove_prefix(piece.size());
-      auto send = [](ByteStream& stream, Bytes data, Status& result) -> Co<void> {
-        result = co_await stream.write(data);
-      };
-      const bool inTime = co_await withDeadline(clock_, clock_.now() + options_.write,
-                                                send(stream_, bytesOf(piece), written));
-      if (!inTime) written = Status(Code::kUnavailable, "the client takes no more bytes");
+      WriteLimit limit(*this);
+      written = co_await stream_.write(bytesOf(piece));
+      if (limit.passed()) written = Status(Code::kUnavailable, "the client takes no more bytes");
     }
     if (!written) mayGoOn_ = false;
     co_return written;
@@ -152,6 +149,26 @@ class Connection {
   }
 
  private:
+  /// Closes the stream, and so ends its write, unless it goes in time.
+  class WriteLimit {
+   public:
+    explicit WriteLimit(Connection& connection) : clock_(connection.clock_) {
+      timer_ = clock_.scheduleIn(connection.options_.write, [this, &connection] {
+        passed_ = true;
+        connection.stream_.close();
+      });
+    }
+    ~WriteLimit() { clock_.cancel(timer_); }
+    WriteLimit(const WriteLimit&) = delete;
+    WriteLimit& operator=(const WriteLimit&) = delete;
+    bool passed() const { return passed_; }
+
+   private:
+    Clock& clock_;
+    Clock::TimerId timer_ = 0;
+    bool passed_ = false;
+  };
+
   Co<bool> readOnce(std::size_t most) {
     std::string buffer(most, '\0');
     auto count = co_await stream_.read(std::as_writable_bytes(std::span(buffer)));

@@ -4,6 +4,9 @@
 #include <openssl/err.h>
 
 #include <algorithm>
+#include <cstring>
+#include <span>
+#include <string>
 #include <utility>
 
 #include <asio.hpp>
@@ -24,7 +27,8 @@ namespace {
 
 constexpr std::size_t kRecord = 16 << 10;         // the largest TLS record
 constexpr std::size_t kWriteBatch = 4 * kRecord;  // encrypted before it is handed down
-constexpr int kMaxUnasked = 64 << 10;             // answers to key updates that wait for a write
+constexpr std::size_t kOverhead = 4 * 32;         // of the records of a batch, at the most
+constexpr std::size_t kMaxUnasked = 64 << 10;     // answers to key updates that wait for a write
 constexpr std::size_t kMaxHandshakes = 1024;
 
 /// What the verification callback needs of the stream that it runs for.
@@ -77,6 +81,46 @@ Result<std::shared_ptr<TlsContext>> makeContext(const SSL_METHOD* method, std::s
   return context;
 }
 
+/// What OpenSSL reads and writes: encrypted bytes that have come, and those that are to go.
+struct Wire {
+  Bytes in;
+  std::string out;
+};
+
+int readWire(BIO* bio, char* data, std::size_t size, std::size_t* count) {
+  auto& wire = *static_cast<Wire*>(BIO_get_data(bio));
+  BIO_clear_retry_flags(bio);
+  if (wire.in.empty()) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
+  *count = std::min(size, wire.in.size());
+  std::memcpy(data, wire.in.data(), *count);
+  wire.in = wire.in.subspan(*count);
+  return 1;
+}
+
+int writeWire(BIO* bio, const char* data, std::size_t size, std::size_t* count) {
+  static_cast<Wire*>(BIO_get_data(bio))->out.append(data, size);
+  *count = size;
+  return 1;
+}
+
+long controlWire(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
+  return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+const BIO_METHOD* wireMethod() {
+  static const std::unique_ptr<BIO_METHOD, OpensslDeleter<BIO_meth_free>> method = [] {
+    BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "podlab wire");
+    BIO_meth_set_read_ex(made, readWire);
+    BIO_meth_set_write_ex(made, writeWire);
+    BIO_meth_set_ctrl(made, controlWire);
+    return std::unique_ptr<BIO_METHOD, OpensslDeleter<BIO_meth_free>>(made);
+  }();
+  return method.get();
+}
+
 /// TLS over any ByteStream: OpenSSL reads and writes memory, this class moves the bytes.
 class TlsStream final : public ByteStream {
  public:
@@ -87,9 +131,10 @@ class TlsStream final : public ByteStream {
     X509_VERIFY_PARAM_set_time(
         SSL_get0_param(ssl_.get()),
         std::chrono::floor<std::chrono::seconds>(now).time_since_epoch().count());
-    in_ = BIO_new(BIO_s_mem());
-    out_ = BIO_new(BIO_s_mem());
-    SSL_set_bio(ssl_.get(), in_, out_);  // the SSL owns them from here on
+    BIO* bio = BIO_new(wireMethod());
+    BIO_set_data(bio, &wire_);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_.get(), bio, bio);  // the SSL owns it from here on
   }
 
   void beServer() { SSL_set_accept_state(ssl_.get()); }
@@ -147,7 +192,7 @@ class TlsStream final : public ByteStream {
       }
       if (error != SSL_ERROR_WANT_READ) co_return protocolFailure();
       // Answers to key updates leave with the next write; a peer that asks for more is attacking.
-      if (BIO_pending(out_) > kMaxUnasked) {
+      if (wire_.out.size() > kMaxUnasked) {
         co_return Status(Code::kUnavailable, peer() + ": floods with TLS key updates");
       }
       Status filled = co_await fill();
@@ -159,6 +204,7 @@ class TlsStream final : public ByteStream {
     while (!data.empty()) {
       if (closed_) co_return closedStatus();
       std::size_t batch = std::min(data.size(), kWriteBatch);
+      wire_.out.reserve(wire_.out.size() + batch + kOverhead);
       ERR_clear_error();
       for (std::size_t offset = 0; offset < batch;) {
         std::size_t n = 0;
@@ -167,7 +213,6 @@ class TlsStream final : public ByteStream {
           co_return protocolFailure();
         }
         offset += n;
-        takeOutput();
       }
       data = data.subspan(batch);
       Status sent = co_await flush();
@@ -188,10 +233,8 @@ class TlsStream final : public ByteStream {
   /// Whether what has come from the server is the beginning of an HTTP response.
   bool isPlainHttp() const {
     constexpr std::string_view kStart = "HTTP/";
-    char* bytes = nullptr;
-    const long size = BIO_get_mem_data(in_, &bytes);
-    return SSL_is_server(ssl_.get()) == 0 && size >= static_cast<long>(kStart.size()) &&
-           std::string_view(bytes, kStart.size()) == kStart;
+    return SSL_is_server(ssl_.get()) == 0 && wire_.in.size() >= kStart.size() &&
+           std::memcmp(wire_.in.data(), kStart.data(), kStart.size()) == 0;
   }
   Status closedStatus() const { return Status(Code::kCanceled, peer() + ": closed by this side"); }
 
@@ -209,40 +252,26 @@ class TlsStream final : public ByteStream {
     return Status(Code::kUnavailable, peer() + ": TLS: " + text);
   }
 
-  void takeOutput() {
-    auto pending = static_cast<std::size_t>(BIO_pending(out_));
-    if (pending == 0) return;
-    std::size_t old = output_.size();
-    output_.resize(old + pending);
-    BIO_read(out_, output_.data() + old, static_cast<int>(pending));
-  }
-
   Co<Status> flush() {
-    takeOutput();
-    if (output_.empty()) co_return Status();
-    std::string sending = std::exchange(output_, {});
-    Status status = co_await under_->write(std::as_bytes(std::span(sending)));
-    if (sending.capacity() > kRecord) co_return status;  // idle streams keep no big buffer
-    sending.clear();
-    output_ = std::move(sending);
-    co_return status;
+    if (wire_.out.empty()) co_return Status();
+    std::string sending = std::exchange(wire_.out, {});
+    co_return co_await under_->write(std::as_bytes(std::span(sending)));
   }
 
   /// Encrypted bytes from below into OpenSSL.
   Co<Status> fill() {
-    // Small while little comes, so that an idle stream costs little memory.
-    if (!input_) {
+    if (wantedInput_ != inputSize_ || !input_) {
+      inputSize_ = wantedInput_;
       input_ = std::make_unique_for_overwrite<std::byte[]>(inputSize_);
     }
     auto got = co_await under_->read(MutableBytes(input_.get(), inputSize_));
     if (!got) co_return got.status();
-    BIO_write(in_, input_.get(), static_cast<int>(*got));
-    std::size_t wanted = *got == inputSize_      ? std::min(inputSize_ * 4, kWriteBatch)
-                         : *got < inputSize_ / 8 ? kSmallInput
-                                                 : inputSize_;
-    if (wanted != inputSize_) {
-      inputSize_ = wanted;
-      input_.reset();
+    wire_.in = Bytes(input_.get(), *got);
+    // Small while little comes, so that an idle stream costs little memory.
+    if (*got == inputSize_) {
+      wantedInput_ = std::min(inputSize_ * 4, kWriteBatch);
+    } else if (*got < inputSize_ / 8) {
+      wantedInput_ = kSmallInput;
     }
     co_return Status();
   }
@@ -251,12 +280,11 @@ class TlsStream final : public ByteStream {
 
   std::unique_ptr<ByteStream> under_;
   VerifyNotes notes_;
+  Wire wire_;
   SslPtr ssl_;
-  BIO* in_ = nullptr;
-  BIO* out_ = nullptr;
-  std::string output_;  ///< encrypted, not yet handed down
-  std::unique_ptr<std::byte[]> input_;
-  std::size_t inputSize_ = kSmallInput;
+  std::unique_ptr<std::byte[]> input_;  ///< what wire_.in shows
+  std::size_t inputSize_ = 0;
+  std::size_t wantedInput_ = kSmallInput;
   PeerIdentity identity_;
   bool closed_ = false;
 };
