@@ -1,6 +1,9 @@
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "intstr.pb.h"
 #include "runtime.pb.h"
@@ -95,6 +98,8 @@ void writeTime(JsonWriter& writer, const Time& time) {
 void writeRaw(JsonWriter& writer, std::string_view json) {
   JsonReader check(json);
   if (!check.skip() || !check.finish()) return writer.null();
+  // As podlab and most clients write it: compact.
+  if (json.find_first_of(" \t\r\n") == std::string_view::npos) return writer.literal(json);
   JsonReader reader(json);
   copyJson(reader, writer);
 }
@@ -105,7 +110,7 @@ class Encoder {
 
   void object(const Message& message, const Table& table) {
     out_.beginObject();
-    for (const Field& field : table.fields()) member(message, field);
+    members(message, table, [](std::string_view) {});
     out_.endObject();
   }
 
@@ -122,34 +127,71 @@ class Encoder {
       }
     };
     out_.beginObject();
-    for (const Field& field : table.fields()) {
-      writeTypeBefore(field.name);
-      member(message, field);
-    }
+    members(message, table, writeTypeBefore);
     writeTypeBefore({});
     out_.endObject();
   }
 
  private:
-  void member(const Message& message, const Field& field) {
-    const Message* owner = &message;
-    for (const FieldDescriptor* step : field.via)
-      owner = &owner->GetReflection()->GetMessage(*owner, step);
-    const Reflection& reflection = *owner->GetReflection();
-    switch (field.shape) {
-      case Shape::kSingle:
-        return single(*owner, reflection, field);
-      case Shape::kList:
-        return list(*owner, reflection, field);
-      case Shape::kMap:
-        return map(*owner, reflection, field);
+  /// A message whose fields are members.
+  struct Owner {
+    const Message* message = nullptr;
+    const Reflection* reflection = nullptr;
+  };
+
+  /// Costs as much as there is in the message, not as there could be.
+  template <typename Before>
+  void members(const Message& message, const Table& table, const Before& before) {
+    Table::FieldBits there{};
+    const Owner self{&message, message.GetReflection()};
+    Owner owner = self;
+    std::size_t group = 0;  // of `owner`
+    for (const Table::Group& fields : table.groups()) {
+      const Owner one = ownerIn(self, fields);
+      one.reflection->ListFields(*one.message, &listed_);
+      for (const FieldDescriptor* field : listed_) {
+        const std::size_t at = fields.members[static_cast<std::size_t>(field->index())];
+        if (at != Table::Group::kNone) there[at / 64] |= std::uint64_t{1} << at % 64;
+      }
+    }
+    for (std::size_t word = 0; word < there.size(); ++word) {
+      for (std::uint64_t left = there[word] | table.always()[word]; left != 0; left &= left - 1) {
+        const auto bit = static_cast<std::size_t>(std::countr_zero(left));
+        const Field& field = table.fields()[word * 64 + bit];
+        before(field.name);
+        if (field.group != group) {
+          group = field.group;
+          owner = ownerIn(self, table.groups()[group]);
+        }
+        member(owner, field, (there[word] >> bit & 1) != 0);
+      }
     }
   }
 
-  void single(const Message& owner, const Reflection& reflection, const Field& field) {
-    const SingleSource source{owner, reflection, field.descriptor};
-    const bool has = reflection.HasField(owner, field.descriptor);
-    if (!field.always && (!has || (!field.presence && isZero(field, source)))) return;
+  static Owner ownerIn(Owner owner, const Table::Group& group) {
+    for (const FieldDescriptor* step : group.via) {
+      owner.message = &owner.reflection->GetMessage(*owner.message, step);
+      owner.reflection = owner.message->GetReflection();
+    }
+    return owner;
+  }
+
+  void member(const Owner& owner, const Field& field, bool has) {
+    switch (field.shape) {
+      case Shape::kSingle:
+        return single(owner, field, has);
+      case Shape::kList:
+        out_.quotedKey(field.quoted);
+        return elements(*owner.message, *owner.reflection, field,
+                        owner.reflection->FieldSize(*owner.message, field.descriptor));
+      case Shape::kMap:
+        return map(*owner.message, *owner.reflection, field);
+    }
+  }
+
+  void single(const Owner& owner, const Field& field, bool has) {
+    const SingleSource source{*owner.message, *owner.reflection, field.descriptor};
+    if (!field.always && !field.presence && isZero(field, source)) return;
     out_.quotedKey(field.quoted);
     if (!has && field.presence) return out_.null();
     value(field, source);
@@ -181,13 +223,6 @@ class Encoder {
     }
   }
 
-  void list(const Message& owner, const Reflection& reflection, const Field& field) {
-    const int size = reflection.FieldSize(owner, field.descriptor);
-    if (size == 0 && !field.always) return;
-    out_.quotedKey(field.quoted);
-    elements(owner, reflection, field, size);
-  }
-
   void elements(const Message& owner, const Reflection& reflection, const Field& field, int size) {
     out_.beginArray();
     for (int i = 0; i < size; ++i) value(field, ListSource{owner, reflection, field.descriptor, i});
@@ -196,7 +231,6 @@ class Encoder {
 
   void map(const Message& owner, const Reflection& reflection, const Field& field) {
     const int size = reflection.FieldSize(owner, field.descriptor);
-    if (size == 0 && !field.always) return;
     std::vector<std::pair<std::string, MapValueConstRef>> entries;
     if (size > 0) {
       entries.reserve(static_cast<std::size_t>(size));
@@ -272,6 +306,7 @@ class Encoder {
   }
 
   JsonWriter& out_;
+  std::vector<const FieldDescriptor*> listed_;
 };
 
 }  // namespace

@@ -115,6 +115,9 @@ const Table& Table::of(const Descriptor* descriptor) {
 }
 
 void Table::add(const Descriptor* descriptor, const std::vector<const FieldDescriptor*>& via) {
+  const std::size_t group = groups_.size();
+  groups_.push_back(
+      {via, std::vector(static_cast<std::size_t>(descriptor->field_count()), Group::kNone)});
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* from = descriptor->field(i);
     if (from->options().GetExtension(podlab::inline_)) {
@@ -128,6 +131,8 @@ void Table::add(const Descriptor* descriptor, const std::vector<const FieldDescr
     appendJsonString(field.quoted, field.name);
     field.via = via;
     field.descriptor = from;
+    field.group = group;
+    field.position = static_cast<std::size_t>(i);
     field.value = from->is_map() ? from->message_type()->map_value() : from;
     field.form = formOf(field.value);
     field.shape = from->is_map()        ? Shape::kMap
@@ -142,9 +147,14 @@ void Table::add(const Descriptor* descriptor, const std::vector<const FieldDescr
 void Table::index() {
   std::sort(fields_.begin(), fields_.end(),
             [](const Field& a, const Field& b) { return a.name < b.name; });
-  for (std::size_t i = 0; i < fields_.size(); ++i) fields_[i].index = i;
   if (fields_.size() > kMaxFields)
     throw std::logic_error("message with too many fields for the JSON codec");
+  for (std::size_t i = 0; i < fields_.size(); ++i) {
+    Field& field = fields_[i];
+    field.index = i;
+    groups_[field.group].members[field.position] = static_cast<std::uint16_t>(i);
+    if (field.always) always_[i / 64] |= std::uint64_t{1} << i % 64;
+  }
 
   const auto place = [this] {
     std::fill(slots_.begin(), slots_.end(), 0);

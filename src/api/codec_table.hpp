@@ -1,6 +1,7 @@
 #pragma once
 #include <google/protobuf/descriptor.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -48,6 +49,8 @@ struct Field {
   bool always = false;
   bool presence = false;
   std::size_t index = 0;           ///< in Table::fields()
+  std::size_t group = 0;           ///< in Table::groups()
+  std::size_t position = 0;        ///< of the descriptor in its message's
   const Table* message = nullptr;  ///< with Form::kMessage
 };
 
@@ -60,8 +63,19 @@ class Table {
   /// Built on first use; thread-safe.
   static const Table& of(const google::protobuf::Descriptor* descriptor);
 
+  using FieldBits = std::array<std::uint64_t, kMaxFields / 64>;
+  /// The members that are fields of one message: the object's own, or one that is inlined.
+  struct Group {
+    static constexpr std::uint16_t kNone = 0xffff;
+    std::vector<const google::protobuf::FieldDescriptor*> via;
+    std::vector<std::uint16_t> members;  ///< indices into fields() by the descriptor's position
+  };
+
   /// Sorted by name.
   const std::vector<Field>& fields() const { return fields_; }
+  const std::vector<Group>& groups() const { return groups_; }
+  /// Those with Field::always, by index.
+  const FieldBits& always() const { return always_; }
   /// The member of that very name, or nullptr.
   const Field* find(std::string_view name) const;
 
@@ -73,6 +87,8 @@ class Table {
   std::size_t slot(std::string_view name, std::uint64_t seed) const;
 
   std::vector<Field> fields_;
+  std::vector<Group> groups_;
+  FieldBits always_{};
   // Perfect hash: the seed is searched until no two names share a slot.
   std::vector<std::uint16_t> slots_;  // 1 + index into fields_, 0: empty
   std::uint64_t seed_ = 0;

@@ -26,9 +26,16 @@ Civil civilOf(WallTime time) {
 
 std::string formatDateTime(WallTime time) {
   const Civil c = civilOf(time);
-  char text[48];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02u:%02u:%02u", c.year, c.month, c.day, c.hour,
-                c.minute, c.second);
+  std::string text = "0000-00-00T00:00:00";
+  const auto put = [&text](std::size_t end, unsigned value) {
+    for (; value > 0; value /= 10) text[--end] = static_cast<char>('0' + value % 10);
+  };
+  put(4, static_cast<unsigned>(c.year));
+  put(7, c.month);
+  put(10, c.day);
+  put(13, c.hour);
+  put(16, c.minute);
+  put(19, c.second);
   return text;
 }
 
