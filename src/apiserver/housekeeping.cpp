@@ -58,11 +58,11 @@ Co<void> Housekeeping::removeOldEvents() {
   const api::Kind& kind = api::kindFor<corev1::Event>();
   const WallTime oldest = clock_.wallNow() - kEventLife;
   std::vector<std::string> keys;
-  for (const auto& [key, object] : cache_.of(kind).objects()) {
-    if (lastHappened(api::as<corev1::Event>(object)) < oldest) {
+  cache_.of(kind).forEach({}, [&](const std::string& key, const api::ObjectPtr& object) {
+    if (lastHappened(api::as<corev1::Event>(object)) < oldest)
       keys.push_back(storePrefix(kind) + key);
-    }
-  }
+    return true;
+  });
   for (std::size_t begin = 0; begin < keys.size(); begin += kDeletesInOneTxn) {
     store::Txn txn;
     const std::size_t end = std::min(keys.size(), begin + kDeletesInOneTxn);

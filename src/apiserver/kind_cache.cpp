@@ -12,21 +12,63 @@ namespace {
 constexpr std::string_view kNodeNameLabel = "spec.nodeName";
 constexpr std::string_view kInitialEventsEnd = "k8s.io/initial-events-end";
 constexpr Duration kHistoryAge = std::chrono::minutes(5);
-constexpr std::size_t kMaxHistory = 1 << 17;
-/// A watch whose reader lags by more ends; the reader goes on from the last revision it saw.
-constexpr std::size_t kMaxQueued = 1 << 16;
+constexpr std::size_t kMaxHistory = 4UL << 20;  // bytes
+/// Of an event in the history, less the objects and the name.
+constexpr std::size_t kEventSize = 256;
+/// A watch whose reader lags by more, besides what there was at first, ends; the reader goes on
+/// from the last revision it saw.
+constexpr std::size_t kMaxQueued = 1 << 13;
 /// Room for so many events stays with a watch that waits.
 constexpr std::size_t kKeptQueue = 32;
 
 }  // namespace
 
+/// A state of an object that watches may need which go on from the past. Once it is no longer the
+/// present one it is kept as its bytes, which take a fifth of the memory.
+class KindCache::Past {
+ public:
+  explicit Past(api::ObjectPtr object) : object_(std::move(object)) {}
+
+  void pack() {
+    if (!object_) return;
+    object_->SerializeToString(&bytes_);
+    alive_ = object_;
+    object_ = nullptr;
+  }
+  api::ObjectPtr get(const api::Kind& kind) {
+    if (object_) return object_;
+    if (auto alive = alive_.lock()) return alive;
+    auto object = kind.make();
+    object->ParseFromString(bytes_);
+    alive_ = object;
+    return object;
+  }
+  std::size_t size() const { return bytes_.size(); }
+
+ private:
+  api::ObjectPtr object_;
+  std::weak_ptr<const google::protobuf::Message> alive_;  ///< somebody else has it yet
+  std::string bytes_;
+};
+
+/// What becomes of an object, as watches are told.
+struct KindCache::Change {
+  store::Revision revision = 0;
+  api::ObjectPtr before;
+  api::ObjectPtr now;
+  api::ObjectPtr last = nullptr;  ///< `before` with this revision, made when a watch needs it
+};
+
+/// A change in the history.
 struct KindCache::Event {
   store::Revision revision = 0;
   MonoTime at;
-  std::string name;
-  api::ObjectPtr before;
-  api::ObjectPtr now;
-  api::ObjectPtr last;  ///< `before` with this revision, made when a watch needs it
+  std::string key;
+  std::shared_ptr<Past> before;
+  std::shared_ptr<Past> now;
+
+  /// In memory, but for what is the present state.
+  std::size_t size() const { return kEventSize + key.size() + (before ? before->size() : 0); }
 };
 
 struct KindCache::Watcher {
@@ -35,6 +77,7 @@ struct KindCache::Watcher {
   bool bookmarks = false;
   std::vector<api::WatchEvent> queue;
   std::size_t taken = 0;      ///< of the queue, by the reader
+  std::size_t most = 0;       ///< that may wait
   std::optional<Status> end;  ///< after the queue
   WaitQueue ready;
 
@@ -151,6 +194,7 @@ std::unique_ptr<api::Watch> KindCache::subscribe(std::shared_ptr<Watcher> watche
                                                  const api::WatchOptions& options) {
   watcher->cache = this;
   watcher->bookmarks = options.bookmarks;
+  watcher->most = watcher->waiting() + kMaxQueued;
   listOf(watcher->filter).push_back(watcher);
   return std::make_unique<CacheWatch>(std::move(watcher), clock_, options.timeout);
 }
@@ -176,7 +220,11 @@ Result<std::unique_ptr<api::Watch>> KindCache::watchFrom(Filter filter, store::R
   auto watcher = std::make_shared<Watcher>();
   watcher->filter = std::move(filter);
   auto first = std::ranges::upper_bound(history_, revision, {}, &Event::revision);
-  for (; first != history_.end(); ++first) offer(*watcher, *first);
+  for (; first != history_.end(); ++first) {
+    Change change{first->revision, first->before ? first->before->get(kind_) : nullptr,
+                  first->now ? first->now->get(kind_) : nullptr};
+    offer(*watcher, change);
+  }
   return subscribe(std::move(watcher), options);
 }
 
@@ -194,20 +242,20 @@ std::unique_ptr<api::Watch> KindCache::watchFromNow(Filter filter, store::Revisi
   return subscribe(std::move(watcher), options);
 }
 
-void KindCache::offer(Watcher& watcher, Event& event) const {
+void KindCache::offer(Watcher& watcher, Change& change) const {
   if (watcher.end) return;
-  const bool was = event.before && selects(watcher.filter, *event.before);
-  const bool is = event.now && selects(watcher.filter, *event.now);
+  const bool was = change.before && selects(watcher.filter, *change.before);
+  const bool is = change.now && selects(watcher.filter, *change.now);
   if (is) {
-    watcher.push(was ? api::EventType::kModified : api::EventType::kAdded, event.now);
+    watcher.push(was ? api::EventType::kModified : api::EventType::kAdded, change.now);
   } else if (was) {
-    if (!event.last) {
-      api::MutableObjectPtr last(event.before->New());
-      last->CopyFrom(*event.before);
-      setRevision(*last, event.revision);
-      event.last = std::move(last);
+    if (!change.last) {
+      api::MutableObjectPtr last(change.before->New());
+      last->CopyFrom(*change.before);
+      setRevision(*last, change.revision);
+      change.last = std::move(last);
     }
-    watcher.push(api::EventType::kDeleted, event.last);
+    watcher.push(api::EventType::kDeleted, change.last);
   }
 }
 
@@ -226,32 +274,29 @@ void KindCache::index(const std::string& key, const api::ObjectPtr& before,
 }
 
 void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revision revision) {
-  Event event;
-  event.revision = revision;
-  event.at = clock_.now();
-  event.now = now;
+  Change change{revision, nullptr, now};
   if (now) {
     auto& slot = objects_[key];
-    event.before = std::exchange(slot, std::move(now));
+    change.before = std::exchange(slot, std::move(now));
   } else {
     const auto found = objects_.find(key);
     if (found == objects_.end()) return;
-    event.before = std::move(found->second);
+    change.before = std::move(found->second);
     objects_.erase(found);
   }
-  index(key, event.before, event.now);
-  event.name = key.substr(key.find('/') + 1);
+  index(key, change.before, change.now);
   auto offerAll = [&](const Watchers& list) {
     for (const auto& watcher : list) {
-      if (watcher->waiting() >= kMaxQueued && !watcher->end) {
+      if (watcher->waiting() >= watcher->most && !watcher->end) {
         watcher->finish({Code::kEndOfStream, "the watch's reader is too slow"});
       }
-      offer(*watcher, event);
+      offer(*watcher, change);
     }
   };
   offerAll(watchers_);
-  if (auto named = watchersByName_.find(event.name); named != watchersByName_.end()) {
-    offerAll(named->second);
+  if (!watchersByName_.empty()) {
+    const auto named = watchersByName_.find(key.substr(key.find('/') + 1));
+    if (named != watchersByName_.end()) offerAll(named->second);
   }
   if (!watchersByNode_.empty()) {
     // Unbound objects have the node "".
@@ -260,16 +305,36 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
         offerAll(found->second);
       }
     };
-    const std::string from = nodeNameOf(event.before);
-    const std::string to = nodeNameOf(event.now);
+    const std::string from = nodeNameOf(change.before);
+    const std::string to = nodeNameOf(change.now);
     offerNode(to);
     if (from != to) offerNode(from);
   }
-  history_.push_back(std::move(event));
-  if (history_.size() > kMaxHistory) {
-    historyStart_ = history_.front().revision;
-    history_.pop_front();
+  remember(key, change);
+}
+
+void KindCache::remember(const std::string& key, const Change& change) {
+  Event event{change.revision, clock_.now(), key, nullptr, nullptr};
+  auto& latest = latest_[key];
+  if (change.before) {
+    event.before = latest ? latest : std::make_shared<Past>(change.before);
+    event.before->pack();
   }
+  if (change.now) event.now = std::make_shared<Past>(change.now);
+  latest = event.now;
+  if (!latest) latest_.erase(key);
+  historyBytes_ += event.size();
+  history_.push_back(std::move(event));
+  while (historyBytes_ > kMaxHistory) forgetOldest();
+}
+
+void KindCache::forgetOldest() {
+  const Event& oldest = history_.front();
+  historyStart_ = oldest.revision;
+  historyBytes_ -= oldest.size();
+  const auto latest = latest_.find(oldest.key);
+  if (latest != latest_.end() && latest->second == oldest.now) latest_.erase(latest);
+  history_.pop_front();
 }
 
 void KindCache::reset(Objects objects, store::Revision revision) {
@@ -278,6 +343,8 @@ void KindCache::reset(Objects objects, store::Revision revision) {
   objects_ = std::move(objects);
   for (const auto& [key, object] : objects_) index(key, nullptr, object);
   history_.clear();
+  latest_.clear();
+  historyBytes_ = 0;
   historyStart_ = revision;
 }
 
@@ -320,10 +387,7 @@ void KindCache::sendBookmarks(store::Revision revision) {
 
 void KindCache::trimHistory() {
   const MonoTime oldest = clock_.now() - kHistoryAge;
-  while (!history_.empty() && history_.front().at < oldest) {
-    historyStart_ = history_.front().revision;
-    history_.pop_front();
-  }
+  while (!history_.empty() && history_.front().at < oldest) forgetOldest();
 }
 
 }  // namespace podlab::apiserver

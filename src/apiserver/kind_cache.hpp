@@ -42,7 +42,6 @@ class KindCache {
 
   const api::Kind& kind() const { return kind_; }
   api::ObjectPtr get(std::string_view key) const;
-  const Objects& objects() const { return objects_; }
   /// Calls `visit` for each match in the order of keys, until it returns false.
   using Visitor = std::function<bool(const std::string& key, const api::ObjectPtr& object)>;
   void forEach(const Filter& filter, const Visitor& visit) const;
@@ -65,10 +64,12 @@ class KindCache {
   /// Replaces all objects without history; every watch ends with kExpired.
   void reset(Objects objects, store::Revision revision);
   void sendBookmarks(store::Revision revision);
-  /// Forgets changes older than five minutes.
+  /// Forgets changes older than five minutes, and those beyond 4 MiB.
   void trimHistory();
 
  private:
+  class Past;
+  struct Change;
   struct Event;
   struct Watcher;
   class CacheWatch;
@@ -77,12 +78,14 @@ class KindCache {
   bool selects(const Filter& filter, const google::protobuf::Message& object) const;
   std::string nodeNameOf(const api::ObjectPtr& object) const;
   void index(const std::string& key, const api::ObjectPtr& before, const api::ObjectPtr& now);
-  void offer(Watcher& watcher, Event& event) const;
+  void offer(Watcher& watcher, Change& change) const;
   std::unique_ptr<api::Watch> subscribe(std::shared_ptr<Watcher> watcher,
                                         const api::WatchOptions& options);
   Watchers& listOf(const Filter& filter);
   void unsubscribe(const std::shared_ptr<Watcher>& watcher);
   void forEachWatcher(const std::function<void(Watcher&)>& visit);
+  void remember(const std::string& key, const Change& change);
+  void forgetOldest();
   void endWatches(const Status& status);
   api::ObjectPtr bookmark(store::Revision revision, bool endOfInitialEvents) const;
 
@@ -94,6 +97,9 @@ class KindCache {
   std::unordered_map<std::string, std::set<std::string>> keysByNode_;
   std::vector<Observer> observers_;
   std::deque<Event> history_;
+  /// The states in history_ that are present ones, by their keys.
+  std::unordered_map<std::string, std::shared_ptr<Past>> latest_;
+  std::size_t historyBytes_ = 0;
   store::Revision historyStart_ = 0;  ///< every change after this one is in history_
   Watchers watchers_;                 ///< of filters without an indexed value
   std::unordered_map<std::string, Watchers> watchersByName_;

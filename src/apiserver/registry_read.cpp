@@ -162,9 +162,14 @@ Co<Result<api::ListResult>> Registry::listPage(api::ResourceId collection, Filte
       }
       --left;
       lastKey = kv.key;
-      auto object = cache_.decode(*collection.kind, kv);
-      if (!object) co_return object.status();
-      if (!filter.matches || filter.matches(**object)) result.items.push_back(std::move(*object));
+      // What has not changed since is shared with the cache.
+      auto object = cache_.of(*collection.kind).get(std::string_view(kv.key).substr(prefix.size()));
+      if (!object || api::meta(*object).resourceversion() != std::to_string(kv.modRevision)) {
+        auto decoded = cache_.decode(*collection.kind, kv);
+        if (!decoded) co_return decoded.status();
+        object = std::move(*decoded);
+      }
+      if (!filter.matches || filter.matches(*object)) result.items.push_back(std::move(object));
     }
     if (range->remaining == 0) co_return result;
   }

@@ -12,8 +12,8 @@ constexpr std::string_view kRegistry = "/registry/";
 constexpr Duration kTick = std::chrono::minutes(1);
 constexpr Duration kRetryDelay = std::chrono::seconds(1);
 constexpr std::int64_t kPageSize = 5000;
-/// How many revisions of history a starting server reads again.
-constexpr store::Revision kReplayedRevisions = 10000;
+/// How many revisions of history a starting server reads again: watches that were open go on.
+constexpr store::Revision kReplayedRevisions = 2000;
 
 }  // namespace
 

@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
-#include <map>
-#include <optional>
+#include <list>
 #include <set>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include "api/kinds.hpp"
@@ -22,7 +23,7 @@ constexpr Duration kRefill = std::chrono::minutes(5);
 constexpr std::size_t kSimilarToCombine = 10;
 constexpr Duration kSimilarWithin = std::chrono::minutes(10);
 constexpr const char* kCombined = "(combined from similar events): ";
-constexpr std::size_t kMaxKnown = 4096;
+constexpr std::size_t kMaxKnown = 1024;  // upstream: 4096
 constexpr std::size_t kMaxQueue = 1000;
 constexpr std::size_t kMaxMessage = 1024;
 constexpr std::size_t kMaxObjectName = 253 - 17;  // of an object's name, less ".<time>"
@@ -56,7 +57,6 @@ struct Known {
   corev1::Event event;
   bool created = false;  ///< at the server, under its name
   bool queued = false;
-  MonoTime used;
 };
 
 /// What makes events similar: all but the message.
@@ -78,18 +78,35 @@ void shorten(std::string& text, std::size_t limit) {
   text.resize(limit);
 }
 
-/// The entry of a key; a new one takes the place of the least recently used when the map is full.
-template <typename Value, typename Age>
-std::pair<Value*, bool> entryOf(std::map<std::string, Value>& map, const std::string& key,
-                                Age age) {
-  if (const auto found = map.find(key); found != map.end()) return {&found->second, false};
-  if (map.size() >= kMaxKnown) {
-    map.erase(std::min_element(map.begin(), map.end(), [&age](const auto& a, const auto& b) {
-      return age(a.second) < age(b.second);
-    }));
+/// Values by key, of which the least recently used makes place for a new one when there are many.
+template <typename Value>
+class Recent {
+ public:
+  /// The value of the key, and whether it is new.
+  std::pair<Value*, bool> use(const std::string& key) {
+    if (const auto found = index_.find(key); found != index_.end()) {
+      entries_.splice(entries_.begin(), entries_, found->second);
+      return {&found->second->second, false};
+    }
+    if (entries_.size() >= kMaxKnown) {
+      index_.erase(entries_.back().first);
+      entries_.pop_back();
+    }
+    entries_.emplace_front(key, Value());
+    index_.emplace(entries_.front().first, entries_.begin());
+    return {&entries_.front().second, true};
   }
-  return {&map[key], true};
-}
+  /// Null when it is not, or no longer, there.
+  Value* find(const std::string& key) {
+    const auto found = index_.find(key);
+    return found == index_.end() ? nullptr : &found->second->second;
+  }
+
+ private:
+  using Entries = std::list<std::pair<const std::string, Value>>;  // the latest first
+  Entries entries_;
+  std::unordered_map<std::string_view, typename Entries::iterator> index_;
+};
 
 }  // namespace
 
@@ -113,10 +130,10 @@ struct EventRecorder::State {
   Clock& clock;
   std::string component;
   std::string host;
-  std::map<std::string, Bucket> buckets;   // by object
-  std::map<std::string, Similar> similar;  // by groupOf()
-  std::map<std::string, Known> known;      // by keyOf()
-  std::deque<std::string> queue;           // keys to write
+  Recent<Bucket> buckets;         // by object
+  Recent<Similar> similar;        // by groupOf()
+  Recent<Known> known;            // by keyOf()
+  std::deque<std::string> queue;  // keys to write
   std::uint64_t lastName = 0;
   bool writing = false;
   WaitQueue drained;
@@ -128,7 +145,7 @@ struct EventRecorder::State {
 std::string EventRecorder::State::keyOf(corev1::Event& event) {
   std::string group = groupOf(event);
   const MonoTime now = clock.now();
-  auto [like, fresh] = entryOf(similar, group, [](const Similar& one) { return one.last; });
+  auto [like, fresh] = similar.use(group);
   if (now - like->last > kSimilarWithin) like->messages.clear();
   like->last = now;
   if (like->messages.size() < kSimilarToCombine) like->messages.insert(event.message());
@@ -165,21 +182,19 @@ void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
 
   const MonoTime now = clock.now();
   std::string key = keyOf(event);
-  auto [stored, fresh] = entryOf(known, key, [](const Known& one) { return one.used; });
+  auto [stored, fresh] = known.use(key);
   if (fresh) {
     begin(event);
     stored->event = std::move(event);
   } else {
     stored->event.set_message(event.message());
   }
-  stored->used = now;
   stored->event.set_count(stored->event.count() + 1);
   *stored->event.mutable_lasttimestamp() = api::toTime(clock.wallNow());
 
   const auto& object = stored->event.involvedobject();
   auto [bucket, first] =
-      entryOf(buckets, object.kind() + '\0' + object.namespace_() + '\0' + object.name(),
-              [](const Bucket& one) { return one.refilled; });
+      buckets.use(object.kind() + '\0' + object.namespace_() + '\0' + object.name());
   if (first) bucket->refilled = now;
   if (!bucket->take(now) || stored->queued || queue.size() >= kMaxQueue) return;
   stored->queued = true;
@@ -208,14 +223,14 @@ Co<void> EventRecorder::State::writeAll() {
 }
 
 Co<Status> EventRecorder::State::write(std::string key) {
-  auto it = known.find(key);
-  if (it == known.end()) co_return Status();
-  it->second.queued = false;
-  corev1::Event event = it->second.event;
+  Known* one = known.find(key);
+  if (one == nullptr) co_return Status();
+  one->queued = false;
+  corev1::Event event = one->event;
   api::ResourceId id{&api::kindFor<corev1::Event>(), event.metadata().namespace_(), "", ""};
   auto object = std::make_shared<corev1::Event>(std::move(event));
   api::WriteOptions options;
-  if (it->second.created) {
+  if (one->created) {
     id.name = object->metadata().name();
     auto updated = co_await api.update(id, object, options);
     // Events expire at the server: then the same one begins anew.
@@ -223,9 +238,9 @@ Co<Status> EventRecorder::State::write(std::string key) {
     id.name.clear();
   }
   auto created = co_await api.create(id, object, options);
-  it = known.find(key);
+  one = known.find(key);
   bool there = created.ok() || created.status().is(Code::kAlreadyExists);
-  if (it != known.end() && there) it->second.created = true;
+  if (one != nullptr && there) one->created = true;
   co_return there ? Status() : created.status();
 }
 

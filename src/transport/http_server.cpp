@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t kPiece = 64UL << 10;
 /// What is read at a time: little while nothing is expected, as most connections are idle, and
 /// what waits for them to speak costs memory.
+constexpr std::size_t kNothing = 128;  // from a client that is being answered
 constexpr std::size_t kLittle = 1UL << 10;
 constexpr std::size_t kMuch = 16UL << 10;
 
@@ -126,7 +127,7 @@ class Connection {
 
   /// Until the client goes. What it sends meanwhile is kept.
   Co<void> untilGone() {
-    while (received_.size() < kPiece && co_await readOnce(kLittle)) {
+    while (received_.size() < kPiece && co_await readOnce(kNothing)) {
     }
     // A client that sends on and on while it is answered waits.
     while (received_.size() >= kPiece) co_await clock_.sleepFor(std::chrono::hours(1));

@@ -276,7 +276,7 @@ class TlsStream final : public ByteStream {
     co_return Status();
   }
 
-  static constexpr std::size_t kSmallInput = 2048;
+  static constexpr std::size_t kSmallInput = 1024;
 
   std::unique_ptr<ByteStream> under_;
   VerifyNotes notes_;

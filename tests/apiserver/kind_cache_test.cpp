@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <utility>
+#include <vector>
+
 #include "tests/apiserver/fixture.hpp"
 
 namespace podlab::apiserver {
@@ -30,7 +33,7 @@ class KindCacheTest : public ServiceTest {
 };
 
 TEST_F(KindCacheTest, AReaderThatLagsTooFarGoesOnFromWhereItWas) {
-  constexpr store::Revision kChanges = 70000;
+  constexpr store::Revision kChanges = 10000;
   auto slow = *watchFrom(0);
   for (store::Revision revision = 1; revision <= kChanges; ++revision) change(revision);
   Status end;
@@ -47,7 +50,27 @@ TEST_F(KindCacheTest, AReaderThatLagsTooFarGoesOnFromWhereItWas) {
   EXPECT_EQ(revisionOf(events.back()), kChanges);
 }
 
-TEST_F(KindCacheTest, HistoryEndsByNumberAndByAge) {
+TEST_F(KindCacheTest, ThePastIsToldAsItWas) {
+  for (store::Revision revision = 1; revision <= 3; ++revision) change(revision);
+  cache_.apply("default/a", nullptr, 4);
+  change(5);
+  const auto events = drain(**watchFrom(1));
+  const std::vector<std::pair<api::EventType, store::Revision>> expected{
+      {api::EventType::kModified, 2},
+      {api::EventType::kModified, 3},
+      {api::EventType::kDeleted, 4},
+      {api::EventType::kAdded, 5}};
+  ASSERT_EQ(events.size(), expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(events[i].type, expected[i].first);
+    EXPECT_EQ(revisionOf(events[i]), expected[i].second);
+    EXPECT_EQ(api::meta(*events[i].object).name(), "a");
+  }
+  // The present state is shared, not a copy.
+  EXPECT_EQ(events.back().object, cache_.get("default/a"));
+}
+
+TEST_F(KindCacheTest, HistoryEndsBySizeAndByAge) {
   constexpr store::Revision kChanges = 140000;
   for (store::Revision revision = 1; revision <= kChanges; ++revision) change(revision);
   EXPECT_EQ(watchFrom(1).status().code(), Code::kExpired);

@@ -135,6 +135,9 @@ TEST_F(RestTest, ShowsTables) {
       "Pod");
   EXPECT_FALSE(
       ask("GET", one + "?includeObject=None", "", "", table).json()["rows"][0].contains("object"));
+  const Answer unknown = ask("GET", one + "?includeObject=Some", "", "", table);
+  EXPECT_EQ(unknown.code, 400);
+  EXPECT_THAT(unknown.body, HasSubstr("must be 'Metadata', 'Object', 'None', or empty"));
   const Json partial =
       ask("GET", kPods, "", "", "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1")
           .json();
