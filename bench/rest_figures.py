@@ -18,6 +18,7 @@ IDLE = 10_000
 NODES = 1000
 PODS = 10_000
 TOOL = BUILD / "bench" / "podlab_rest_load_bench"
+FILLER = BUILD / "bench" / "podlab_scale_bench"
 
 
 class Server:
@@ -32,15 +33,15 @@ class Server:
         self.state = self.folder / "state"
         self.state.mkdir()
         self.process = None
-        self.port = None
+        self.port = self.rpc_port = None
 
     def start(self):
-        with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
-            self.port = listening.getsockname()[1]
-            fd = listening.fileno()
+        with socket.create_server(("127.0.0.1", 0), backlog=4096) as rest, socket.create_server(("127.0.0.1", 0)) as rpc:
+            self.port, self.rpc_port = (listening.getsockname()[1] for listening in (rest, rpc))
+            fds = [rest.fileno(), rpc.fileno()]
             self.process = subprocess.Popen(
                 [PODLAB, "server", "--state-dir", self.state, "--pki-dir", self.folder / "pki", "--pod-cidrs", "10.0.0.0/8",
-                 "--rest-fds", str(fd)], pass_fds=[fd], stderr=(self.folder / "log").open("a"))
+                 "--rest-fds", str(fds[0]), "--listen-fds", str(fds[1])], pass_fds=fds, stderr=(self.folder / "log").open("a"))
 
     def stop(self):
         self.process.terminate()
@@ -56,8 +57,8 @@ class Server:
 
     @contextlib.contextmanager
     def held(self, *words):
-        """While the tool holds what it has made."""
-        with subprocess.Popen([TOOL, *map(str, self.target()), *map(str, words)], stdin=subprocess.PIPE,
+        """While a tool holds what it has made."""
+        with subprocess.Popen([str(word) for word in words], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True) as tool:
             while (line := tool.stdout.readline()) != "there\n":
                 if not line:
@@ -116,7 +117,7 @@ def watches(rounds):
                server.load("watch", "configmaps", WATCHERS, 1, 500)[0], "/s")
     with Server() as server:
         before = server.memory()
-        with server.held("idle", IDLE):
+        with server.held(TOOL, *server.target(), "idle", IDLE):
             report(f"memory of {IDLE} idle watches, each", (server.memory() - before) / IDLE * 1024, "kB")
 
 
@@ -132,7 +133,7 @@ def bound(rounds):
 def scale(rounds, settle=60):
     """1,000 nodes and 10,000 pods: memory, lists, start."""
     with Server() as server:
-        with server.held("fill", NODES, PODS):
+        with server.held(FILLER, f"127.0.0.1:{server.rpc_port}", server.folder / "pki", NODES, PODS):
             report(f"memory (PSS) of the server with {NODES} nodes and {PODS} pods, just written", server.memory("Pss"), "MB", ("<", 120),
                    f"at most {server.memory('VmHWM'):.0f} MB resident")
             time.sleep(settle)

@@ -42,10 +42,7 @@ namespace {
 
 constexpr const char* kCore = "/api/v1/namespaces/default/";
 constexpr const char* kNodes = "/api/v1/nodes";
-constexpr const char* kLeases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 constexpr const char* kMergePatch = "application/merge-patch+json";
-constexpr int kFillers = 32;
-constexpr Duration kRenewal = std::chrono::seconds(10);
 
 double seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
@@ -138,21 +135,6 @@ class Load {
     std::printf("%.1f\n", count / seconds(clock_->now() - begin));
   }
 
-  Co<void> fill(int nodes, int pods) {
-    co_await bound(nodes, kFillers, pods);
-    for (const bool runs : {false, true}) {
-      Each one = [runs](HttpClient& client, int i) {
-        return client.ask("PATCH", kCore + numbered("pods/web-", i) + "/status", podStatus(runs),
-                          kMergePatch);
-      };
-      co_await doAll(clients_, pods, one);
-    }
-    bool done = false;
-    tasks_.spawn("renew", renewLeases(nodes, done));
-    co_await holdUntilEnd();
-    done = true;
-  }
-
  private:
   using Clients = std::vector<std::unique_ptr<HttpClient>>;
   using Each = std::function<Co<void>(HttpClient& client, int number)>;
@@ -198,7 +180,7 @@ class Load {
     bytes += co_await client.receiveEvents(count);
   }
 
-  /// Nodes that are Ready and have no agents, with leases.
+  /// Nodes that are Ready and have no agents.
   Co<void> makeNodes(int count) {
     Each make = [this](HttpClient& client, int i) {
       return makeNode(client, numbered("bare-", i));
@@ -208,22 +190,6 @@ class Load {
   Co<void> makeNode(HttpClient& client, std::string name) {
     co_await client.ask("POST", kNodes, nodeNamed(name));
     co_await client.ask("PATCH", kNodes + ("/" + name) + "/status", nodeStatus(name), kMergePatch);
-    co_await client.ask("POST", kLeases, leaseOf(name));
-    co_await renewLease(client, std::move(name));
-  }
-  Co<void> renewLease(HttpClient& client, std::string name) {
-    co_await client.ask("PATCH", kLeases + ("/" + name),
-                        R"({"spec":{"renewTime":")" + formatMicroTime(clock_->wallNow()) + R"("}})",
-                        kMergePatch);
-  }
-  Co<void> renewLeases(int nodes, bool& done) {
-    Each one = [this](HttpClient& client, int i) {
-      return renewLease(client, numbered("bare-", i));
-    };
-    while (!done) {
-      co_await clock_->sleepFor(kRenewal);
-      co_await doAll(clients_, nodes, one);
-    }
   }
 
   /// Says that all is there; until stdin ends.
@@ -252,7 +218,7 @@ int usage() {
   std::fputs(
       "usage: podlab_rest_load_bench ADDRESS PKI create RESOURCE CLIENTS COUNT |\n"
       "         list RESOURCE CLIENTS COUNT | watch RESOURCE WATCHERS WRITERS CHANGES |\n"
-      "         idle WATCHERS | bound NODES CLIENTS COUNT | fill NODES PODS\n",
+      "         idle WATCHERS | bound NODES CLIENTS COUNT\n",
       stderr);
   return 2;
 }
@@ -271,7 +237,6 @@ int run(const std::vector<std::string>& arguments) {
     task = load.watch(arguments[3], number(1), number(2), number(3));
   if (what == "idle" && count == 1) task = load.idle(number(0));
   if (what == "bound" && count == 3) task = load.bound(number(0), number(1), number(2));
-  if (what == "fill" && count == 2) task = load.fill(number(0), number(1));
   if (!task) return usage();
   asio::co_spawn(io, std::move(*task), [&io](const std::exception_ptr& error) {
     if (error) die("a broken invariant");

@@ -43,20 +43,22 @@ inline std::string nodeStatus(std::string_view name) {
          conditions + "]}}";
 }
 
-inline std::string leaseOf(std::string_view node) {
-  return filled(R"({"metadata":{"name":"%","namespace":"kube-node-lease"},"spec":{
-"holderIdentity":"%","leaseDurationSeconds":40,"renewTime":"2026-01-01T00:00:00.000000Z"}})",
-                node);
-}
-
-/// A pod as of a Deployment.
-inline std::string podNamed(std::string_view name) {
-  return filled(R"({"metadata":{"name":"%","labels":{"app":"web","pod-template-hash":"6d4cf56db6"}},
+/// Of a pod of a web server; with labels.
+inline constexpr std::string_view kPodTemplate =
+    R"({"metadata":{%"labels":{"app":"web"}},
 "spec":{"containers":[{"name":"web","image":"docker.io/library/nginx:1.25","ports":[{"name":"http",
 "containerPort":80}],"env":[{"name":"LOG_LEVEL","value":"info"},{"name":"POD_NAME","valueFrom":{
 "fieldRef":{"fieldPath":"metadata.name"}}}],"resources":{"requests":{"cpu":"10m","memory":"32Mi"},
-"limits":{"memory":"64Mi"}},"readinessProbe":{"httpGet":{"path":"/","port":"http"}}}]}})",
-                name);
+"limits":{"memory":"64Mi"}},"readinessProbe":{"httpGet":{"path":"/","port":"http"}}}]}})";
+
+inline std::string podNamed(const std::string& name) {
+  return filled(kPodTemplate, R"("name":")" + name + R"(",)");
+}
+
+inline std::string deploymentOf(const std::string& name, int replicas) {
+  return R"({"metadata":{"name":")" + name + R"("},"spec":{"replicas":)" +
+         std::to_string(replicas) + R"(,"selector":{"matchLabels":{"app":"web"}},"template":)" +
+         filled(kPodTemplate, "") + "}}";
 }
 
 /// What an agent says of a pod, first when it has come to it and then when it runs.
