@@ -16,7 +16,7 @@ import time
 
 from container_figures import dense, pss, start_cost
 from lab_support import BUILD, POD_SENTINEL, Lab, Namespace, load, median, report, run, say
-from rest_figures import bound, creates, rest, scale, watches
+from rest_figures import bound, creates, scale, watches
 from stream_figures import exec_round_trip, logs
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -305,8 +305,8 @@ def memory(rounds):
 
 BENCHMARKS = {"up": up, "ready": ready, "pods": pods, "podman": podman, "tcp": tcp, "reach": reach,
               "mininet": mininet, "memory": memory, "dense": dense,
-              "start": start_cost, "exec": exec_round_trip, "logs": logs, "rest": rest,
-              "creates": lambda _: creates(), "watches": watches, "bound": bound, "scale": scale}
+              "start": start_cost, "exec": exec_round_trip, "logs": logs,
+              "creates": creates, "watches": watches, "bound": bound, "scale": scale}
 
 
 def main():

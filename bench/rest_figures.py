@@ -95,12 +95,14 @@ class Server:
         shutil.rmtree(self.folder)
 
 
-def creates():
-    with Server() as server:
-        report(f"creates of ConfigMaps over {CLIENTS} TLS connections", server.load("create", "configmaps", CLIENTS, 30_000)[0], "/s",
-               (">=", 15_000), "Kubernetes 1.20's API server 400 to 770/s")
-    with Server() as server:
-        report(f"creates of pods over {CLIENTS} TLS connections", server.load("create", "pods", CLIENTS, PODS)[0], "/s")
+def creates(rounds):
+    for resource, count, goal, yardstick in (
+            ("configmaps", 30_000, (">=", 15_000), "Kubernetes 1.20's API server 400 to 770/s"), ("pods", PODS, None, None)):
+        figures = []
+        for _ in range(rounds):
+            with Server() as server:
+                figures.append(server.load("create", resource, CLIENTS, count)[0])
+        report(f"creates of {resource} over {CLIENTS} TLS connections", median(figures), "/s", goal, yardstick, figures)
 
 
 def watches(rounds):
@@ -148,12 +150,5 @@ def scale(rounds, settle=60):
             server.start()
             server.get("/api/v1/pods?limit=500")
             starts.append(time.monotonic() - begin)
-        report(f"start of the server on that store to its first answered list", median(starts), "s", ("<", 0.3), runs=starts)
+        report("start of the server on that store to its first answered list", median(starts), "s", ("<", 0.3), runs=starts)
         report("memory (PSS) of the server after its start", server.memory("Pss"), "MB", ("<", 120))
-
-
-def rest(rounds):
-    creates()
-    watches(rounds)
-    bound(rounds)
-    scale(rounds)

@@ -27,7 +27,7 @@ namespace {
 
 constexpr std::size_t kRecord = 16 << 10;         // the largest TLS record
 constexpr std::size_t kWriteBatch = 4 * kRecord;  // encrypted before it is handed down
-constexpr std::size_t kOverhead = 4 * 32;         // of the records of a batch, at the most
+constexpr std::size_t kOverhead = 128;            // of the records of a batch, at the most
 constexpr std::size_t kMaxUnasked = 64 << 10;     // answers to key updates that wait for a write
 constexpr std::size_t kMaxHandshakes = 1024;
 
