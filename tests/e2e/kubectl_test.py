@@ -307,7 +307,9 @@ spec: {podSelector: {matchLabels: {app: web}}}
         editor = self.home / "editor"
         editor.write_text(f"#!/bin/sh\nexec sed -i '{change}' \"$1\"\n")
         editor.chmod(0o755)
-        return self.run_kubectl("edit", *arguments, env=dict(self.environment_of_kubectl(), KUBE_EDITOR=str(editor)))
+        # What could not be saved is left in TMPDIR.
+        settings = {"KUBE_EDITOR": str(editor), "TMPDIR": str(self.home)}
+        return self.run_kubectl("edit", *arguments, env=dict(self.environment_of_kubectl(), **settings))
 
     def test_edit(self):
         self.kubectl("create", "cm", "edited", "--from-literal=a=1")
