@@ -1,6 +1,7 @@
 #include "apiserver/kind_forms.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "api/managed_fields.hpp"
@@ -88,6 +89,11 @@ class ShownWatch final : public api::Watch {
     auto event = co_await stored_->next();
     if (event) event->object = shown(kind_, *event->object);
     co_return event;
+  }
+  std::optional<api::WatchEvent> poll() override {
+    auto event = stored_->poll();
+    if (event) event->object = shown(kind_, *event->object);
+    return event;
   }
 
  private:
