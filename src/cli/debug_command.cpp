@@ -81,6 +81,8 @@ Co<Result<corev1::ContainerState>> waitForStart(Session& session, api::ResourceI
 }
 
 Co<int> debug(Session& session, DebugOptions options, api::ResourceId id) {
+  auto pod = co_await session.api.get(id);
+  if (!pod) co_return failRequest(pod.status());
   if (options.container.empty()) {
     options.container = randomName(session.rng);
     say(session.context, "Defaulting debug container name to " + options.container + ".");
@@ -92,7 +94,7 @@ Co<int> debug(Session& session, DebugOptions options, api::ResourceId id) {
     *static_cast<corev1::Pod&>(object).mutable_spec()->add_ephemeralcontainers() = added;
     return true;
   };
-  auto changed = co_await client::modify(session.api, std::move(part), nullptr, std::move(change));
+  auto changed = co_await client::modify(session.api, std::move(part), *pod, std::move(change));
   if (!changed) co_return failRequest(changed.status());
   if (!options.stdin) co_return kDone;
 
@@ -128,7 +130,12 @@ void addDebugCommand(CLI::App& app, Context& context) {
   command->add_flag("-t,--tty", options->tty, "With a terminal");
   command->add_option("COMMAND", options->command, "Its command, after --");
   command->callback([&context, options] {
-    auto pod = resolvePod(options->pod, options->ns);
+    auto pod = resolveOne(options->pod, options->ns, api::kindFor<corev1::Pod>());
+    if (pod && pod->kind != &api::kindFor<corev1::Pod>()) {
+      context.exitCode = failUsage("debug takes pods, not " + displayName(*pod->kind, pod->name) +
+                                   "; kubectl debug knows nodes as well");
+      return;
+    }
     context.exitCode =
         pod ? withSession(context, [&](Session& session) { return debug(session, *options, *pod); })
             : fail(pod.status());

@@ -5,13 +5,14 @@
 #include <cstdio>
 #include <string_view>
 
+#include "api/selectors.hpp"
 #include "api/times.hpp"
-#include "cli/executable.hpp"
 
 namespace podlab::cli {
 namespace {
 
 constexpr std::size_t kGap = 2;
+constexpr std::size_t kLongAnnotation = 140;
 constexpr std::string_view kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Characters, not bytes: UTF-8 continuation bytes take no room.
@@ -40,6 +41,19 @@ void pad(std::vector<std::vector<std::string>>& lines, std::size_t from, std::si
   }
 }
 
+/// Also the empty ones.
+std::vector<std::string> linesOf(const std::string& text) {
+  std::vector<std::string> lines(1);
+  for (const char c : text) {
+    if (c == '\n') {
+      lines.emplace_back();
+    } else {
+      lines.back() += c;
+    }
+  }
+  return lines;
+}
+
 const std::string& sourceOf(const corev1::Event& event) {
   return event.source().component().empty() ? event.reportingcomponent()
                                             : event.source().component();
@@ -53,19 +67,49 @@ void Description::line(int level, std::vector<std::string> cells) {
 }
 
 void Description::field(int level, const std::string& key, const std::string& value) {
-  const auto parts = splitList(value, '\n');
-  line(level, {key + ":", parts.empty() ? "" : parts.front()});
+  const auto parts = linesOf(value);
+  line(level, {key + ":", parts.front()});
   for (std::size_t i = 1; i < parts.size(); ++i) line(level, {"", parts[i]});
 }
 
-void Description::pairs(int level, const std::string& key,
-                        const google::protobuf::Map<std::string, std::string>& values,
-                        const std::string& separator) {
+void Description::plain(int level, const std::string& key, const std::string& value) {
+  const auto parts = linesOf(value);
+  line(level, {key + ":", parts.front()});
+  for (std::size_t i = 1; i < parts.size(); ++i) line(0, {parts[i]});
+}
+
+void Description::pairs(int level, const std::string& key, const Pairs& values) {
   std::string text;
-  for (const auto& [name, value] : sorted(values)) {
-    if (name != kLastApplied) text += (text.empty() ? "" : "\n") + name + separator + value;
+  for (const auto& [name, value] : sorted(values))
+    text += (text.empty() ? "" : "\n") + name + "=" + value;
+  field(level, key, orNone(text));
+}
+
+void Description::annotations(int level, const std::string& key, const Pairs& values) {
+  std::vector<std::string> shown;
+  for (const auto& [name, whole] : sorted(values)) {
+    if (name == kLastApplied) continue;
+    const std::string value = whole.substr(0, whole.size() - (whole.ends_with('\n') ? 1 : 0));
+    if (name.size() + value.size() + 2 <= kLongAnnotation &&
+        value.find('\n') == std::string::npos) {
+      shown.push_back(name + ": " + value);
+      continue;
+    }
+    shown.push_back(name + ":");
+    for (const auto& part : linesOf(value)) {
+      constexpr std::size_t kRoom = kLongAnnotation - 2;
+      shown.push_back("  " + (part.size() > kRoom ? part.substr(0, kRoom) + "..." : part));
+    }
   }
-  field(level, key, text.empty() ? "<none>" : text);
+  line(level, {key + ":", shown.empty() ? "<none>" : shown.front()});
+  for (std::size_t i = 1; i < shown.size(); ++i) line(level, {"", shown[i]});
+}
+
+void Description::identity(const metav1::ObjectMeta& meta, bool namespaced) {
+  field(0, "Name", meta.name());
+  if (namespaced) field(0, "Namespace", meta.namespace_());
+  pairs(0, "Labels", meta.labels());
+  annotations(0, "Annotations", meta.annotations());
 }
 
 void Description::header(int level, std::vector<std::string> names) {
@@ -85,8 +129,9 @@ void Description::events(Events events, WallTime now) {
   line(1, {"Type", "Reason", "Age", "From", "Message"});
   line(1, {"----", "------", "----", "----", "-------"});
   for (const auto& event : events) {
+    const auto& part = event->involvedobject().fieldpath();
     line(1, {event->type(), event->reason(), eventAge(*event, now), sourceOf(*event),
-             eventMessage(*event)});
+             (part.empty() ? "" : part + ": ") + eventMessage(*event)});
   }
 }
 
@@ -96,10 +141,20 @@ std::string Description::text() const {
   std::string out;
   for (const auto& cells : lines) {
     for (const auto& cell : cells) out += cell;
-    while (!out.empty() && out.back() == ' ') out.pop_back();
     out += '\n';
   }
   return out;
+}
+
+std::string pairsText(const Pairs& values) {
+  std::vector<std::string> texts;
+  for (const auto& [name, value] : sorted(values)) texts.push_back(name + "=" + value);
+  return orNone(joined(texts, ","));
+}
+
+std::string selectorText(const metav1::LabelSelector& selector) {
+  const auto parsed = api::LabelSelector::of(selector);
+  return parsed ? orNone(parsed->toString()) : "<error>";
 }
 
 std::string formatDate(WallTime time) {

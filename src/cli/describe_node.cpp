@@ -9,8 +9,6 @@
 namespace podlab::cli {
 namespace {
 
-using Pods = std::vector<std::shared_ptr<const corev1::Pod>>;
-
 constexpr std::string_view kRolePrefix = "node-role.kubernetes.io/";
 
 std::string rolesOf(const corev1::Node& node) {
@@ -29,20 +27,6 @@ std::string taintsOf(const corev1::Node& node) {
               (taint.value().empty() ? "" : "=" + taint.value()) + ":" + taint.effect();
   }
   return taints.empty() ? "<none>" : taints;
-}
-
-/// What the pod may take at most: by the rule of its requests.
-api::ResourceList limitsOf(const corev1::Pod& pod) {
-  corev1::Pod limits = pod;
-  limits.mutable_spec()->clear_overhead();
-  for (auto* containers : {limits.mutable_spec()->mutable_containers(),
-                           limits.mutable_spec()->mutable_initcontainers()}) {
-    for (auto& container : *containers) {
-      auto& resources = *container.mutable_resources();
-      *resources.mutable_requests() = resources.limits();
-    }
-  }
-  return api::podRequests(limits);
 }
 
 /// "250m (12%)" of what the node has.
@@ -89,13 +73,13 @@ void addPods(Description& out, const corev1::Node& node, const Pods& pods, WallT
     if (!api::isFinished(*pod)) live.push_back(pod);
   }
   out.field(0, "Non-terminated Pods", "(" + std::to_string(live.size()) + " in total)");
-  out.header(1, {"Namespace", "Name", "CPU Requests", "CPU Limits", "Memory Requests",
+  out.header(1, {"Namespace", "Name", "", "CPU Requests", "CPU Limits", "Memory Requests",
                  "Memory Limits", "Age"});
   for (const auto& pod : live) {
-    const auto asked = api::podRequests(*pod), allowed = limitsOf(*pod);
+    const auto asked = api::podRequests(*pod), allowed = api::podLimits(*pod);
     for (const auto& [name, amount] : asked) requests[name] += amount;
     for (const auto& [name, amount] : allowed) limits[name] += amount;
-    out.line(1, {pod->metadata().namespace_(), pod->metadata().name(),
+    out.line(1, {pod->metadata().namespace_(), pod->metadata().name(), "",
                  share(asked, "cpu", allocatable), share(allowed, "cpu", allocatable),
                  share(asked, "memory", allocatable), share(allowed, "memory", allocatable),
                  api::ageOf(pod->metadata().creationtimestamp(), now)});
@@ -109,14 +93,14 @@ void addPods(Description& out, const corev1::Node& node, const Pods& pods, WallT
 
 }  // namespace
 
-std::string describeNode(const corev1::Node& node, const Pods& pods,
-                         const coordinationv1::Lease* lease, const Events& events, WallTime now) {
+Description describeNode(const corev1::Node& node, const Pods& pods,
+                         const coordinationv1::Lease* lease, WallTime now) {
   const auto& status = node.status();
   Description out;
   out.field(0, "Name", node.metadata().name());
   out.field(0, "Roles", rolesOf(node));
   out.pairs(0, "Labels", node.metadata().labels());
-  out.pairs(0, "Annotations", node.metadata().annotations(), ": ");
+  out.annotations(0, "Annotations", node.metadata().annotations());
   out.field(0, "CreationTimestamp", formatDate(node.metadata().creationtimestamp()));
   out.field(0, "Taints", taintsOf(node));
   out.field(0, "Unschedulable", node.spec().unschedulable() ? "true" : "false");
@@ -147,13 +131,12 @@ std::string describeNode(const corev1::Node& node, const Pods& pods,
   out.field(1, "Architecture", info.architecture());
   out.field(1, "Container Runtime Version", info.containerruntimeversion());
   out.field(1, "Kubelet Version", info.kubeletversion());
+  out.field(1, "Kube-Proxy Version", info.kubeproxyversion());
   if (!node.spec().podcidr().empty()) out.field(0, "PodCIDR", node.spec().podcidr());
-  std::string ranges;
-  for (const auto& range : node.spec().podcidrs()) ranges += (ranges.empty() ? "" : ",") + range;
-  if (!ranges.empty()) out.field(0, "PodCIDRs", ranges);
+  if (!node.spec().podcidrs().empty())
+    out.field(0, "PodCIDRs", joined(node.spec().podcidrs(), ","));
   addPods(out, node, pods, now);
-  out.events(events, now);
-  return out.text();
+  return out;
 }
 
 }  // namespace podlab::cli

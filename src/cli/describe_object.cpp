@@ -9,37 +9,63 @@ namespace {
 
 using nlohmann::json;
 
-void addMeta(Description& out, const metav1::ObjectMeta& meta, bool namespaced) {
-  out.field(0, "Name", meta.name());
-  if (namespaced) out.field(0, "Namespace", meta.namespace_());
-  out.pairs(0, "Labels", meta.labels());
-  out.pairs(0, "Annotations", meta.annotations(), ": ");
-}
-
-void addUnderlined(Description& out, const std::string& title, char with) {
+void addTitle(Description& out, const std::string& title, const char* line = "====") {
   out.line(0, {title});
-  out.line(0, {std::string(title.size(), with)});
+  out.line(0, {line});
 }
 
-/// "leaseDurationSeconds" as "Lease Duration Seconds"; "uid" and the like in capitals.
-std::string labelOf(const std::string& field) {
-  if (field == "uid" || field == "ip" || field == "id") {
-    std::string capitals = field;
-    for (char& c : capitals) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-    return capitals;
+/// Text as it is.
+void addText(Description& out, const std::string& text) {
+  std::size_t begin = 0;
+  for (auto end = text.find('\n'); end != std::string::npos; end = text.find('\n', begin)) {
+    out.line(0, {text.substr(begin, end - begin)});
+    begin = end + 1;
   }
-  std::string label;
-  bool lower = false;
-  for (const char c : field) {
+  out.line(0, {text.substr(begin)});
+}
+
+/// The words of a name in camel case: a capital that a small letter follows begins one.
+std::vector<std::string> wordsOf(const std::string& name) {
+  const auto classOf = [](char c) {
     const auto byte = static_cast<unsigned char>(c);
-    if (lower && std::isupper(byte)) label += ' ';
-    label += label.empty() ? static_cast<char>(std::toupper(byte)) : c;
-    lower = std::islower(byte);
+    return std::islower(byte) ? 1 : std::isupper(byte) ? 2 : 3;
+  };
+  std::vector<std::string> words;
+  int last = 0;
+  for (const char c : name) {
+    const int now = classOf(c);
+    if (now == 1 && last == 2 && words.back().size() > 1) {
+      const char capital = words.back().back();
+      words.back().pop_back();
+      words.push_back({capital, c});
+    } else if (now == last || (now == 1 && last == 2)) {
+      words.back() += c;
+    } else {
+      words.push_back({c});
+    }
+    last = now;
   }
-  return label;
+  return words;
+}
+
+/// "leaseDurationSeconds" as "Lease Duration Seconds"; what is no name of letters stays.
+std::string labelOf(const std::string& field) {
+  if (!std::ranges::all_of(
+          field, [](char c) { return std::isalpha(static_cast<unsigned char>(c)) || c == '-'; }))
+    return field;
+  auto words = wordsOf(field);
+  for (auto& word : words) {
+    std::string capitals = word;
+    for (char& c : capitals) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    const bool acronym = capitals == "API" || capitals == "URL" || capitals == "UID" ||
+                         capitals == "OSB" || capitals == "GUID";
+    word = acronym ? capitals : capitals.substr(0, 1) + word.substr(1);
+  }
+  return joined(words, " ");
 }
 
 std::string scalar(const json& value) {
+  if (value.is_null()) return "<nil>";
   return value.is_string() ? value.get<std::string>() : value.dump();
 }
 
@@ -59,66 +85,67 @@ void addFields(Description& out, int level, const json& object) {
         }
       }
     } else {
-      out.field(level, label, scalar(value));
+      out.line(level, {label + ":", scalar(value)});
     }
   }
 }
 
 }  // namespace
 
-std::string describeNamespace(const corev1::Namespace& ns) {
+Description describeConfigMap(const corev1::ConfigMap& map) {
   Description out;
-  addMeta(out, ns.metadata(), false);
-  out.field(0, "Status", ns.status().phase());
-  return out.text();
-}
-
-std::string describeConfigMap(const corev1::ConfigMap& map, const Events& events, WallTime now) {
-  Description out;
-  addMeta(out, map.metadata(), true);
+  out.identity(map.metadata(), true);
   out.blank();
-  addUnderlined(out, "Data", '=');
+  addTitle(out, "Data");
   for (const auto& [key, value] : sorted(map.data())) {
-    addUnderlined(out, key + ":", '-');
-    out.line(0, {value});
+    addTitle(out, key + ":", "----");
+    addText(out, value);
     out.blank();
   }
   out.blank();
-  addUnderlined(out, "BinaryData", '=');
+  addTitle(out, "BinaryData");
   for (const auto& [key, value] : sorted(map.binarydata()))
     out.line(0, {key + ": " + std::to_string(value.size()) + " bytes"});
   out.blank();
-  out.events(events, now);
-  return out.text();
+  return out;
 }
 
-std::string describeSecret(const corev1::Secret& secret) {
+Description describeSecret(const corev1::Secret& secret) {
   Description out;
-  addMeta(out, secret.metadata(), true);
+  out.identity(secret.metadata(), true);
   out.blank();
   out.field(0, "Type", secret.type());
   out.blank();
-  addUnderlined(out, "Data", '=');
+  addTitle(out, "Data");
   for (const auto& [key, value] : sorted(secret.data()))
     out.field(0, key, std::to_string(value.size()) + " bytes");
-  return out.text();
+  return out;
 }
 
-std::string describeObject(const api::Kind& kind, const google::protobuf::Message& object,
-                           const Events& events, WallTime now) {
+Description describeServiceAccount(const corev1::ServiceAccount& account) {
   Description out;
-  addMeta(out, api::meta(object), kind.namespaced());
-  out.field(0, "API Version", kind.apiVersion());
-  out.field(0, "Kind", std::string(kind.kind));
-  json fields = json::parse(api::toJson(object), nullptr, false);
+  out.identity(account.metadata(), true);
+  std::string key = "Image pull secrets:";
+  if (account.imagepullsecrets().empty()) out.line(0, {key, "<none>"});
+  for (const auto& secret : account.imagepullsecrets())
+    out.line(0, {std::exchange(key, std::string(key.size(), ' ')), secret.name()});
+  return out;
+}
+
+Description describeObject(const api::Kind& kind, const google::protobuf::Message& object) {
+  Description out;
+  const auto& meta = api::meta(object);
+  out.identity(meta, true);
+  api::EncodeOptions encode;
+  encode.type = {kind.apiVersion(), std::string(kind.kind)};
+  json fields = json::parse(api::toJson(object, encode), nullptr, false);
   // What stands above already.
-  if (const auto meta = fields.find("metadata"); meta != fields.end()) {
+  if (const auto shown = fields.find("metadata"); shown != fields.end()) {
     for (const char* name : {"name", "namespace", "labels", "annotations", "managedFields"})
-      meta->erase(name);
+      shown->erase(name);
   }
   addFields(out, 0, fields);
-  out.events(events, now);
-  return out.text();
+  return out;
 }
 
 }  // namespace podlab::cli

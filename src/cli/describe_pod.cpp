@@ -9,13 +9,10 @@
 #include "api/times.hpp"
 #include "cli/describe_object.hpp"
 #include "cli/executable.hpp"
+#include "node/downward_api.hpp"
 
 namespace podlab::cli {
 namespace {
-
-std::string orNone(const std::string& text) {
-  return text.empty() ? "<none>" : text;
-}
 
 std::string boolText(bool value) {
   return value ? "True" : "False";
@@ -86,20 +83,22 @@ void addResources(Description& out, const char* title, const api::ResourceMap& r
   for (const auto& [name, amount] : sorted(resources)) out.field(3, name, amount.string());
 }
 
-/// What the downward API's field holds as far as it stands in the metadata; like kubectl, "" for
-/// the fields of spec and status.
+/// What the downward API's field holds, where kubectl tells it.
 std::string fieldValue(const metav1::ObjectMeta& meta, std::string_view path) {
-  const auto valueOf = [&](std::string_view prefix, const auto& values) -> std::string {
-    if (!path.starts_with(prefix) || !path.ends_with("']")) return "";
-    const auto at =
-        values.find(std::string(path.substr(prefix.size(), path.size() - prefix.size() - 2)));
-    return at == values.end() ? "" : at->second;
-  };
   if (path == "metadata.name") return meta.name();
-  if (path == "metadata.namespace") return meta.namespace_();
-  if (path == "metadata.uid") return meta.uid();
-  const std::string label = valueOf("metadata.labels['", meta.labels());
-  return label.empty() ? valueOf("metadata.annotations['", meta.annotations()) : label;
+  return path == "metadata.namespace" ? meta.namespace_() : "";
+}
+
+/// A request or limit of the container in units of the reference's divisor.
+std::string resourceValue(const corev1::Container& container,
+                          const corev1::ResourceFieldSelector& reference) {
+  corev1::Pod pod;
+  *pod.mutable_spec()->add_containers() = container;
+  const auto value = node::resourceFieldValue(pod, reference, container.name(), {});
+  if (!value) return "";
+  const bool isOfNode = *value == "0" && (reference.resource() == "limits.cpu" ||
+                                          reference.resource() == "limits.memory");
+  return isOfNode ? "node allocatable" : *value;
 }
 
 void addEnvironment(Description& out, const metav1::ObjectMeta& meta,
@@ -134,7 +133,9 @@ void addEnvironment(Description& out, const metav1::ObjectMeta& meta,
                 fieldValue(meta, from.fieldref().fieldpath()) + " (" +
                     from.fieldref().apiversion() + ":" + from.fieldref().fieldpath() + ")");
     } else if (from.has_resourcefieldref()) {
-      out.field(3, variable.name(), " (" + from.resourcefieldref().resource() + ")");
+      out.field(3, variable.name(),
+                resourceValue(container, from.resourcefieldref()) + " (" +
+                    from.resourcefieldref().resource() + ")");
     } else if (from.has_configmapkeyref()) {
       keyed(from.configmapkeyref(), "' of config map '");
     } else if (from.has_secretkeyref()) {
@@ -231,6 +232,9 @@ void addPart(Description& out, const corev1::VolumeProjection& part) {
   if (part.has_secret()) {
     out.field(2, "SecretName", part.secret().localobjectreference().name());
     out.field(2, "Optional", optional(part.secret().optional()));
+  } else if (part.has_serviceaccounttoken()) {
+    out.field(2, "TokenExpirationSeconds",
+              std::to_string(part.serviceaccounttoken().expirationseconds()));
   } else if (part.has_downwardapi()) {
     out.field(2, "DownwardAPI", "true");
   } else if (part.has_configmap()) {
@@ -307,7 +311,7 @@ void addIdentity(Description& out, const corev1::Pod& pod, WallTime now) {
             spec.nodename().empty() ? "<none>" : spec.nodename() + "/" + status.hostip());
   if (api::isSet(status.starttime())) out.field(0, "Start Time", formatDate(status.starttime()));
   out.pairs(0, "Labels", pod.metadata().labels());
-  out.pairs(0, "Annotations", pod.metadata().annotations(), ": ");
+  out.annotations(0, "Annotations", pod.metadata().annotations());
   if (api::isSet(pod.metadata().deletiontimestamp()) && !api::isFinished(pod)) {
     const auto since = now - api::toWallTime(pod.metadata().deletiontimestamp());
     out.field(
@@ -332,12 +336,27 @@ void addIdentity(Description& out, const corev1::Pod& pod, WallTime now) {
   }
 }
 
+/// Of a pod, after its tolerations; of a template, before its node selector.
+void addSpread(Description& out, int level, const corev1::PodSpec& spec) {
+  std::vector<std::string> texts;
+  for (const auto& one : spec.topologyspreadconstraints()) {
+    texts.push_back(
+        one.topologykey() + ":" + one.whenunsatisfiable() + " when max skew " +
+        std::to_string(one.maxskew()) + " is exceeded" +
+        (one.has_labelselector() ? " for selector " + selectorText(one.labelselector()) : ""));
+  }
+  std::ranges::sort(texts);
+  if (!texts.empty()) out.field(level, "Topology Spread Constraints", joined(texts, "\n"));
+}
+
 void addPlaces(Description& out, int level, const corev1::PodSpec& spec) {
   out.pairs(level, "Node-Selectors", spec.nodeselector());
-  std::string tolerations;
+  std::multimap<std::string, std::string> byKey;
   for (const auto& toleration : spec.tolerations())
-    tolerations += (tolerations.empty() ? "" : "\n") + tolerationText(toleration);
-  out.field(level, "Tolerations", orNone(tolerations));
+    byKey.emplace(toleration.key(), tolerationText(toleration));
+  std::vector<std::string> tolerations;
+  for (const auto& [key, text] : byKey) tolerations.push_back(text);
+  out.field(level, "Tolerations", orNone(joined(tolerations, "\n")));
 }
 
 }  // namespace
@@ -347,7 +366,7 @@ void addPodTemplate(Description& out, const corev1::PodTemplateSpec& pod) {
   out.line(0, {"Pod Template:"});
   out.pairs(1, "Labels", pod.metadata().labels());
   if (!pod.metadata().annotations().empty())
-    out.pairs(1, "Annotations", pod.metadata().annotations(), ": ");
+    out.annotations(1, "Annotations", pod.metadata().annotations());
   if (!spec.serviceaccountname().empty())
     out.field(1, "Service Account", spec.serviceaccountname());
   addContainers(out, pod.metadata(), "  Init Containers:", spec.initcontainers(), {}, " ");
@@ -358,10 +377,13 @@ void addPodTemplate(Description& out, const corev1::PodTemplateSpec& pod) {
     out.line(1, {"Volumes:"});
     for (const auto& volume : spec.volumes()) addVolume(out, volume, " ");
   }
+  addSpread(out, 1, spec);
+  if (!spec.priorityclassname().empty())
+    out.field(1, "Priority Class Name", spec.priorityclassname());
   addPlaces(out, 1, spec);
 }
 
-std::string describePod(const corev1::Pod& pod, const Events& events, WallTime now) {
+Description describePod(const corev1::Pod& pod, WallTime now) {
   const auto& spec = pod.spec();
   const auto& status = pod.status();
   Description out;
@@ -378,7 +400,7 @@ std::string describePod(const corev1::Pod& pod, const Events& events, WallTime n
     out.line(0, {"Conditions:"});
     out.line(1, {"Type", "Status"});
     for (const auto& condition : status.conditions())
-      out.line(1, {condition.type() + " ", condition.status()});
+      out.line(1, {condition.type() + " ", condition.status() + " "});
   }
   if (spec.volumes().empty()) {
     out.field(0, "Volumes", "<none>");
@@ -388,8 +410,8 @@ std::string describePod(const corev1::Pod& pod, const Events& events, WallTime n
   }
   out.field(0, "QoS Class", status.qosclass().empty() ? api::qosClass(pod) : status.qosclass());
   addPlaces(out, 0, spec);
-  out.events(events, now);
-  return out.text();
+  addSpread(out, 0, spec);
+  return out;
 }
 
 }  // namespace podlab::cli

@@ -6,12 +6,6 @@
 namespace podlab::cli {
 namespace {
 
-std::string listText(const google::protobuf::RepeatedPtrField<std::string>& values) {
-  std::string text;
-  for (const auto& value : values) text += (text.empty() ? "" : ",") + value;
-  return text;
-}
-
 std::string storageText(const api::ResourceMap& amounts) {
   const auto found = amounts.find("storage");
   return found == amounts.end() ? "" : found->second.string();
@@ -21,15 +15,13 @@ std::string statusText(const metav1::ObjectMeta& meta, const std::string& phase)
   return meta.has_deletiontimestamp() ? "Terminating" : phase;
 }
 
-void addIdentity(Description& out, const metav1::ObjectMeta& meta) {
+void addLabels(Description& out, const metav1::ObjectMeta& meta) {
   out.pairs(0, "Labels", meta.labels());
-  out.pairs(0, "Annotations", meta.annotations(), ": ");
+  out.annotations(0, "Annotations", meta.annotations());
 }
 
 std::string finalizersText(const metav1::ObjectMeta& meta) {
-  std::string text;
-  for (const auto& name : meta.finalizers()) text += (text.empty() ? "" : " ") + name;
-  return "[" + text + "]";
+  return "[" + joined(meta.finalizers(), " ") + "]";
 }
 
 void addAffinity(Description& out, const corev1::PersistentVolumeSpec& spec) {
@@ -37,8 +29,8 @@ void addAffinity(Description& out, const corev1::PersistentVolumeSpec& spec) {
     out.field(0, "Node Affinity", "<none>");
     return;
   }
-  out.line(0, {"Node Affinity:"});
-  out.line(1, {"Required Terms:"});
+  out.field(0, "Node Affinity", "");
+  out.field(1, "Required Terms", "");
   int number = 0;
   for (const auto& term : spec.nodeaffinity().required().nodeselectorterms()) {
     std::string text;
@@ -46,7 +38,7 @@ void addAffinity(Description& out, const corev1::PersistentVolumeSpec& spec) {
       std::string operation = expression.operator_();
       for (char& c : operation) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
       text += (text.empty() ? "" : "\n") + expression.key() + " " + operation;
-      if (!expression.values().empty()) text += " [" + listText(expression.values()) + "]";
+      if (!expression.values().empty()) text += " [" + joined(expression.values(), ", ") + "]";
     }
     out.field(2, "Term " + std::to_string(number++), text);
   }
@@ -54,9 +46,8 @@ void addAffinity(Description& out, const corev1::PersistentVolumeSpec& spec) {
 
 }  // namespace
 
-std::string describeClaim(const corev1::PersistentVolumeClaim& claim,
-                          const std::vector<std::string>& pods, const Events& events,
-                          WallTime now) {
+Description describeClaim(const corev1::PersistentVolumeClaim& claim,
+                          const std::vector<std::string>& pods) {
   const auto& spec = claim.spec();
   Description out;
   out.field(0, "Name", claim.metadata().name());
@@ -64,25 +55,21 @@ std::string describeClaim(const corev1::PersistentVolumeClaim& claim,
   out.field(0, "StorageClass", spec.storageclassname());
   out.field(0, "Status", statusText(claim.metadata(), claim.status().phase()));
   out.field(0, "Volume", spec.volumename());
-  addIdentity(out, claim.metadata());
+  addLabels(out, claim.metadata());
   out.field(0, "Finalizers", finalizersText(claim.metadata()));
   const bool bound = !spec.volumename().empty();
   out.field(0, "Capacity", bound ? storageText(claim.status().capacity()) : "");
   out.field(0, "Access Modes", bound ? api::accessModesText(claim.status().accessmodes()) : "");
   out.field(0, "VolumeMode", spec.volumemode());
-  std::string users;
-  for (const auto& pod : pods) users += (users.empty() ? "" : "\n") + pod;
-  out.field(0, "Used By", users.empty() ? "<none>" : users);
-  out.events(events, now);
-  return out.text();
+  out.field(0, "Used By", orNone(joined(pods, "\n")));
+  return out;
 }
 
-std::string describeVolume(const corev1::PersistentVolume& volume, const Events& events,
-                           WallTime now) {
+Description describeVolume(const corev1::PersistentVolume& volume) {
   const auto& spec = volume.spec();
   Description out;
   out.field(0, "Name", volume.metadata().name());
-  addIdentity(out, volume.metadata());
+  addLabels(out, volume.metadata());
   out.field(0, "Finalizers", finalizersText(volume.metadata()));
   out.field(0, "StorageClass", spec.storageclassname());
   out.field(0, "Status", statusText(volume.metadata(), volume.status().phase()));
@@ -104,31 +91,29 @@ std::string describeVolume(const corev1::PersistentVolume& volume, const Events&
     out.field(2, "Path", source.hostpath().path());
     out.field(2, "HostPathType", source.hostpath().type());
   }
-  out.events(events, now);
-  return out.text();
+  return out;
 }
 
-std::string describeClass(const storagev1::StorageClass& object, const Events& events,
-                          WallTime now) {
+Description describeClass(const storagev1::StorageClass& object) {
   Description out;
   out.field(0, "Name", object.metadata().name());
   out.field(0, "IsDefaultClass", api::isDefaultClass(object) ? "Yes" : "No");
-  out.pairs(0, "Annotations", object.metadata().annotations());
+  out.plain(0, "Annotations", pairsText(object.metadata().annotations()));
   out.field(0, "Provisioner", object.provisioner());
-  std::string parameters;
-  for (const auto& [key, value] : sorted(object.parameters()))
-    parameters += (parameters.empty() ? "" : ",") + key + "=" + value;
-  out.field(0, "Parameters", parameters.empty() ? "<none>" : parameters);
+  out.field(0, "Parameters", pairsText(object.parameters()));
   out.field(0, "AllowVolumeExpansion",
             !object.has_allowvolumeexpansion()
                 ? "<unset>"
                 : (object.allowvolumeexpansion() ? "True" : "False"));
-  const std::string options = listText(object.mountoptions());
-  out.field(0, "MountOptions", options.empty() ? "<none>" : options);
+  if (object.mountoptions().empty()) {
+    out.field(0, "MountOptions", "<none>");
+  } else {
+    out.line(0, {"MountOptions:"});
+    for (const auto& option : object.mountoptions()) out.line(1, {option});
+  }
   out.field(0, "ReclaimPolicy", object.reclaimpolicy());
   out.field(0, "VolumeBindingMode", object.volumebindingmode());
-  out.events(events, now);
-  return out.text();
+  return out;
 }
 
 }  // namespace podlab::cli

@@ -2,66 +2,70 @@
 
 #include "api/int_or_percent.hpp"
 #include "api/owners.hpp"
-#include "api/selectors.hpp"
 #include "api/times.hpp"
 #include "cli/describe_object.hpp"
 
 namespace podlab::cli {
 namespace {
 
-using Pods = std::vector<std::shared_ptr<const corev1::Pod>>;
 using SetPtr = std::shared_ptr<const appsv1::ReplicaSet>;
 
 constexpr const char* kRevision = "deployment.kubernetes.io/revision";
 
-std::string textOf(const metav1::LabelSelector& selector) {
-  const auto parsed = api::LabelSelector::of(selector);
-  return parsed ? parsed->toString() : "<error>";
-}
-
-std::string textOf(const api::Labels& labels) {
-  metav1::LabelSelector selector;
-  *selector.mutable_matchlabels() = labels;
-  return textOf(selector);
-}
-
-template <typename Conditions>
-void addConditions(Description& out, const Conditions& conditions) {
-  if (conditions.empty()) return;
-  out.line(0, {"Conditions:"});
-  out.header(1, {"Type", "Status", "Reason"});
-  for (const auto& condition : conditions)
-    out.line(1, {condition.type() + " ", condition.status(), condition.reason()});
-}
-
-std::string podsText(const Pods& pods) {
+void addStatuses(Description& out, const Pods& pods) {
   const auto count = [&](std::string_view phase) {
     return std::to_string(std::ranges::count_if(
         pods, [&](const auto& pod) { return pod->status().phase() == phase; }));
   };
-  return count("Running") + " Running / " + count("Pending") + " Waiting / " + count("Succeeded") +
-         " Succeeded / " + count("Failed") + " Failed";
+  out.field(0, "Pods Status",
+            count("Running") + " Running / " + count("Pending") + " Waiting / " +
+                count("Succeeded") + " Succeeded / " + count("Failed") + " Failed");
+}
+
+void addName(Description& out, const metav1::ObjectMeta& metadata) {
+  out.field(0, "Name", metadata.name());
+  out.field(0, "Namespace", metadata.namespace_());
+}
+
+void addLabels(Description& out, const metav1::ObjectMeta& metadata) {
+  out.pairs(0, "Labels", metadata.labels());
+  out.annotations(0, "Annotations", metadata.annotations());
 }
 
 template <typename T>
-std::string describe(const T& object, const Pods& pods, const Events& events, WallTime now) {
+Description describe(const T& object, const std::string& selector, const Pods& pods) {
   const auto& metadata = object.metadata();
   Description out;
-  out.field(0, "Name", metadata.name());
-  out.field(0, "Namespace", metadata.namespace_());
-  out.field(0, "Selector", textOf(object.spec().selector()));
-  out.pairs(0, "Labels", metadata.labels());
-  out.pairs(0, "Annotations", metadata.annotations(), ": ");
+  addName(out, metadata);
+  out.field(0, "Selector", selector);
+  addLabels(out, metadata);
   if (const auto* owner = api::controllerOf(metadata))
     out.field(0, "Controlled By", owner->kind() + "/" + owner->name());
   out.field(0, "Replicas",
             std::to_string(object.status().replicas()) + " current / " +
                 std::to_string(object.spec().replicas()) + " desired");
-  out.field(0, "Pods Status", podsText(pods));
+  addStatuses(out, pods);
   addPodTemplate(out, object.spec().template_());
-  addConditions(out, object.status().conditions());
-  out.events(events, now);
-  return out.text();
+  out.conditions(object.status().conditions());
+  return out;
+}
+
+void addClaimTemplates(Description& out, const appsv1::StatefulSetSpec& spec) {
+  if (spec.volumeclaimtemplates().empty()) {
+    out.field(0, "Volume Claims", "<none>");
+    return;
+  }
+  out.line(0, {"Volume Claims:"});
+  for (const auto& claim : spec.volumeclaimtemplates()) {
+    out.field(1, "Name", claim.metadata().name());
+    out.field(1, "StorageClass", claim.spec().storageclassname());
+    out.pairs(1, "Labels", claim.metadata().labels());
+    out.annotations(1, "Annotations", claim.metadata().annotations());
+    const auto& requests = claim.spec().resources().requests();
+    const auto storage = requests.find("storage");
+    out.field(1, "Capacity", storage == requests.end() ? "<default>" : storage->second.string());
+    out.field(1, "Access Modes", "[" + joined(claim.spec().accessmodes(), " ") + "]");
+  }
 }
 
 std::string setText(const SetPtr& set) {
@@ -71,28 +75,67 @@ std::string setText(const SetPtr& set) {
 
 }  // namespace
 
-std::string describeReplicas(const appsv1::ReplicaSet& set, const Pods& pods, const Events& events,
-                             WallTime now) {
-  return describe(set, pods, events, now);
+Description describeReplicas(const appsv1::ReplicaSet& set, const Pods& pods) {
+  return describe(set, selectorText(set.spec().selector()), pods);
 }
 
-std::string describeReplicas(const corev1::ReplicationController& controller, const Pods& pods,
-                             const Events& events, WallTime now) {
-  return describe(controller, pods, events, now);
+Description describeReplicas(const corev1::ReplicationController& controller, const Pods& pods) {
+  return describe(controller, pairsText(controller.spec().selector()), pods);
 }
 
-std::string describeDeployment(const appsv1::Deployment& deployment, std::vector<SetPtr> sets,
-                               const Events& events, WallTime now) {
+Description describeReplicas(const appsv1::DaemonSet& set, const Pods& pods) {
+  const auto& spec = set.spec();
+  const auto& status = set.status();
+  Description out;
+  addName(out, set.metadata());
+  out.field(0, "Selector", selectorText(spec.selector()));
+  out.field(0, "Node-Selector", pairsText(spec.template_().spec().nodeselector()));
+  addLabels(out, set.metadata());
+  const auto count = [&](const char* what, std::int32_t number) {
+    out.line(0, {what + (": " + std::to_string(number))});
+  };
+  count("Desired Number of Nodes Scheduled", status.desirednumberscheduled());
+  count("Current Number of Nodes Scheduled", status.currentnumberscheduled());
+  count("Number of Nodes Scheduled with Up-to-date Pods", status.updatednumberscheduled());
+  count("Number of Nodes Scheduled with Available Pods", status.numberavailable());
+  count("Number of Nodes Misscheduled", status.numbermisscheduled());
+  addStatuses(out, pods);
+  addPodTemplate(out, spec.template_());
+  return out;
+}
+
+Description describeReplicas(const appsv1::StatefulSet& set, const Pods& pods) {
+  const auto& spec = set.spec();
+  Description out;
+  addName(out, set.metadata());
+  out.field(0, "CreationTimestamp", formatDate(set.metadata().creationtimestamp()));
+  out.field(0, "Selector", selectorText(spec.selector()));
+  addLabels(out, set.metadata());
+  out.field(0, "Replicas",
+            std::to_string(spec.replicas()) + " desired | " +
+                std::to_string(set.status().replicas()) + " total");
+  out.field(0, "Update Strategy", spec.updatestrategy().type());
+  if (spec.updatestrategy().has_rollingupdate()) {
+    const auto& rolling = spec.updatestrategy().rollingupdate();
+    if (rolling.has_partition()) out.field(1, "Partition", std::to_string(rolling.partition()));
+    if (rolling.has_maxunavailable())
+      out.field(1, "MaxUnavailable", api::textOf(rolling.maxunavailable()));
+  }
+  addStatuses(out, pods);
+  addPodTemplate(out, spec.template_());
+  addClaimTemplates(out, spec);
+  return out;
+}
+
+Description describeDeployment(const appsv1::Deployment& deployment, std::vector<SetPtr> sets) {
   const auto& metadata = deployment.metadata();
   const auto& spec = deployment.spec();
   const auto& status = deployment.status();
   Description out;
-  out.field(0, "Name", metadata.name());
-  out.field(0, "Namespace", metadata.namespace_());
+  addName(out, metadata);
   out.field(0, "CreationTimestamp", formatDate(metadata.creationtimestamp()));
-  out.pairs(0, "Labels", metadata.labels());
-  out.pairs(0, "Annotations", metadata.annotations(), ": ");
-  out.field(0, "Selector", textOf(spec.selector()));
+  addLabels(out, metadata);
+  out.field(0, "Selector", selectorText(spec.selector()));
   out.field(0, "Replicas",
             std::to_string(spec.replicas()) + " desired | " +
                 std::to_string(status.updatedreplicas()) + " updated | " +
@@ -108,25 +151,22 @@ std::string describeDeployment(const appsv1::Deployment& deployment, std::vector
                   api::textOf(rolling.maxsurge()) + " max surge");
   }
   addPodTemplate(out, spec.template_());
-  addConditions(out, status.conditions());
+  out.conditions(status.conditions());
   const auto revisionOf = [](const auto& object) {
     const auto found = object.annotations().find(kRevision);
     return found == object.annotations().end() ? std::string() : found->second;
   };
-  std::string older;
-  std::string newest;
+  std::vector<std::string> older, newest;
   std::ranges::sort(sets, {}, [](const SetPtr& set) {
     return std::pair(set->metadata().creationtimestamp().seconds(), set->metadata().name());
   });
   for (const auto& set : sets) {
     const bool isNewest = revisionOf(set->metadata()) == revisionOf(metadata);
-    std::string& text = isNewest ? newest : older;
-    text += (text.empty() ? "" : ", ") + setText(set);
+    (isNewest ? newest : older).push_back(setText(set));
   }
-  out.field(0, "OldReplicaSets", older.empty() ? "<none>" : older);
-  out.field(0, "NewReplicaSet", newest.empty() ? "<none>" : newest);
-  out.events(events, now);
-  return out.text();
+  out.field(0, "OldReplicaSets", orNone(joined(older, ", ")));
+  out.field(0, "NewReplicaSet", orNone(joined(newest, ", ")));
+  return out;
 }
 
 }  // namespace podlab::cli

@@ -1,248 +1,247 @@
 #include "cli/get_command.hpp"
 
 #include <cstdio>
-#include <map>
 #include <optional>
 #include <utility>
 
 #include "api/api.hpp"
-#include "api/codec.hpp"
+#include "cli/executable.hpp"
+#include "cli/printers.hpp"
 #include "cli/resources.hpp"
-#include "cli/table.hpp"
-#include "common/yaml.hpp"
 
 namespace podlab::cli {
 namespace {
 
 struct GetOptions {
   Selection selection;
+  OutputFlags output;
+  TablePrinter::Options table;
   std::string subresource;
-  std::string output;
+  std::string sortBy;
+  std::vector<std::string> labelColumns;
   bool watch = false;
   bool watchOnly = false;
+  bool watchEvents = false;
   bool noHeaders = false;
   bool ignoreNotFound = false;
-  bool showManagedFields = false;
 };
 
-api::TypeMeta typeOf(const api::Kind& kind) {
-  return {kind.apiVersion(), std::string(kind.kind)};
+/// What was asked for and is there.
+struct Gathered {
+  std::vector<Found> objects;
+  std::vector<const api::Kind*> kinds;  ///< of which there is an answer, empty ones too
+  std::vector<Status> failures;
+  std::string resourceVersion;
+};
+
+const char* nameOf(api::EventType type) {
+  switch (type) {
+    case api::EventType::kAdded:
+      return "ADDED";
+    case api::EventType::kModified:
+      return "MODIFIED";
+    case api::EventType::kDeleted:
+      return "DELETED";
+    case api::EventType::kBookmark:
+      return "BOOKMARK";
+  }
+  return "";
 }
 
-/// Without managedFields, which are for machines, unless they are asked for.
-api::ObjectPtr shown(const api::ObjectPtr& object, const GetOptions& options) {
-  if (options.showManagedFields || api::meta(*object).managedfields().empty()) return object;
-  api::MutableObjectPtr copy(object->New());
-  copy->CopyFrom(*object);
-  api::mutableMeta(*copy).clear_managedfields();
-  return copy;
-}
-
-std::string listJson(const std::vector<api::ObjectPtr>& objects, int indent) {
-  std::string out;
-  JsonWriter writer(out, indent);
-  writer.beginObject();
-  writer.key("apiVersion");
-  writer.string("v1");
-  writer.key("items");
-  writer.beginArray();
-  for (const auto& object : objects) api::writeJson(writer, *object, typeOf(*api::kindOf(*object)));
-  writer.endArray();
-  writer.key("kind");
-  writer.string("List");
-  writer.key("metadata");
-  writer.beginObject();
-  writer.key("resourceVersion");
-  writer.string("");
-  writer.endObject();
-  writer.endObject();
-  return out;
-}
-
-/// Prints objects as the -o format says; tables keep their widths for later rows of a watch.
-class Printer {
- public:
-  Printer(const GetOptions& options, const api::Kind& kind, bool prefixed)
-      : options_(options), kind_(kind), prefixed_(prefixed), header_(!options.noHeaders) {}
-
-  void print(const std::vector<api::ObjectPtr>& objects, WallTime now) {
-    if (options_.output == "name") {
-      for (const auto& object : objects)
-        std::printf("%s\n", displayName(kind_, api::meta(*object).name()).c_str());
-      return;
-    }
-    if (options_.output == "json" || options_.output == "yaml") {
-      for (const auto& object : objects) printObject(*object, options_.output);
-      return;
-    }
-    const bool wide = options_.output == "wide";
-    const bool withNamespace = options_.selection.allNamespaces && kind_.namespaced();
-    std::vector<std::string> header;
-    if (withNamespace) header.push_back("NAMESPACE");
-    for (const auto& column : kind_.columns) {
-      if (column.priority > 0 && !wide) continue;
-      std::string name(column.name);
-      for (char& c : name) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-      header.push_back(std::move(name));
-    }
-    Table table(std::move(header));
-    for (const auto& object : objects) {
-      std::vector<std::string> row;
-      if (withNamespace) row.push_back(api::meta(*object).namespace_());
-      bool first = true;
-      for (const auto& column : kind_.columns) {
-        if (column.priority > 0 && !wide) continue;
-        std::string cell = column.cell(*object, now);
-        row.push_back(first && prefixed_ ? displayName(kind_, cell) : std::move(cell));
-        first = false;
+Co<Gathered> gather(Session& session, const GetOptions& options,
+                    const std::vector<api::ResourceId>& ids) {
+  Gathered out;
+  for (auto id : ids) {
+    id.subresource = options.subresource;
+    const api::Kind* kind = &id.kind->seenThrough(id.subresource);
+    if (id.name.empty()) {
+      auto list = co_await listSelected(session, options.selection, id);
+      if (!list) {
+        out.failures.push_back(list.status());
+        continue;
       }
-      table.add(std::move(row));
-    }
-    std::fputs(table.text(header_).c_str(), stdout);
-    header_ = false;
-    std::fflush(stdout);
-  }
-
-  static void printObject(const google::protobuf::Message& object, const std::string& format) {
-    const auto type = typeOf(*api::kindOf(object));
-    if (format == "yaml") {
-      std::fputs(api::toYaml(object, type).c_str(), stdout);
+      out.resourceVersion = list->resourceVersion;
+      for (auto& object : list->items) out.objects.push_back({kind, std::move(object)});
     } else {
-      api::EncodeOptions encode;
-      encode.type = type;
-      encode.indent = 4;
-      std::printf("%s\n", api::toJson(object, encode).c_str());
+      auto object = co_await session.api.get(id);
+      if (!object) {
+        if (!(options.ignoreNotFound && object.status().is(Code::kNotFound)))
+          out.failures.push_back(object.status());
+        continue;
+      }
+      out.resourceVersion = api::meta(**object).resourceversion();
+      out.objects.push_back({kind, std::move(*object)});
     }
-    std::fflush(stdout);
+    if (std::ranges::find(out.kinds, kind) == out.kinds.end()) out.kinds.push_back(kind);
   }
+  co_return out;
+}
 
- private:
-  const GetOptions& options_;
-  const api::Kind& kind_;
-  bool prefixed_;
-  bool header_;
-};
+TablePrinter tableOf(const GetOptions& options, const api::Kind& kind, bool kindNames) {
+  TablePrinter::Options table = options.table;
+  table.headers = !options.noHeaders;
+  table.kindNames = table.kindNames || kindNames;
+  table.namespaces = options.selection.allNamespaces && kind.namespaced();
+  table.events = options.watchEvents;
+  for (const auto& list : options.labelColumns) {
+    for (auto& label : splitList(list)) table.labelColumns.push_back(std::move(label));
+  }
+  return {kind, std::move(table)};
+}
 
-Co<int> watchChanges(Session& session, const GetOptions& options, api::ResourceId id,
-                     std::string resourceVersion, Printer& printer) {
+/// Tables of neighbours of one kind, a line between them.
+void printTables(const GetOptions& options, const Gathered& found, WallTime now) {
+  const bool several = found.kinds.size() > 1;
+  std::vector<api::ObjectPtr> section;
+  bool any = false;
+  for (std::size_t i = 0; i < found.objects.size(); ++i) {
+    section.push_back(found.objects[i].object);
+    const api::Kind* kind = found.objects[i].kind;
+    if (i + 1 < found.objects.size() && found.objects[i + 1].kind == kind) continue;
+    if (std::exchange(any, true)) std::puts("");
+    tableOf(options, *kind, several).print(section, now);
+    section.clear();
+  }
+}
+
+int failAll(const std::vector<Status>& failures) {
+  int code = kDone;
+  for (const auto& status : failures) code = failRequest(status);
+  return code;
+}
+
+Co<int> watch(Session& session, const GetOptions& options, ObjectPrinter printer,
+              std::vector<api::ResourceId> ids, Gathered found) {
+  if (!found.failures.empty()) co_return failAll(found.failures);
+  if (ids.size() > 1) {
+    co_return fail(Status(Code::kBadRequest,
+                          "watch is only supported on individual resources and resource "
+                          "collections - " +
+                              std::to_string(ids.size()) + " resources were found"));
+  }
+  api::ResourceId id = ids.front();
+  const api::Kind& kind = *id.kind;
+  auto table = tableOf(options, kind, false);
+  const std::string added = options.watchEvents ? "ADDED" : "";
+  if (!options.watchOnly && printer.isHuman() && !found.objects.empty()) {
+    std::vector<api::ObjectPtr> present;
+    for (const auto& one : found.objects) present.push_back(one.object);
+    table.print(present, session.clock.wallNow(), added);
+  }
+  for (const auto& one : found.objects) {
+    if (options.watchOnly || printer.isHuman()) break;
+    if (Status status = printer.print(one, added); !status) co_return fail(status);
+  }
   api::WatchOptions watchOptions;
   watchOptions.labelSelector = options.selection.labels;
   watchOptions.fieldSelector =
       id.name.empty() ? options.selection.fields : "metadata.name=" + id.name;
-  watchOptions.resourceVersion = std::move(resourceVersion);
+  watchOptions.resourceVersion = std::move(found.resourceVersion);
   id.name.clear();
-  auto watch = co_await session.api.watch(id, watchOptions);
-  if (!watch) co_return failRequest(watch.status());
+  auto changes = co_await session.api.watch(id, watchOptions);
+  if (!changes) co_return failRequest(changes.status());
   for (;;) {
-    auto event = co_await (*watch)->next();
+    auto event = co_await (*changes)->next();
     if (!event)
       co_return event.status().is(Code::kEndOfStream) ? kDone : failRequest(event.status());
     if (event->type == api::EventType::kBookmark) continue;
-    std::vector<api::ObjectPtr> changed{shown(event->object, options)};
-    printer.print(changed, session.clock.wallNow());
+    const std::string what = options.watchEvents ? nameOf(event->type) : "";
+    if (printer.isHuman()) {
+      table.print({event->object}, session.clock.wallNow(), what);
+      continue;
+    }
+    if (Status status = printer.print({&kind, event->object}, what); !status)
+      co_return fail(status);
   }
 }
 
-Co<int> get(Session& session, const GetOptions& options, std::vector<api::ResourceId> ids) {
-  std::map<const api::Kind*, std::vector<api::ObjectPtr>> byKind;
-  std::vector<const api::Kind*> order;
-  std::string resourceVersion;
-  int code = kDone;
-  for (auto& id : ids) {
-    id.subresource = options.subresource;
-    const api::Kind* kind = &id.kind->seenThrough(id.subresource);
-    if (!byKind.contains(kind)) order.push_back(kind);
-    auto& objects = byKind[kind];
-    if (!id.name.empty()) {
-      auto object = co_await session.api.get(id);
-      if (object) {
-        objects.push_back(shown(*object, options));
-        resourceVersion = api::meta(**object).resourceversion();
-      } else if (!(options.ignoreNotFound && object.status().is(Code::kNotFound))) {
-        code = failRequest(object.status());
-      }
-      continue;
-    }
-    api::ListOptions list;
-    list.labelSelector = options.selection.labels;
-    list.fieldSelector = options.selection.fields;
-    auto result = co_await session.api.list(id, list);
-    if (!result) co_return failRequest(result.status());
-    resourceVersion = result->resourceVersion;
-    for (const auto& item : result->items) objects.push_back(shown(item, options));
+Co<int> get(Session& session, const GetOptions& options, ObjectPrinter printer,
+            std::vector<api::ResourceId> ids) {
+  auto found = co_await gather(session, options, ids);
+  if (options.watch) {
+    co_return co_await watch(session, options, std::move(printer), std::move(ids),
+                             std::move(found));
   }
-
-  const bool structured = options.output == "json" || options.output == "yaml";
+  if (!options.sortBy.empty()) {
+    if (Status status = sortBy(options.sortBy, found.objects); !status) co_return fail(status);
+  }
   const bool single = ids.size() == 1 && !ids.front().name.empty();
-  if (structured && !single && !options.watch) {
-    std::vector<api::ObjectPtr> all;
-    for (const auto* kind : order) all.insert(all.end(), byKind[kind].begin(), byKind[kind].end());
-    if (options.output == "json") {
-      std::printf("%s\n", listJson(all, 4).c_str());
-    } else {
-      auto yaml = jsonToYaml(listJson(all, 0));
-      if (!yaml) co_return fail(yaml.status());
-      std::fputs(yaml->c_str(), stdout);
-    }
-    co_return code;
+  if (!printer.isHuman()) {
+    if (single && found.objects.empty()) co_return failAll(found.failures);
+    Status status =
+        single ? printer.print(found.objects.front()) : printer.printList(found.objects);
+    const int code = failAll(found.failures);
+    co_return status ? code : fail(status);
   }
-  std::size_t found = 0;
-  bool printed = false;
-  std::optional<Printer> printer;
-  for (const auto* kind : order) {
-    const auto& objects = byKind[kind];
-    found += objects.size();
-    printer.emplace(options, *kind, order.size() > 1);
-    if (!objects.empty() && !options.watchOnly) {
-      if (std::exchange(printed, true) && options.output != "name") std::puts("");
-      printer->print(objects, session.clock.wallNow());
-    }
+  printTables(options, found, session.clock.wallNow());
+  if (found.objects.empty() && found.failures.empty() && !options.ignoreNotFound) {
+    tellNoneFound(options.selection,
+                  std::ranges::all_of(ids, [](const auto& id) { return id.kind->namespaced(); }));
   }
-  if (options.watch && code == kDone) {
-    code = co_await watchChanges(session, options, ids.front(), resourceVersion, *printer);
-  } else if (found == 0 && code == kDone && !options.ignoreNotFound && options.output.empty()) {
-    const bool anywhere = options.selection.allNamespaces || !ids.front().kind->namespaced();
-    std::fprintf(stderr, "No resources found%s\n",
-                 anywhere ? "" : (" in " + options.selection.ns + " namespace.").c_str());
+  co_return failAll(found.failures);
+}
+
+/// What is wrong with the command line.
+Status check(const GetOptions& options, const std::vector<api::ResourceId>& ids) {
+  const auto bad = [](const char* what) { return Status(Code::kBadRequest, what); };
+  if (ids.empty()) {
+    return bad(options.selection.files.empty()
+                   ? "You must specify the type of resource to get, e.g. podlab get pods"
+                   : "no objects in the manifest");
   }
-  co_return code;
+  const bool oneKind =
+      std::ranges::all_of(ids, [&](const auto& id) { return id.kind == ids.front().kind; });
+  if (options.watch && !oneKind) return bad("you may only specify a single resource type");
+  if (options.watchEvents && !options.watch)
+    return bad("--output-watch-events option can only be used with --watch or --watch-only");
+  if (options.subresource.empty()) return {};
+  if (options.watch) return bad("--subresource goes without --watch");
+  if (std::ranges::any_of(ids, [](const auto& id) { return id.name.empty(); }))
+    return bad("subresource cannot be used when bulk resources are specified");
+  return {};
 }
 
 }  // namespace
 
-void printObject(const google::protobuf::Message& object, const std::string& format) {
-  Printer::printObject(object, format);
-}
-
 void addGetCommand(CLI::App& app, Context& context) {
   auto options = std::make_shared<GetOptions>();
   auto* command = app.add_subcommand("get", "Show objects, one line each or whole");
-  command->add_option("TYPE", options->selection.arguments, "TYPE [NAME...] or TYPE/NAME...")
-      ->required();
+  command->add_option("TYPE", options->selection.arguments, "TYPE [NAME...] or TYPE/NAME...");
   addSelectorFlags(*command, options->selection);
-  command->add_option("-o,--output", options->output, "wide, json, yaml or name")
-      ->check(CLI::IsMember({"wide", "json", "yaml", "name"}));
+  addFileFlags(*command, options->selection);
+  addOutputFlags(*command, options->output);
+  command
+      ->add_option("-L,--label-columns", options->labelColumns, "A column of each label's values")
+      ->allow_extra_args(false);
+  command->add_flag("--show-labels", options->table.labels, "A column of all labels");
+  command->add_flag("--show-kind", options->table.kindNames, "The kind before each name");
+  command->add_option("--sort-by", options->sortBy,
+                      "By what a JSONPath finds, e.g. .metadata.creationTimestamp");
   command->add_option("--subresource", options->subresource, "status or scale, of named objects")
       ->check(CLI::IsMember({"status", "scale"}));
   command->add_flag("-w,--watch", options->watch, "Go on with each change");
   command->add_flag("--watch-only", options->watchOnly, "Only changes, nothing of the present");
+  command->add_flag("--output-watch-events", options->watchEvents,
+                    "With a watch: what has happened to each object");
   command->add_flag("--no-headers", options->noHeaders, "No header line");
   command->add_flag("--ignore-not-found", options->ignoreNotFound, "An absent object is no error");
-  command->add_flag("--show-managed-fields", options->showManagedFields,
-                    "Show metadata.managedFields in JSON and YAML");
   command->callback([&context, options] {
-    if (options->watchOnly) options->watch = true;
-    auto ids = resolveArguments(options->selection);
+    options->watch = options->watch || options->watchOnly;
+    auto printer = options->output.printer(!options->noHeaders);
+    auto ids = printer ? resolve(options->selection)
+                       : Result<std::vector<api::ResourceId>>(printer.status());
     if (!ids) {
       context.exitCode = fail(ids.status());
-    } else if (options->watch && ids->size() > 1) {
-      context.exitCode = failUsage("you may only specify a single resource when watching");
-    } else if (!options->subresource.empty() && (options->watch || ids->front().name.empty())) {
-      context.exitCode = failUsage("--subresource needs names, and goes without --watch");
-    } else {
-      context.exitCode =
-          withSession(context, [&](Session& session) { return get(session, *options, *ids); });
+      return;
     }
+    if (Status status = check(*options, *ids); !status) {
+      context.exitCode = failUsage(status.message());
+      return;
+    }
+    options->table.wide = printer->isWide();
+    context.exitCode = withSession(context, [&](Session& session) {
+      return get(session, *options, std::move(*printer), *ids);
+    });
   });
 }
 

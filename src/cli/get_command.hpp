@@ -1,8 +1,4 @@
 #pragma once
-#include <google/protobuf/message.h>
-
-#include <string>
-
 #include <CLI/CLI.hpp>
 
 #include "cli/context.hpp"
@@ -10,8 +6,5 @@
 namespace podlab::cli {
 
 void addGetCommand(CLI::App& app, Context& context);
-
-/// One object on stdout, as "json" or "yaml".
-void printObject(const google::protobuf::Message& object, const std::string& format);
 
 }  // namespace podlab::cli

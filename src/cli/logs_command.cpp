@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <optional>
 
 #include "agent_rpc.pb.h"
@@ -24,6 +25,8 @@ struct LogOptions {
   std::string ns = "default";
   std::string selector;
   bool allContainers = false;
+  bool allPods = false;
+  bool ignoreErrors = false;
   bool prefix = false;
   bool follow = false;
   bool previous = false;
@@ -48,7 +51,7 @@ Status readOptions(const LogOptions& options, WallTime now, rpc::LogRequest& req
   if (options.allContainers && named)
     return bad("--all-containers should not be specified with a container name");
   if (!options.since.empty() && !options.sinceTime.empty())
-    return bad("at most one of --since and --since-time may be specified");
+    return bad("at most one of `sinceTime` or `sinceSeconds` may be specified");
   if (options.tail && *options.tail < -1) return bad("--tail must be greater than or equal to -1");
   if (!options.since.empty()) {
     const auto since = parseDuration(options.since);
@@ -149,16 +152,22 @@ void addSource(const LogOptions& options, rpc::LogRequest request, const corev1:
   sources.push_back(std::move(source));
 }
 
-void addSources(const Context& context, const LogOptions& options, const rpc::LogRequest& request,
-                const corev1::Pod& pod, std::vector<Source>& sources) {
+/// kBadRequest when the pod has no such container.
+Status addSources(const Context& context, const LogOptions& options, const rpc::LogRequest& request,
+                  const corev1::Pod& pod, std::vector<Source>& sources) {
   if (options.allContainers) {
     for (const auto& container : api::containerNames(pod.spec()))
       addSource(options, request, pod, container, sources);
-    return;
+    return {};
   }
   const auto& named = options.arguments.size() == 2 ? options.arguments[1] : options.container;
   if (named.empty()) tellDefault(context, pod);
+  if (!named.empty() && !api::containerStreams(pod.spec(), named)) {
+    return {Code::kBadRequest,
+            "container " + named + " is not valid for pod " + pod.metadata().name()};
+  }
   addSource(options, request, pod, named.empty() ? api::defaultContainer(pod) : named, sources);
+  return {};
 }
 
 Co<int> logs(Session& session, const LogOptions& options) {
@@ -167,11 +176,29 @@ Co<int> logs(Session& session, const LogOptions& options) {
     co_return failUsage(bad.message());
   std::vector<Source> sources;
   if (options.selector.empty()) {
-    auto id = resolvePod(options.arguments[0], options.ns);
-    if (!id) co_return fail(id.status());
-    auto pod = co_await session.api.get(*id);
-    if (!pod) co_return failRequest(pod.status());
-    addSources(session.context, options, request, api::as<corev1::Pod>(*pod), sources);
+    auto pods = co_await podsOf(session, options.arguments[0], options.ns);
+    if (!pods) {
+      const auto& status = pods.status();
+      // In the words of kubectl's logs.
+      if (!status.is(Code::kNotFound)) co_return failRequest(status);
+      co_return fail(Status(status.code(), "error from server (NotFound): " + status.message() +
+                                               " in namespace \"" + options.ns + "\""));
+    }
+    if (pods->empty()) {
+      co_return fail(Status(Code::kNotFound, "no pods of " + options.arguments[0] +
+                                                 " are there; wait for them, or name a pod"));
+    }
+    if (!options.allPods) {
+      if (pods->size() > 1) {
+        std::fprintf(stderr, "Found %zu pods, using pod/%s\n", pods->size(),
+                     pods->front()->metadata().name().c_str());
+      }
+      pods->resize(1);
+    }
+    for (const auto& pod : *pods) {
+      Status added = addSources(session.context, options, request, *pod, sources);
+      if (!added) co_return fail(added);
+    }
   } else {
     api::ListOptions list;
     list.labelSelector = options.selector;
@@ -182,8 +209,11 @@ Co<int> logs(Session& session, const LogOptions& options) {
       say(session.context, "No resources found in " + options.ns + " namespace.");
       co_return kDone;
     }
-    for (const auto& pod : found->items)
-      addSources(session.context, options, request, api::as<corev1::Pod>(pod), sources);
+    for (const auto& pod : found->items) {
+      Status added =
+          addSources(session.context, options, request, api::as<corev1::Pod>(pod), sources);
+      if (!added) co_return fail(added);
+    }
   }
   if (options.follow && sources.size() > static_cast<std::size_t>(options.maxRequests)) {
     co_return fail(Status(Code::kTooManyRequests,
@@ -201,11 +231,11 @@ Co<int> logs(Session& session, const LogOptions& options) {
       continue;
     }
     co_await copyLog(session, source, output);
-    if (source.code != kDone) co_return source.code;
+    if (source.code != kDone && !options.ignoreErrors) co_return source.code;
   }
   co_await tasks.join();
   for (const auto& source : sources) {
-    if (source.code != kDone) co_return source.code;
+    if (source.code != kDone && !options.ignoreErrors) co_return source.code;
   }
   co_return kDone;
 }
@@ -215,13 +245,18 @@ Co<int> logs(Session& session, const LogOptions& options) {
 void addLogsCommand(CLI::App& app, Context& context) {
   auto options = std::make_shared<LogOptions>();
   auto* command = app.add_subcommand("logs", "Print containers' logs");
-  command->add_option("POD", options->arguments, "POD or pod/POD, and perhaps a container");
+  command->add_option("POD", options->arguments,
+                      "POD, or TYPE/NAME of what has pods, and perhaps a container");
   command->add_option("-c,--container", options->container,
                       "The container, when the pod has several");
   addNamespaceFlag(*command, options->ns);
   command->add_option("-l,--selector", options->selector,
                       "Of all pods with these labels, instead of POD");
   command->add_flag("--all-containers", options->allContainers, "Of all containers of the pod");
+  command->add_flag("--all-pods", options->allPods,
+                    "Of all pods of TYPE/NAME, each line after its pod's name");
+  command->add_flag("--ignore-errors", options->ignoreErrors,
+                    "With -f: go on with the other logs when one cannot be read");
   command->add_flag("--prefix", options->prefix, "The pod and the container before each line");
   command->add_flag("-f,--follow", options->follow, "Go on with what is written");
   command->add_flag("-p,--previous", options->previous, "Of the container's previous run");
@@ -236,6 +271,7 @@ void addLogsCommand(CLI::App& app, Context& context) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command->callback([&context, options] {
+    options->prefix = options->prefix || options->allPods;
     context.exitCode =
         withSession(context, [&](Session& session) { return logs(session, *options); });
   });

@@ -120,10 +120,11 @@ class PortForward {
   std::vector<Forward> forwards_;
 };
 
-Co<int> portForward(Session& session, const PortForwardOptions& options, api::ResourceId id) {
-  auto object = co_await session.api.get(id);
-  if (!object) co_return failRequest(object.status());
-  const auto& pod = api::as<corev1::Pod>(*object);
+Co<int> portForward(Session& session, const PortForwardOptions& options) {
+  auto found = co_await findPod(session, options.arguments[0], options.ns);
+  if (!found) co_return failRequest(found.status());
+  const auto& pod = **found;
+  api::ResourceId id = idOf(Found{&api::kindFor<corev1::Pod>(), *found});
   if (pod.status().phase() != "Running") {
     co_return fail(Status(Code::kUnavailable,
                           "unable to forward port because pod is not running. Current status=" +
@@ -198,7 +199,9 @@ void addPortForwardCommand(CLI::App& app, Context& context) {
   auto options = std::make_shared<PortForwardOptions>();
   auto* command = app.add_subcommand(
       "port-forward", "Reach ports of a pod from this host: port-forward POD [LOCAL:]REMOTE...");
-  command->add_option("POD", options->arguments, "POD or pod/POD, then [LOCAL:]REMOTE...")
+  command
+      ->add_option("POD", options->arguments,
+                   "POD, or TYPE/NAME of what has pods, then [LOCAL:]REMOTE...")
       ->required();
   addNamespaceFlag(*command, options->ns);
   command
@@ -208,14 +211,11 @@ void addPortForwardCommand(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->callback([&context, options] {
     if (options->arguments.size() < 2) {
-      context.exitCode = failUsage("POD and list of ports are required for port-forward");
+      context.exitCode = failUsage("TYPE/NAME and list of ports are required for port-forward");
       return;
     }
-    auto pod = resolvePod(options->arguments[0], options->ns);
     context.exitCode =
-        pod ? withSession(context,
-                          [&](Session& session) { return portForward(session, *options, *pod); })
-            : fail(pod.status());
+        withSession(context, [&](Session& session) { return portForward(session, *options); });
   });
 }
 

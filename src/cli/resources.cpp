@@ -2,36 +2,107 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <set>
 
+#include <nlohmann/json.hpp>
+
+#include "api/codec.hpp"
+#include "api/conditions.hpp"
+#include "api/selectors.hpp"
+#include "api/times.hpp"
 #include "cli/executable.hpp"
+#include "cli/manifests.hpp"
 
 namespace podlab::cli {
 namespace {
 
-Result<const api::Kind*> kindNamed(const std::string& name) {
-  if (const auto* kind = api::findByUserName(name)) return kind;
-  return Status(Code::kBadRequest, "the server doesn't have a resource type \"" + name + "\"");
+Status bad(std::string what) {
+  return {Code::kBadRequest, std::move(what)};
 }
 
-Result<std::vector<std::string>> manifestFiles(const std::string& path) {
-  std::error_code error;
-  if (path == "-" || !std::filesystem::is_directory(path, error))
-    return std::vector<std::string>{path};
-  std::vector<std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(path, error)) {
-    const auto extension = entry.path().extension();
-    if (extension == ".yaml" || extension == ".yml" || extension == ".json")
-      files.push_back(entry.path());
+/// The one place where words of the command line become kinds.
+Result<const api::Kind*> kindNamed(const std::string& name) {
+  if (const auto* kind = api::findByUserName(name)) return kind;
+  return bad("the server doesn't have a resource type \"" + name + "\"");
+}
+
+/// The kinds of "pods,nodes"; a category ("all") stands for its kinds.
+Result<std::vector<const api::Kind*>> kindsNamed(const std::string& list) {
+  std::vector<const api::Kind*> kinds;
+  for (const auto& name : splitList(list)) {
+    const auto before = kinds.size();
+    for (const auto& kind : api::kinds()) {
+      if (std::ranges::find(kind.categories, name) != kind.categories.end()) kinds.push_back(&kind);
+    }
+    if (kinds.size() > before) continue;
+    auto kind = kindNamed(name);
+    if (!kind) return kind.status();
+    kinds.push_back(*kind);
   }
-  if (error) return errnoStatus(error.value(), "cannot read " + path);
-  std::sort(files.begin(), files.end());
-  if (files.empty())
-    return Status(Code::kNotFound, path + ": no .yaml, .yml or .json files in this folder");
-  return files;
+  return kinds;
+}
+
+Result<std::vector<api::ResourceId>> idsOfFiles(const Selection& selection) {
+  if (!selection.arguments.empty() || selection.selects()) {
+    return bad(selection.arguments.empty()
+                   ? "when paths, URLs, or stdin is provided as input, you may not specify a "
+                     "selector as well"
+                   : "when paths, URLs, or stdin is provided as input, you may not specify "
+                     "resource arguments as well");
+  }
+  auto manifests = readManifests(selection);
+  if (!manifests) return manifests.status();
+  std::vector<api::ResourceId> ids;
+  for (const auto& manifest : *manifests) ids.push_back(idOf(manifest));
+  return ids;
+}
+
+bool isPair(const std::string& argument) {
+  return argument.find('/') != std::string::npos;
+}
+
+/// What the API says of a list's selectors, with what was asked for.
+Status listFailure(const Status& status, const Selection& selection, const api::Kind& kind) {
+  if (!status.is(Code::kBadRequest) || status.message().starts_with("Unable to find "))
+    return status;
+  return Status(status.code(),
+                "Unable to find \"" + std::string(kind.group) + "/" + std::string(kind.version) +
+                    ", Resource=" + std::string(kind.plural) + "\" that match label selector \"" +
+                    selection.labels + "\", field selector \"" + selection.fields +
+                    "\": " + status.message(),
+                status.causes());
+}
+
+/// The label selector of what makes or finds pods: spec.selector, a LabelSelector or plain labels.
+std::string selectorOf(const api::Kind& kind, const google::protobuf::Message& object) {
+  if (kind.strategy.scaling) return kind.strategy.scaling->selector(object);
+  const auto document = nlohmann::json::parse(api::toJson(object), nullptr, false);
+  const auto selector =
+      document.value(nlohmann::json::json_pointer("/spec/selector"), nlohmann::json::object());
+  metav1::LabelSelector parsed;
+  if (selector.contains("matchLabels") || selector.contains("matchExpressions")) {
+    if (!api::fromJson(selector.dump(), parsed)) return "";
+  } else {
+    for (const auto& [name, value] : selector.items())
+      (*parsed.mutable_matchlabels())[name] = value.is_string() ? value.get<std::string>() : "";
+  }
+  const auto text = api::LabelSelector::of(parsed);
+  return text ? text->toString() : "";
+}
+
+/// Better pods first: bound, running, ready, ready for longer, restarted less, older
+/// (controller.ActivePods).
+auto rankOf(const corev1::Pod& pod) {
+  const auto& status = pod.status();
+  const bool ready = api::isTrue(status, "Ready");
+  const auto* condition = api::findCondition(status, "Ready");
+  std::int32_t restarts = 0;
+  for (const auto& container : status.containerstatuses())
+    restarts = std::max(restarts, container.restartcount());
+  const int phase = status.phase() == "Running" ? 0 : status.phase() == "Unknown" ? 1 : 2;
+  return std::tuple(pod.spec().nodename().empty(), phase, !ready,
+                    ready ? condition->lasttransitiontime().seconds() : 0, restarts,
+                    pod.metadata().creationtimestamp().seconds(), pod.metadata().name());
 }
 
 }  // namespace
@@ -46,58 +117,97 @@ void addSelectorFlags(CLI::App& command, Selection& selection) {
   command.add_option("-l,--selector", selection.labels, "Label selector, e.g. app=web,tier!=db");
   command.add_option("--field-selector", selection.fields,
                      "Field selector, e.g. spec.nodeName=node1");
+  command
+      .add_option_function<std::int64_t>(
+          "--chunk-size", [](std::int64_t) {}, "As kubectl's; what is listed always comes in pages")
+      ->check(CLI::NonNegativeNumber);
 }
 
-Result<std::vector<api::ResourceId>> resolveArguments(const Selection& selection) {
+void addFileFlags(CLI::App& command, Selection& selection) {
+  command
+      .add_option("-f,--filename", selection.files,
+                  "The objects of this manifest: a file, a folder, or - for stdin")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_flag("-R,--recursive", selection.recursive,
+                   "Of folders, the manifests below as well");
+  command.add_option("-k,--kustomize", selection.kustomize)->group("");
+}
+
+Result<std::vector<api::ResourceId>> resolve(const Selection& selection) {
+  if (!selection.files.empty() || !selection.kustomize.empty()) return idsOfFiles(selection);
   const auto idFor = [&](const api::Kind* kind, std::string name) {
     const bool scoped = kind->namespaced() && !(selection.allNamespaces && name.empty());
     return api::ResourceId{kind, scoped ? selection.ns : "", std::move(name), ""};
   };
   const auto& arguments = selection.arguments;
-  if (arguments.empty())
-    return Status(Code::kBadRequest,
-                  "you must specify the type of resource, e.g. pods or pod/NAME");
+  const auto pairs = std::ranges::count_if(arguments, isPair);
   std::vector<api::ResourceId> ids;
-  const auto isPair = [](const std::string& argument) {
-    return argument.find('/') != std::string::npos;
-  };
-  if (isPair(arguments.front())) {
-    for (const auto& argument : arguments) {
-      const auto slash = argument.find('/');
-      if (slash == std::string::npos) {
-        return Status(
-            Code::kBadRequest,
-            "there is no need to specify a resource type as a separate argument when passing "
-            "arguments in resource/name form (e.g. 'podlab get resource/<resource_name>')");
-      }
-      auto kind = kindNamed(argument.substr(0, slash));
-      if (!kind) return kind.status();
-      if (slash + 1 == argument.size())
-        return Status(Code::kBadRequest, "\"" + argument + "\": a name must follow the slash");
-      ids.push_back(idFor(*kind, argument.substr(slash + 1)));
-    }
-  } else {
-    for (const auto& type : splitList(arguments.front())) {
-      auto kind = kindNamed(type);
-      if (!kind) return kind.status();
-      for (std::size_t i = 1; i < arguments.size(); ++i) {
-        if (isPair(arguments[i]))
-          return Status(Code::kBadRequest,
-                        "there is no need to specify a resource type as a separate argument: " +
-                            arguments[i]);
-        ids.push_back(idFor(*kind, arguments[i]));
-      }
-      if (arguments.size() == 1) ids.push_back(idFor(*kind, ""));
+  if (pairs > 0 && pairs < std::ssize(arguments)) {
+    return bad(
+        "there is no need to specify a resource type as a separate argument when passing "
+        "arguments in resource/name form (e.g. 'podlab get resource/<resource_name>' instead of "
+        "'podlab get resource resource/<resource_name>'");
+  }
+  for (const auto& argument : arguments) {
+    if (pairs == 0) break;
+    const auto slash = argument.find('/');
+    if (argument.find('/', slash + 1) != std::string::npos)
+      return bad("arguments in resource/name form may not have more than one slash");
+    if (slash == 0 || slash + 1 == argument.size() ||
+        argument.substr(0, slash).find(',') != std::string::npos)
+      return bad("arguments in resource/name form must have a single resource and name");
+    auto kind = kindNamed(argument.substr(0, slash));
+    if (!kind) return kind.status();
+    ids.push_back(idFor(*kind, argument.substr(slash + 1)));
+  }
+  if (pairs == 0 && !arguments.empty()) {
+    auto kinds = kindsNamed(arguments.front());
+    if (!kinds) return kinds.status();
+    for (const auto* kind : *kinds) {
+      for (std::size_t i = 1; i < arguments.size(); ++i) ids.push_back(idFor(kind, arguments[i]));
+      if (arguments.size() == 1) ids.push_back(idFor(kind, ""));
     }
   }
   const bool named = !ids.empty() && !ids.front().name.empty();
-  if (named && !selection.labels.empty())
-    return Status(Code::kBadRequest, "name cannot be provided when a selector is specified");
-  if (named && selection.allNamespaces && ids.front().kind->namespaced()) {
-    return Status(Code::kBadRequest,
-                  "a resource cannot be retrieved by name across all namespaces");
+  if (named && selection.selects()) {
+    return bad(!selection.labels.empty()
+                   ? "name cannot be provided when a selector is specified"
+                   : "selectors and the all flag cannot be used when passing resource/name "
+                     "arguments");
   }
+  if (named && selection.allNamespaces && ids.front().kind->namespaced())
+    return bad("a resource cannot be retrieved by name across all namespaces");
   return ids;
+}
+
+Result<api::ResourceId> resolveOne(const std::string& argument, const std::string& ns,
+                                   const api::Kind& kind) {
+  Selection selection;
+  selection.ns = ns;
+  if (isPair(argument)) {
+    selection.arguments = {argument};
+    auto ids = resolve(selection);
+    if (!ids) return ids.status();
+    return ids->front();
+  }
+  return api::ResourceId{&kind, kind.namespaced() ? ns : "", argument, ""};
+}
+
+api::ResourceId idOf(const Found& found) {
+  const auto& meta = api::meta(*found.object);
+  return {found.kind, found.kind->namespaced() ? meta.namespace_() : "", meta.name(), ""};
+}
+
+Co<Result<api::ListResult>> listSelected(Session& session, const Selection& selection,
+                                         api::ResourceId collection) {
+  const api::Kind& kind = *collection.kind;
+  api::ListOptions options;
+  options.labelSelector = selection.labels;
+  options.fieldSelector = selection.fields;
+  auto found = co_await session.api.list(std::move(collection), options);
+  if (!found) co_return listFailure(found.status(), selection, kind);
+  co_return found;
 }
 
 Co<Result<std::vector<api::ResourceId>>> nameObjects(Session& session, const Selection& selection,
@@ -108,31 +218,52 @@ Co<Result<std::vector<api::ResourceId>>> nameObjects(Session& session, const Sel
       named.push_back(std::move(id));
       continue;
     }
-    api::ListOptions options;
-    options.labelSelector = selection.labels;
-    options.fieldSelector = selection.fields;
-    auto found = co_await session.api.list(id, options);
+    auto found = co_await listSelected(session, selection, id);
     if (!found) co_return found.status();
-    for (const auto& object : found->items)
-      named.push_back({id.kind, api::meta(*object).namespace_(), api::meta(*object).name(), ""});
+    for (const auto& object : found->items) named.push_back(idOf(Found{id.kind, object}));
   }
   co_return named;
 }
 
-Result<api::ResourceId> resolvePod(const std::string& argument, const std::string& ns) {
-  const auto slash = argument.find('/');
-  const auto* pods = &api::kindFor<corev1::Pod>();
-  if (slash != std::string::npos && api::findByUserName(argument.substr(0, slash)) != pods) {
-    return Status(Code::kBadRequest,
-                  "\"" + argument + "\" is not a pod; name one as POD or pod/POD");
+Co<Result<std::vector<std::shared_ptr<const corev1::Pod>>>> podsOf(Session& session,
+                                                                   std::string argument,
+                                                                   std::string ns) {
+  const auto& podKind = api::kindFor<corev1::Pod>();
+  auto id = resolveOne(argument, ns, podKind);
+  if (!id) co_return id.status();
+  auto object = co_await session.api.get(*id);
+  if (!object) co_return object.status();
+  if (id->kind == &podKind) co_return std::vector{api::share<corev1::Pod>(*object)};
+  Selection selection;
+  selection.labels = selectorOf(*id->kind, **object);
+  if (selection.labels.empty()) {
+    co_return bad("cannot find pods of " + displayName(*id->kind, id->name) +
+                  ": it has no selector");
   }
-  return api::ResourceId{pods, ns,
-                         slash == std::string::npos ? argument : argument.substr(slash + 1), ""};
+  api::ResourceId pods{&podKind, id->ns, "", ""};
+  auto found = co_await listSelected(session, selection, std::move(pods));
+  if (!found) co_return found.status();
+  std::vector<std::shared_ptr<const corev1::Pod>> out;
+  for (const auto& pod : found->items) out.push_back(api::share<corev1::Pod>(pod));
+  std::ranges::sort(out, {}, [](const auto& pod) { return rankOf(*pod); });
+  co_return out;
+}
+
+Co<Result<std::shared_ptr<const corev1::Pod>>> findPod(Session& session, std::string argument,
+                                                       std::string ns) {
+  auto pods = co_await podsOf(session, argument, ns);
+  if (!pods) co_return pods.status();
+  if (pods->empty())
+    co_return bad("no pods of " + argument + " are there; wait for them, or name a pod");
+  co_return pods->front();
+}
+
+std::string displayKind(const api::Kind& kind) {
+  return std::string(kind.singular) + (kind.group.empty() ? "" : "." + std::string(kind.group));
 }
 
 std::string displayName(const api::Kind& kind, const std::string& name) {
-  return std::string(kind.singular) + (kind.group.empty() ? "" : "." + std::string(kind.group)) +
-         "/" + name;
+  return displayKind(kind) + "/" + name;
 }
 
 Status conditionTimeout(const api::ResourceId& id) {
@@ -140,44 +271,11 @@ Status conditionTimeout(const api::ResourceId& id) {
           "timed out waiting for the condition on " + std::string(id.kind->plural) + "/" + id.name};
 }
 
-Result<std::vector<ManifestObject>> readManifests(const std::vector<std::string>& files,
-                                                  const std::string& ns) {
-  const auto lookup = [](const api::TypeMeta& type) -> const google::protobuf::Message* {
-    const auto* kind = api::findKind(type.apiVersion, type.kind);
-    return kind ? kind->prototype : nullptr;
-  };
-  std::vector<ManifestObject> objects;
-  for (const auto& path : files) {
-    auto expanded = manifestFiles(path);
-    if (!expanded) return expanded.status();
-    for (const auto& file : *expanded) {
-      std::string text;
-      if (file == "-") {
-        text.assign(std::istreambuf_iterator<char>(std::cin), {});
-      } else {
-        std::ifstream in(file, std::ios::binary);
-        if (!in) return errnoStatus(errno, "cannot read " + file);
-        text.assign(std::istreambuf_iterator<char>(in), {});
-      }
-      api::DecodeOptions options;
-      options.strict = true;
-      auto decoded = api::decodeManifest(text, lookup, options);
-      if (!decoded) return decoded.status().withContext(file == "-" ? "stdin" : file);
-      for (auto& one : *decoded) {
-        ManifestObject manifest{api::kindOf(*one.object), std::move(one.object), file};
-        auto& meta = api::mutableMeta(*manifest.object);
-        if (manifest.kind->namespaced() && meta.namespace_().empty()) meta.set_namespace_(ns);
-        objects.push_back(std::move(manifest));
-      }
-    }
-  }
-  if (objects.empty()) return Status(Code::kBadRequest, "no objects in " + files.front());
-  return objects;
-}
-
-api::ResourceId idOf(const ManifestObject& manifest) {
-  const auto& meta = api::meta(*manifest.object);
-  return {manifest.kind, manifest.kind->namespaced() ? meta.namespace_() : "", meta.name(), ""};
+void tellNoneFound(const Selection& selection, bool namespaced) {
+  std::fprintf(stderr, "No resources found%s\n",
+               selection.allNamespaces || !namespaced
+                   ? ""
+                   : (" in " + selection.ns + " namespace.").c_str());
 }
 
 void printWarnings(const std::vector<std::string>& warnings) {

@@ -30,19 +30,19 @@ bool haveTerminal(const Context& context) {
   return false;
 }
 
-Co<int> exec(Session& session, const ProgramOptions& options, api::ResourceId id) {
+Co<int> exec(Session& session, const ProgramOptions& options) {
+  if (options.command.empty())
+    co_return failUsage("you must specify at least one command for the container");
+  auto pod = co_await findPod(session, options.pod, options.ns);
+  if (!pod) co_return failRequest(pod.status());
   rpc::ExecRequest request;
-  request.set_namespace_(id.ns);
-  request.set_pod(id.name);
+  request.set_namespace_((*pod)->metadata().namespace_());
+  request.set_pod((*pod)->metadata().name());
   request.set_container(options.container);
   for (const auto& word : options.command) request.add_command(word);
   request.set_stdin(options.stdin);
   request.set_tty(options.tty && options.stdin && haveTerminal(session.context));
-  if (options.container.empty()) {
-    auto pod = co_await session.api.get(std::move(id));
-    if (!pod) co_return failRequest(pod.status());
-    tellDefault(session.context, api::as<corev1::Pod>(*pod));
-  }
+  if (options.container.empty()) tellDefault(session.context, **pod);
   auto stream = co_await openStream(session, "exec", rpc::encode(request));
   if (!stream) co_return failRequest(stream.status());
   co_return co_await runProgramSession(
@@ -50,10 +50,11 @@ Co<int> exec(Session& session, const ProgramOptions& options, api::ResourceId id
       {.stdin = options.stdin, .tty = request.tty(), .exitCode = true, .redraw = false});
 }
 
-Co<int> attach(Session& session, const ProgramOptions& options, api::ResourceId id) {
-  auto object = co_await session.api.get(id);
-  if (!object) co_return failRequest(object.status());
-  const auto& pod = api::as<corev1::Pod>(*object);
+Co<int> attach(Session& session, const ProgramOptions& options) {
+  auto found = co_await findPod(session, options.pod, options.ns);
+  if (!found) co_return failRequest(found.status());
+  const auto& pod = **found;
+  const api::ResourceId id = idOf(Found{&api::kindFor<corev1::Pod>(), *found});
   const auto& phase = pod.status().phase();
   if (phase == "Succeeded" || phase == "Failed") {
     co_return fail(
@@ -63,7 +64,7 @@ Co<int> attach(Session& session, const ProgramOptions& options, api::ResourceId 
   const auto name = options.container.empty() ? api::defaultContainer(pod) : options.container;
   const auto container = api::containerStreams(pod.spec(), name);
   if (!container) {
-    co_return fail(Status(Code::kNotFound, "container " + name + " not found in pod " + id.name));
+    co_return fail(Status(Code::kNotFound, "cannot attach to the container: container " + name + " not found in pod " + id.name));
   }
   if (options.container.empty()) tellDefault(session.context, pod);
   if (options.stdin && !container->stdin) {
@@ -88,21 +89,19 @@ Co<int> attach(Session& session, const ProgramOptions& options, api::ResourceId 
   co_return code;
 }
 
-using Run = Co<int> (*)(Session&, const ProgramOptions&, api::ResourceId);
+using Run = Co<int> (*)(Session&, const ProgramOptions&);
 
 CLI::App* addProgramCommand(CLI::App& app, Context& context, const char* name, const char* help,
                             Run run, const std::shared_ptr<ProgramOptions>& options) {
   auto* command = app.add_subcommand(name, help);
-  command->add_option("POD", options->pod, "POD or pod/POD")->required();
+  command->add_option("POD", options->pod, "POD, or TYPE/NAME of what has pods")->required();
   command->add_option("-c,--container", options->container, "The container (default: the first)");
   addNamespaceFlag(*command, options->ns);
   command->add_flag("-i,--stdin", options->stdin, "Pass stdin");
   command->add_flag("-t,--tty", options->tty, "With a terminal");
   command->callback([&context, options, run] {
-    auto pod = resolvePod(options->pod, options->ns);
     context.exitCode =
-        pod ? withSession(context, [&](Session& session) { return run(session, *options, *pod); })
-            : fail(pod.status());
+        withSession(context, [&](Session& session) { return run(session, *options); });
   });
   return command;
 }
@@ -128,8 +127,7 @@ void addStreamCommands(CLI::App& app, Context& context) {
   auto options = std::make_shared<ProgramOptions>();
   addProgramCommand(app, context, "exec", "Run a command in a container: exec POD [-it] -- COMMAND",
                     exec, options)
-      ->add_option("COMMAND", options->command, "The command, after --")
-      ->required();
+      ->add_option("COMMAND", options->command, "The command, after --");
   addProgramCommand(app, context, "attach", "Watch and type to a container's own program", attach,
                     std::make_shared<ProgramOptions>());
 }

@@ -2,38 +2,41 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/field_set.hpp"
+#include "api/typed_value.hpp"
+
 namespace podlab::cli {
 namespace {
 
 using nlohmann::json;
 
-void merge(const json& last, const json& next, json& live) {
-  for (const auto& [key, value] : next.items()) {
-    const auto before = last.find(key);
-    const bool known = before != last.end();
-    if (live.contains(key) && value.is_object() && live[key].is_object()) {
-      merge(known && before->is_object() ? *before : json::object(), value, live[key]);
-    } else if (!live.contains(key) || !known || *before != value) {
-      live[key] = value;
-    }
-  }
-  for (const auto& [key, value] : last.items()) {
-    if (!next.contains(key)) live.erase(key);
-  }
+api::FieldSet namedFieldsOf(const json& value, const api::ValueType& type) {
+  auto fields = api::fieldsOf(value, type);
+  api::addNamedFields(fields, type);
+  return fields;
 }
 
 }  // namespace
 
 Result<std::string> threeWayMerge(const std::string& last, const std::string& next,
-                                  const std::string& live) {
-  const json before = last.empty() ? json::object() : json::parse(last, nullptr, false);
+                                  const std::string& live,
+                                  const google::protobuf::Descriptor* type) {
+  const json before = json::parse(last, nullptr, false);
   const json wanted = json::parse(next, nullptr, false);
-  json result = json::parse(live, nullptr, false);
-  if (!wanted.is_object() || !result.is_object())
+  const json present = json::parse(live, nullptr, false);
+  if (!wanted.is_object() || !present.is_object())
     return Status(Code::kInternal, "an object is not JSON");
+  const auto root = api::ValueType::of(type);
+  if (const auto path = api::faultOfKeys(wanted, root); !path.empty())
+    return Status(Code::kInvalid, path + ": two elements with the same key, or one without it");
+  json merged = api::merge(present, wanted, root);
   // A malformed annotation is as good as none.
-  merge(before.is_object() ? before : json::object(), wanted, result);
-  return result.dump();
+  if (before.is_object()) {
+    auto gone = namedFieldsOf(before, root);
+    gone.subtract(namedFieldsOf(wanted, root));
+    api::removeFields(merged, gone, root);
+  }
+  return merged.dump();
 }
 
 }  // namespace podlab::cli

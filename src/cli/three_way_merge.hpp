@@ -1,14 +1,17 @@
 #pragma once
+#include <google/protobuf/descriptor.h>
+
 #include <string>
 
 #include "common/status.hpp"
 
 namespace podlab::cli {
 
-/// What `apply` makes of the live object: `next` wins where it differs from `last` (the manifest
-/// applied before), what `last` had and `next` lacks goes, all else stays as it is live. Lists are
-/// wholes. All are JSON objects; `last` may be empty.
+/// What `kubectl apply` makes of an object of the message `type`, all in JSON: `live`, with all
+/// that `next` says, without what `last` said and `next` no longer says. Lists of the API that
+/// merge by keys do so. `last` may be empty.
 Result<std::string> threeWayMerge(const std::string& last, const std::string& next,
-                                  const std::string& live);
+                                  const std::string& live,
+                                  const google::protobuf::Descriptor* type);
 
 }  // namespace podlab::cli

@@ -135,7 +135,7 @@ Co<Result<std::vector<api::ObjectPtr>>> find(Session& session, api::ResourceId i
 Co<int> topNodes(Session& session, const TopOptions& options) {
   api::ResourceId id{&api::kindFor<corev1::Node>(), "", options.name, ""};
   auto nodes = co_await find(session, id, options.labels);
-  if (!nodes) co_return fail(nodes.status());
+  if (!nodes) co_return failRequest(nodes.status());
   std::vector<std::string> names;
   for (const auto& node : *nodes) names.push_back(api::meta(*node).name());
   const auto answers = co_await askNodes(session, names);
@@ -164,7 +164,7 @@ Co<int> topPods(Session& session, const TopOptions& options) {
   api::ResourceId id{&api::kindFor<corev1::Pod>(), options.allNamespaces ? "" : options.ns,
                      options.name, ""};
   auto pods = co_await find(session, id, options.labels);
-  if (!pods) co_return fail(pods.status());
+  if (!pods) co_return failRequest(pods.status());
   if (pods->empty()) {
     std::fputs(options.allNamespaces
                    ? "No resources found\n"

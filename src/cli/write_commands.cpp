@@ -1,320 +1,313 @@
 #include "cli/write_commands.hpp"
 
 #include <cstdio>
+#include <memory>
+#include <set>
+
+#include <nlohmann/json.hpp>
 
 #include "api/codec.hpp"
-#include "cli/get_command.hpp"
-#include "cli/resources.hpp"
+#include "api/selectors.hpp"
+#include "cli/create_generators.hpp"
+#include "cli/manifests.hpp"
+#include "cli/printers.hpp"
 #include "cli/three_way_merge.hpp"
-#include "common/sync.hpp"
+#include "cli/write_flags.hpp"
 
 namespace podlab::cli {
 namespace {
 
 constexpr const char* kLastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
-// Of --dry-run, beside "server".
-constexpr const char* kNone = "none";
-constexpr const char* kClient = "client";
+struct WriteFlags : CreateFlags {
+  Selection selection;
+  std::string validate = "strict";
+  bool serverSide = false;  // apply, from here on
+  bool forceConflicts = false;
+  bool prune = false;
+};
 
-struct WriteFlags {
-  std::vector<std::string> files;
-  std::string ns = "default";
-  std::string dryRun = kNone;
-  std::string output;
+/// What a verb has of one command line.
+struct Write {
+  Session& session;
+  const WriteFlags& flags;
+  ObjectPrinter& printer;
+  std::vector<Found> done;  ///< what is to be printed together
 };
 
 api::WriteOptions writeOptions(const WriteFlags& flags) {
   api::WriteOptions options;
-  options.dryRun = flags.dryRun != kNone;
-  options.fieldManager = "podlab";
+  options.dryRun = flags.dryRun.any();
+  options.fieldManager = flags.manager;
+  options.force = flags.forceConflicts;
   return options;
 }
 
-void report(const WriteFlags& flags, const api::Kind& kind, const api::ObjectPtr& object,
-            const char* what) {
-  if (flags.output == "json" || flags.output == "yaml") {
-    printObject(*object, flags.output);
-  } else if (flags.output == "name") {
-    std::printf("%s\n", displayName(kind, api::meta(*object).name()).c_str());
-  } else {
-    std::printf("%s %s%s\n", displayName(kind, api::meta(*object).name()).c_str(), what,
-                flags.dryRun == kNone     ? ""
-                : flags.dryRun == kClient ? " (dry run)"
-                                          : " (server dry run)");
-  }
+Status report(Write& write, const Found& found, const char* what) {
+  if (!write.printer.isHuman()) return write.printer.print(found);
+  std::printf("%s %s%s\n", displayName(*found.kind, api::meta(*found.object).name()).c_str(), what,
+              write.flags.dryRun.text());
+  return {};
 }
 
 int failAt(const ManifestObject& manifest, const char* doing, const Status& status) {
+  if (manifest.source.empty()) return failRequest(status);
   return failRequest(status, std::string("error when ") + doing + " \"" + manifest.source + "\": ");
 }
 
-Co<int> create(Session& session, const WriteFlags& flags, std::vector<ManifestObject> manifests) {
-  int code = kDone;
-  for (const auto& manifest : manifests) {
-    if (flags.dryRun == kClient) {
-      report(flags, *manifest.kind, manifest.object, "created");
-      continue;
-    }
+/// The manifest as the annotation of apply keeps it.
+std::string appliedText(const ManifestObject& manifest) {
+  auto object = nlohmann::json::parse(manifest.json, nullptr, false);
+  auto& annotations = object["metadata"]["annotations"];
+  if (!annotations.is_object()) annotations = nlohmann::json::object();
+  annotations.erase(kLastApplied);
+  return object.dump() + "\n";
+}
+
+void annotate(const ManifestObject& manifest) {
+  (*api::mutableMeta(*manifest.object).mutable_annotations())[kLastApplied] = appliedText(manifest);
+}
+
+Co<int> createOne(Write& write, const ManifestObject& manifest) {
+  if (write.flags.saveConfig) annotate(manifest);
+  Found found{manifest.kind, manifest.object};
+  if (!write.flags.dryRun.client()) {
     api::ResourceId id = idOf(manifest);
     id.name.clear();
-    const auto options = writeOptions(flags);
-    auto result = co_await session.api.create(id, manifest.object, options);
-    if (!result) {
-      code = failAt(manifest, "creating", result.status());
-      continue;
-    }
+    const auto options = writeOptions(write.flags);
+    auto result = co_await write.session.api.create(id, manifest.object, options);
+    if (!result) co_return failAt(manifest, "creating", result.status());
     printWarnings(result->warnings);
-    report(flags, *manifest.kind, result->object, "created");
+    found.object = result->object;
   }
-  co_return code;
+  Status status = report(write, found, "created");
+  co_return status ? kDone : fail(status);
+}
+
+void tellUnannotated(const api::ResourceId& id) {
+  printWarnings({"resource " + std::string(id.kind->plural) + "/" + id.name + " is missing the " +
+                 kLastApplied +
+                 " annotation which is required by podlab apply. podlab apply should only be used "
+                 "on resources created declaratively by either podlab create --save-config or "
+                 "podlab apply. The missing annotation will be patched automatically."});
 }
 
 /// As `kubectl apply` without a server that merges: get, merge by the annotation of the last apply,
 /// update; again on a conflict.
-Co<int> applyOne(Session& session, const WriteFlags& flags, const ManifestObject& manifest) {
-  const api::TypeMeta type{manifest.kind->apiVersion(), std::string(manifest.kind->kind)};
-  api::EncodeOptions encode;
-  encode.type = type;
-  const std::string next = api::toJson(*manifest.object, encode);
-  (*api::mutableMeta(*manifest.object).mutable_annotations())[kLastApplied] = next + "\n";
-  const std::string annotated = api::toJson(*manifest.object, encode);
-  const auto options = writeOptions(flags);
+Co<Result<Found>> applyHere(Write& write, const ManifestObject& manifest, const char*& what,
+                            const char*& doing) {
+  const api::Kind& kind = *manifest.kind;
+  annotate(manifest);
+  auto annotated = nlohmann::json::parse(manifest.json, nullptr, false);
+  annotated["metadata"]["annotations"][kLastApplied] = appliedText(manifest);
+  const auto options = writeOptions(write.flags);
   const api::ResourceId id = idOf(manifest);
+  api::EncodeOptions encode;
+  encode.type = {kind.apiVersion(), std::string(kind.kind)};
 
   constexpr int kTries = 5;
   for (int attempt = 1;; ++attempt) {
-    auto live = co_await session.api.get(id);
-    if (!live && !live.status().is(Code::kNotFound))
-      co_return failAt(manifest, "retrieving", live.status());
-    if (flags.dryRun == kClient) {
-      report(flags, *manifest.kind, manifest.object, live ? "configured" : "created");
-      co_return kDone;
-    }
+    doing = "retrieving";
+    auto live = co_await write.session.api.get(id);
+    if (!live && !live.status().is(Code::kNotFound)) co_return live.status();
     if (!live) {
+      doing = "creating";
+      what = "created";
+      if (write.flags.dryRun.client()) co_return Found{&kind, manifest.object};
       api::ResourceId collection = id;
       collection.name.clear();
-      auto created = co_await session.api.create(collection, manifest.object, options);
+      auto created = co_await write.session.api.create(collection, manifest.object, options);
       if (created) {
         printWarnings(created->warnings);
-        report(flags, *manifest.kind, created->object, "created");
-        co_return kDone;
+        co_return Found{&kind, created->object};
       }
       if (!created.status().is(Code::kAlreadyExists) || attempt == kTries)
-        co_return failAt(manifest, "creating", created.status());
+        co_return created.status();
       continue;
     }
+    doing = "applying patch";
     const auto& annotations = api::meta(**live).annotations();
     const auto last = annotations.find(kLastApplied);
-    auto merged = threeWayMerge(last == annotations.end() ? "" : last->second, annotated,
-                                api::toJson(**live, encode));
-    if (!merged) co_return failAt(manifest, "applying", merged.status());
-    auto object = manifest.kind->make();
-    if (Status status = api::fromJson(*merged, *object); !status.ok())
-      co_return failAt(manifest, "applying", status);
-    auto updated = co_await session.api.update(id, object, options);
+    if (last == annotations.end() && attempt == 1) tellUnannotated(id);
+    auto merged = threeWayMerge(last == annotations.end() ? "" : last->second, annotated.dump(),
+                                api::toJson(**live, encode), kind.prototype->GetDescriptor());
+    if (!merged) co_return merged.status();
+    auto object = kind.make();
+    if (Status status = api::fromJson(*merged, *object); !status.ok()) co_return status;
+    const auto wanted = api::toJson(*object, encode);
+    if (write.flags.dryRun.client()) {
+      what = wanted == api::toJson(**live, encode) ? "unchanged" : "configured";
+      co_return Found{&kind, object};
+    }
+    auto updated = co_await write.session.api.update(id, object, options);
     if (updated) {
       printWarnings(updated->warnings);
-      const bool same =
-          api::meta(*updated->object).resourceversion() == api::meta(**live).resourceversion();
-      report(flags, *manifest.kind, updated->object, same ? "unchanged" : "configured");
-      co_return kDone;
+      const bool same = write.flags.dryRun.any() ? wanted == api::toJson(**live, encode)
+                                                 : api::meta(*updated->object).resourceversion() ==
+                                                       api::meta(**live).resourceversion();
+      what = same ? "unchanged" : "configured";
+      co_return Found{&kind, updated->object};
     }
-    if (!updated.status().is(Code::kConflict) || attempt == kTries)
-      co_return failAt(manifest, "applying", updated.status());
+    if (!updated.status().is(Code::kConflict) || attempt == kTries) co_return updated.status();
   }
 }
 
-Co<int> apply(Session& session, const WriteFlags& flags, std::vector<ManifestObject> manifests) {
+Co<int> applyOne(Write& write, const ManifestObject& manifest) {
+  const char* what = "serverside-applied";
+  const char* doing = "patching";
+  Result<Found> found = Status(Code::kInternal, "not applied");
+  if (write.flags.serverSide) {
+    const api::ResourceId id = idOf(manifest);
+    const auto options = writeOptions(write.flags);
+    auto result =
+        co_await write.session.api.patch(id, api::PatchType::kApply, manifest.json, options);
+    if (result) {
+      printWarnings(result->warnings);
+      found = Found{manifest.kind, result->object};
+    } else {
+      found = result.status();
+    }
+    if (!found && found.status().is(Code::kConflict)) {
+      co_return fail(Status(Code::kConflict,
+                            found.status().message() +
+                                "\nTake the fields over with --force-conflicts, leave them out of "
+                                "the manifest, or give them the values that they have."));
+    }
+  } else {
+    found = co_await applyHere(write, manifest, what, doing);
+  }
+  if (!found) co_return failAt(manifest, doing, found.status());
+  if (!write.printer.isHuman() && !write.printer.isName()) {
+    write.done.push_back(*found);
+    co_return kDone;
+  }
+  Status status = report(write, *found, what);
+  co_return status ? kDone : fail(status);
+}
+
+using OneVerb = Co<int> (*)(Write&, const ManifestObject&);
+
+Co<int> writeAll(Session& session, const WriteFlags& flags, ObjectPrinter printer, OneVerb verb,
+                 std::vector<ManifestObject> manifests) {
+  Write write{session, flags, printer, {}};
   int code = kDone;
   for (const auto& manifest : manifests) {
-    if (const int one = co_await applyOne(session, flags, manifest); one != kDone) code = one;
+    printWarnings(flags.validate == "warn" ? manifest.problems : std::vector<std::string>());
+    if (const int one = co_await verb(write, manifest); one != kDone) code = one;
   }
-  co_return code;
+  if (write.done.empty()) co_return code;
+  Status status =
+      write.done.size() == 1 ? printer.print(write.done.front()) : printer.printList(write.done);
+  co_return status ? code : fail(status);
 }
 
-struct DeleteFlags {
-  Selection selection;
-  std::vector<std::string> files;
-  bool all = false;
-  bool force = false;
-  bool ignoreNotFound = false;
-  bool wait = true;
-  bool now = false;
-  int grace = -1;  ///< seconds; negative: the object's own
-  std::string timeoutText = "0s";
-  Duration timeout{};  ///< 0: as long as it takes
-};
-
-/// What the flags mean together, as in kubectl's delete; an error for what contradicts.
-Status complete(DeleteFlags& flags) {
-  const auto timeout = parseDuration(flags.timeoutText);
-  if (!timeout) {
-    return Status(Code::kInvalid,
-                  "--timeout: \"" + flags.timeoutText + "\" is not a duration such as 60s or 5m");
+/// The manifests of the command line that its selector chooses.
+Result<std::vector<ManifestObject>> chosen(const WriteFlags& flags, const std::string& verb) {
+  const auto bad = [](std::string what) { return Status(Code::kBadRequest, std::move(what)); };
+  if (flags.selection.files.empty() && flags.selection.kustomize.empty())
+    return bad("must specify one of -f and -k");
+  if (flags.prune) {
+    return bad(
+        "--prune: podlab deletes only what it is told to; use podlab delete -l, or kubectl "
+        "apply --prune");
   }
-  flags.timeout = *timeout;
-  if (flags.now) {
-    if (flags.grace != -1)
-      return Status(Code::kInvalid, "--now and --grace-period cannot be specified together");
-    flags.grace = 1;
-  }
-  // Data is lost only where it is meant.
-  if (flags.grace == 0 && !flags.force) flags.grace = 1;
-  if (!flags.force) return {};
-  if (flags.grace < 0) flags.grace = 0;
-  if (flags.grace == 0) return {};
-  return Status(Code::kInvalid,
-                "--force and --grace-period greater than 0 cannot be specified together");
-}
-
-/// Until the object is gone, or another one has its name.
-Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid) {
-  for (;;) {
-    auto object = co_await session.api.get(id);
-    if (!object) co_return object.status().is(Code::kNotFound) ? Status() : object.status();
-    if (api::meta(**object).uid() != uid) co_return Status();
-    api::WatchOptions options;
-    options.fieldSelector = "metadata.name=" + id.name;
-    options.resourceVersion = api::meta(**object).resourceversion();
-    api::ResourceId collection = id;
-    collection.name.clear();
-    auto watch = co_await session.api.watch(collection, options);
-    if (!watch) co_return watch.status();
-    for (;;) {
-      auto event = co_await (*watch)->next();
-      if (!event) break;
-      if (event->type == api::EventType::kDeleted) co_return Status();
-    }
-  }
-}
-
-Co<void> waitUntilGoneInto(Session& session, api::ResourceId id, std::string uid, Status& result) {
-  result = co_await waitUntilGone(session, std::move(id), std::move(uid));
-}
-
-Co<int> remove(Session& session, const DeleteFlags& flags, std::vector<api::ResourceId> ids) {
-  if (flags.force) {
-    printWarnings(
-        {"Immediate deletion does not wait for confirmation that the running resource has been "
-         "terminated. The resource may continue to run on the cluster indefinitely."});
-  }
-  auto named = co_await nameObjects(session, flags.selection, std::move(ids));
-  if (!named) co_return failRequest(named.status());
-  if (named->empty()) std::fputs("No resources found\n", stderr);
-  int code = kDone;
-  std::vector<std::pair<api::ResourceId, std::string>> leaving;
-  for (const auto& id : *named) {
-    api::DeleteOptions options;
-    options.set_propagationpolicy("Background");
-    if (flags.grace >= 0) options.set_graceperiodseconds(flags.grace);
-    auto removed = co_await session.api.remove(id, options);
-    if (!removed) {
-      if (!(flags.ignoreNotFound && removed.status().is(Code::kNotFound)))
-        code = failRequest(removed.status());
-      continue;
-    }
-    std::printf("%s \"%s\" %sdeleted\n", std::string(id.kind->singular).c_str(), id.name.c_str(),
-                flags.force ? "force " : "");
-    std::fflush(stdout);
-    leaving.emplace_back(id, api::meta(**removed).uid());
-  }
-  const MonoTime deadline = session.clock.now() + flags.timeout;
-  for (const auto& [id, uid] : leaving) {
-    if (!flags.wait) break;
-    Status status;
-    if (flags.timeout == Duration::zero()) {
-      status = co_await waitUntilGone(session, id, uid);
-    } else if (!co_await withDeadline(session.clock, deadline,
-                                      waitUntilGoneInto(session, id, uid, status))) {
-      // Nor will the others be gone in time.
-      co_return fail(conditionTimeout(id));
-    }
-    if (!status.ok()) code = failRequest(status);
-  }
-  co_return code;
-}
-
-void addFileFlags(CLI::App& command, WriteFlags& flags) {
-  command.add_option("-f,--filename", flags.files, "Manifest, folder of manifests, or - for stdin")
-      ->required();
-  addNamespaceFlag(command, flags.ns);
-  command
-      .add_flag("--dry-run{server}", flags.dryRun,
-                "Store nothing: \"server\" checks as if it did, \"client\" only shows the objects")
-      ->check(CLI::IsMember({kNone, "server", kClient}));
-  command.add_option("-o,--output", flags.output, "json, yaml or name")
-      ->check(CLI::IsMember({"json", "yaml", "name"}));
-}
-
-using ManifestVerb = Co<int> (*)(Session&, const WriteFlags&, std::vector<ManifestObject>);
-
-void addManifestVerb(CLI::App& app, Context& context, const char* name, const char* help,
-                     ManifestVerb verb) {
-  auto flags = std::make_shared<WriteFlags>();
-  auto* command = app.add_subcommand(name, help);
-  addFileFlags(*command, *flags);
-  command->callback([&context, flags, verb] {
-    auto manifests = readManifests(flags->files, flags->ns);
-    context.exitCode =
-        manifests ? withSession(context,
-                                [&](Session& session) { return verb(session, *flags, *manifests); })
-                  : fail(manifests.status());
+  if (flags.serverSide && flags.dryRun.client())
+    return bad(
+        "--dry-run=client doesn't work with --server-side (did you mean --dry-run=server "
+        "instead?)");
+  if (flags.forceConflicts && !flags.serverSide)
+    return bad("--force-conflicts only works with --server-side");
+  const std::set<std::string> warn{"warn"}, ignore{"ignore", "false"};
+  auto manifests =
+      readManifests(flags.selection, warn.contains(flags.validate)     ? Validation::kWarn
+                                     : ignore.contains(flags.validate) ? Validation::kIgnore
+                                                                       : Validation::kStrict);
+  if (!manifests) return manifests;
+  auto selector = api::LabelSelector::parse(flags.selection.labels);
+  if (!selector) return selector.status();
+  std::erase_if(*manifests, [&](const ManifestObject& manifest) {
+    return !selector->matches(api::meta(*manifest.object).labels());
   });
+  if (manifests->empty()) return bad("no objects passed to " + verb);
+  return manifests;
+}
+
+CLI::App* addManifestVerb(CLI::App& app, Context& context, const std::string& name,
+                          const char* help, OneVerb verb,
+                          const std::shared_ptr<WriteFlags>& flags) {
+  auto* command = app.add_subcommand(name, help);
+  addFileFlags(*command, flags->selection);
+  addCreateFlags(*command, *flags);
+  command->add_option("-l,--selector", flags->selection.labels,
+                      "Only the objects of the manifests with these labels");
+  command
+      ->add_option("--validate", flags->validate,
+                   "Unknown and duplicate fields are errors (strict), warnings (warn) or nothing "
+                   "(ignore)")
+      ->expected(0, 1)
+      ->check(CLI::IsMember({"strict", "true", "warn", "ignore", "false"}));
+  command->callback([&context, flags, verb, name, command] {
+    if (!command->get_subcommands().empty()) return;
+    flags->selection.ns = flags->ns;
+    auto printer = flags->output.printer();
+    auto manifests =
+        printer ? chosen(*flags, name) : Result<std::vector<ManifestObject>>(printer.status());
+    context.exitCode = manifests
+                           ? withSession(context,
+                                         [&](Session& session) {
+                                           return writeAll(session, *flags, std::move(*printer),
+                                                           verb, std::move(*manifests));
+                                         })
+                           : fail(manifests.status());
+  });
+  return command;
 }
 
 }  // namespace
 
-void addWriteCommands(CLI::App& app, Context& context) {
-  addManifestVerb(app, context, "apply",
-                  "Create or change objects so that they are as the manifests say", apply);
-  addManifestVerb(app, context, "create", "Create the objects of manifests", create);
+void addDryRunFlag(CLI::App& command, DryRun& dryRun) {
+  command
+      .add_flag("--dry-run{server}", dryRun.value,
+                "Store nothing: \"server\" checks as if it did, \"client\" only shows the objects")
+      ->check(CLI::IsMember({"none", "server", "client"}));
+}
 
-  auto flags = std::make_shared<DeleteFlags>();
-  auto* command = app.add_subcommand("delete", "Delete objects");
-  command->add_option("TYPE", flags->selection.arguments, "TYPE NAME... or TYPE/NAME...");
-  command->add_option("-f,--filename", flags->files, "The objects of this manifest");
-  addSelectorFlags(*command, flags->selection);
-  command->add_flag("--all", flags->all, "All objects of the type");
-  command->add_flag("--force", flags->force, "At once, without grace");
-  command->add_flag("--ignore-not-found", flags->ignoreNotFound, "An absent object is no error");
-  command->add_option("--grace-period", flags->grace,
-                      "Seconds that a pod has to end; 0 counts as 1 without --force");
-  command->add_flag("--now", flags->now, "As --grace-period=1");
-  command->add_flag("--wait,!--no-wait", flags->wait,
-                    "Wait until they are gone (--wait=false: do not)");
-  command->add_option("--timeout", flags->timeoutText, "How long to wait, 0s: as long as it takes")
+void addCreateFlags(CLI::App& command, CreateFlags& flags) {
+  addNamespaceFlag(command, flags.ns);
+  addDryRunFlag(command, flags.dryRun);
+  addOutputFlags(command, flags.output);
+  command.add_option("--field-manager", flags.manager, "Who is to own what is written")
       ->capture_default_str();
-  command->callback([&context, flags] {
-    if (Status status = complete(*flags); !status.ok()) {
-      context.exitCode = failUsage(status.message());
-      return;
-    }
-    std::vector<api::ResourceId> ids;
-    if (!flags->files.empty()) {
-      auto manifests = readManifests(flags->files, flags->selection.ns);
-      if (!manifests) {
-        context.exitCode = fail(manifests.status());
-        return;
-      }
-      for (const auto& manifest : *manifests) ids.push_back(idOf(manifest));
-    } else {
-      auto resolved = resolveArguments(flags->selection);
-      if (!resolved) {
-        context.exitCode = fail(resolved.status());
-        return;
-      }
-      ids = std::move(*resolved);
-      if (ids.front().name.empty() && !flags->all && flags->selection.labels.empty() &&
-          flags->selection.fields.empty()) {
-        context.exitCode = failUsage(
-            "resource(s) were provided, but no name was specified; name them, or give -l or --all");
-        return;
-      }
-    }
-    context.exitCode =
-        withSession(context, [&](Session& session) { return remove(session, *flags, ids); });
+  command.add_flag("--save-config", flags.saveConfig,
+                   "Keep what is created in an annotation, for a later apply");
+}
+
+int createObject(const Context& context, const CreateFlags& flags, const std::string& json) {
+  auto printer = flags.output.printer();
+  if (!printer) return fail(printer.status());
+  auto manifests = parseManifests(json, flags.ns);
+  if (!manifests) return fail(manifests.status());
+  WriteFlags write;
+  static_cast<CreateFlags&>(write) = flags;
+  return withSession(context, [&](Session& session) {
+    return writeAll(session, write, std::move(*printer), createOne, std::move(*manifests));
   });
+}
+
+void addWriteCommands(CLI::App& app, Context& context) {
+  auto apply = std::make_shared<WriteFlags>();
+  auto* applied = addManifestVerb(app, context, "apply",
+                                  "Create or change objects so that they are as the manifests say",
+                                  applyOne, apply);
+  applied->add_flag("--server-side", apply->serverSide, "Let the server merge, and keep accounts");
+  applied->add_flag("--force-conflicts", apply->forceConflicts,
+                    "With --server-side: take over fields that others own");
+  applied->add_flag("--prune", apply->prune)->group("");
+
+  auto create = std::make_shared<WriteFlags>();
+  auto* created = addManifestVerb(app, context, "create",
+                                  "Create objects, by manifests or by flags", createOne, create);
+  addGenerators(*created, context);
 }
 
 }  // namespace podlab::cli

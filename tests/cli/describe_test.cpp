@@ -31,6 +31,12 @@ Events oneEvent() {
       ago(120) + " } lastTimestamp { " + ago(5) + " }"))};
 }
 
+/// With the section of its events.
+std::string with(Description description, const Events& events) {
+  description.events(events, kNow);
+  return description.text();
+}
+
 /// Compares with tests/cli/golden/NAME.
 void expectGolden(const std::string& text, const std::string& name) {
   std::ifstream in(PODLAB_SOURCE_DIR "/tests/cli/golden/" + name);
@@ -77,7 +83,7 @@ TEST(Describe, Pod) {
           lastState { terminated { reason: "Error" exitCode: 137 signal: 9 startedAt { )" +
                                          ago(58) + R"( } finishedAt { )" + ago(50) + R"( } } } }
         startTime { )" + ago(61) + " } }");
-  expectGolden(describePod(pod, oneEvent(), kNow), "pod.txt");
+  expectGolden(with(describePod(pod, kNow), oneEvent()), "pod.txt");
 }
 
 TEST(Describe, VolumesOfAPod) {
@@ -91,7 +97,7 @@ TEST(Describe, VolumesOfAPod) {
         sources { configMap { localObjectReference { name: "c" } } }
         sources { downwardAPI { } } } } }
       volumes { name: "data" volumeSource { persistentVolumeClaim { claimName: "disk" } } } })");
-  const std::string text = describePod(pod, {}, kNow);
+  const std::string text = describePod(pod, kNow).text();
   const auto begin = text.find("Volumes:");
   EXPECT_EQ(text.substr(begin, text.find("QoS Class:") - begin),
             "Volumes:\n"
@@ -125,7 +131,7 @@ TEST(Describe, ClaimsVolumesAndClasses) {
       spec { storageClassName: "local" volumeName: "pv" volumeMode: "Filesystem" }
       status { phase: "Bound" accessModes: "ReadWriteOnce"
                capacity { key: "storage" value { string: "1Gi" } } })");
-  EXPECT_EQ(describeClaim(claim, {"web", "other"}, {}, kNow),
+  EXPECT_EQ(with(describeClaim(claim, {"web", "other"}), {}),
             "Name:          disk\n"
             "Namespace:     demo\n"
             "StorageClass:  local\n"
@@ -148,10 +154,10 @@ TEST(Describe, ClaimsVolumesAndClasses) {
         key: "podlab.io/volumes" operator: "In" values: "a" values: "b" } } } }
       persistentVolumeSource { hostPath { path: "/x" type: "DirectoryOrCreate" } } }
       status { phase: "Bound" })");
-  const std::string text = describeVolume(volume, {}, kNow);
-  EXPECT_NE(text.find("Node Affinity:\n"
-                      "  Required Terms:\n"
-                      "    Term 0:  podlab.io/volumes in [a,b]\n"),
+  const std::string text = describeVolume(volume).text();
+  EXPECT_NE(text.find("Node Affinity:     \n"
+                      "  Required Terms:  \n"
+                      "    Term 0:        podlab.io/volumes in [a, b]\n"),
             std::string::npos)
       << text;
   EXPECT_NE(text.find("Source:\n"
@@ -160,11 +166,11 @@ TEST(Describe, ClaimsVolumesAndClasses) {
                       "    HostPathType:  DirectoryOrCreate\n"),
             std::string::npos)
       << text;
-  EXPECT_NE(text.find("Claim:           demo/disk\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("Claim:             demo/disk\n"), std::string::npos) << text;
   const auto local = fromText<storagev1::StorageClass>(R"(metadata { name: "local" annotations {
       key: "storageclass.kubernetes.io/is-default-class" value: "true" } }
       provisioner: "podlab.io/local" reclaimPolicy: "Delete" volumeBindingMode: "Immediate")");
-  EXPECT_EQ(describeClass(local, {}, kNow),
+  EXPECT_EQ(with(describeClass(local), {}),
             "Name:                  local\n"
             "IsDefaultClass:        Yes\n"
             "Annotations:           storageclass.kubernetes.io/is-default-class=true\n"
@@ -182,7 +188,7 @@ TEST(Describe, PodThatWasNotScheduled) {
       metadata { name: "p" namespace: "default" }
       spec { containers { name: "c" image: "host" } }
       status { phase: "Pending" })");
-  expectGolden(describePod(pod, {}, kNow), "pod-pending.txt");
+  expectGolden(with(describePod(pod, kNow), {}), "pod-pending.txt");
 }
 
 TEST(Describe, Node) {
@@ -214,35 +220,41 @@ TEST(Describe, Node) {
   };
   const auto lease = fromText<coordinationv1::Lease>("spec { holderIdentity: 'node1' renewTime { " +
                                                      ago(2) + " } }");
-  expectGolden(describeNode(node, {pod("a", "Running"), pod("b", "Running"), pod("c", "Succeeded")},
-                            &lease, {}, kNow),
-               "node.txt");
+  expectGolden(
+      with(describeNode(node, {pod("a", "Running"), pod("b", "Running"), pod("c", "Succeeded")},
+                        &lease, kNow),
+           {}),
+      "node.txt");
 }
 
 TEST(Describe, Namespace) {
-  EXPECT_EQ(describeNamespace(fromText<corev1::Namespace>(
-                "metadata { name: 'demo' } status { phase: 'Active' }")),
+  EXPECT_EQ(describeNamespace(
+                fromText<corev1::Namespace>("metadata { name: 'demo' } status { phase: 'Active' }"),
+                {}, {})
+                .text(),
             "Name:         demo\n"
             "Labels:       <none>\n"
             "Annotations:  <none>\n"
-            "Status:       Active\n");
+            "Status:       Active\n"
+            "\nNo resource quota.\n"
+            "\nNo LimitRange resource.\n");
 }
 
 TEST(Describe, ConfigMap) {
   const auto map = fromText<corev1::ConfigMap>(
       "metadata { name: 'm' namespace: 'n' } data { key: 'b' value: 'two\\nlines' } "
       "data { key: 'a' value: '1' } binaryData { key: 'c' value: '\\001\\002' }");
-  EXPECT_EQ(describeConfigMap(map, {}, kNow),
+  EXPECT_EQ(with(describeConfigMap(map), {}),
             "Name:         m\n"
             "Namespace:    n\n"
             "Labels:       <none>\n"
             "Annotations:  <none>\n"
             "\n"
             "Data\n====\n"
-            "a:\n--\n1\n\n"
-            "b:\n--\ntwo\nlines\n\n"
+            "a:\n----\n1\n\n"
+            "b:\n----\ntwo\nlines\n\n"
             "\n"
-            "BinaryData\n==========\n"
+            "BinaryData\n====\n"
             "c: 2 bytes\n"
             "\n"
             "Events:  <none>\n");
@@ -252,7 +264,7 @@ TEST(Describe, SecretsKeepTheirValues) {
   const auto secret = fromText<corev1::Secret>(
       "metadata { name: 's' namespace: 'n' } type: 'Opaque' data { key: 'password' value: 'hidden' "
       "}");
-  const std::string text = describeSecret(secret);
+  const std::string text = describeSecret(secret).text();
   EXPECT_EQ(text.find("hidden"), std::string::npos);
   EXPECT_NE(text.find("password:  6 bytes\n"), std::string::npos) << text;
 }
@@ -261,7 +273,7 @@ TEST(Describe, OtherKindsWithAllFields) {
   const auto lease = fromText<coordinationv1::Lease>(
       "metadata { name: 'l' namespace: 'n' uid: 'u' } "
       "spec { holderIdentity: 'me' leaseDurationSeconds: 15 }");
-  EXPECT_EQ(describeObject(api::kindFor<coordinationv1::Lease>(), lease, {}, kNow),
+  EXPECT_EQ(with(describeObject(api::kindFor<coordinationv1::Lease>(), lease), {}),
             "Name:         l\n"
             "Namespace:    n\n"
             "Labels:       <none>\n"
@@ -274,6 +286,57 @@ TEST(Describe, OtherKindsWithAllFields) {
             "  Holder Identity:         me\n"
             "  Lease Duration Seconds:  15\n"
             "Events:                    <none>\n");
+}
+
+TEST(Describe, LongAnnotationsStandBelowTheirKeys) {
+  corev1::Namespace ns;
+  auto& annotations = *ns.mutable_metadata()->mutable_annotations();
+  annotations["long"] = std::string(150, 'x');
+  annotations["several"] = "one\ntwo\n";
+  annotations["short"] = "s";
+  annotations["kubectl.kubernetes.io/last-applied-configuration"] = "{}";
+  Description out;
+  out.annotations(0, "Annotations", ns.metadata().annotations());
+  EXPECT_EQ(out.text(),
+            "Annotations:  long:\n"
+            "                " +
+                std::string(138, 'x') +
+                "...\n"
+                "              several:\n"
+                "                one\n"
+                "                two\n"
+                "              short: s\n");
+}
+
+TEST(Describe, RulesAreOfOneResourceEach) {
+  rbacv1::Role role;
+  auto& rule = *role.add_rules();
+  for (const char* group : {"", "apps"}) rule.add_apigroups(group);
+  for (const char* resource : {"pods/log", "deployments"}) rule.add_resources(resource);
+  for (const char* verb : {"get", "list"}) rule.add_verbs(verb);
+  auto& again = *role.add_rules();
+  again.add_apigroups("");
+  again.add_resources("deployments");
+  again.add_verbs("watch");
+  const std::string text = describeRole(role).text();
+  EXPECT_NE(text.find("  deployments       []                 []              [get list watch]\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("  pods.apps/log     []                 []              [get list]\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(Describe, EndpointsAreCutShort) {
+  auto slice = std::make_shared<discoveryv1::EndpointSlice>();
+  auto& port = *slice->add_ports();
+  port.set_name("http");
+  port.set_port(80);
+  for (int i = 1; i <= 5; ++i) slice->add_endpoints()->add_addresses("10.0.0." + std::to_string(i));
+  slice->mutable_endpoints(1)->mutable_conditions()->set_ready(false);
+  EXPECT_EQ(endpointsText({slice}, "http"), "10.0.0.1:80,10.0.0.3:80,10.0.0.4:80 + 1 more...");
+  EXPECT_EQ(endpointsText({slice}, "other"), "");
+  EXPECT_EQ(endpointsText({}, "http"), "<none>");
 }
 
 TEST(Describe, ColumnsEndWhereLinesHaveNoSuchCell) {

@@ -9,6 +9,7 @@
 
 #include "api/support.hpp"
 #include "cli/executable.hpp"
+#include "cli/manifests.hpp"
 #include "cli/table.hpp"
 #include "cli/three_way_merge.hpp"
 
@@ -48,8 +49,8 @@ TEST(SplitList, Parts) {
 }
 
 /// "kind:namespace/name" of each.
-std::vector<std::string> resolve(Selection selection) {
-  auto ids = resolveArguments(selection);
+std::vector<std::string> resolved(Selection selection) {
+  auto ids = resolve(selection);
   if (!ids) return {"error: " + ids.status().message()};
   std::vector<std::string> texts;
   for (const auto& id : *ids)
@@ -64,23 +65,26 @@ Selection arguments(std::vector<std::string> words) {
 }
 
 TEST(ResolveArguments, Forms) {
-  EXPECT_THAT(resolve(arguments({"pods"})), ElementsAre("Pod:default/"));
-  EXPECT_THAT(resolve(arguments({"po", "a", "b"})), ElementsAre("Pod:default/a", "Pod:default/b"));
-  EXPECT_THAT(resolve(arguments({"pod/a", "node/n"})), ElementsAre("Pod:default/a", "Node:/n"));
-  EXPECT_THAT(resolve(arguments({"pods,nodes"})), ElementsAre("Pod:default/", "Node:/"));
+  EXPECT_THAT(resolved(arguments({"pods"})), ElementsAre("Pod:default/"));
+  EXPECT_THAT(resolved(arguments({"po", "a", "b"})), ElementsAre("Pod:default/a", "Pod:default/b"));
+  EXPECT_THAT(resolved(arguments({"pod/a", "node/n"})), ElementsAre("Pod:default/a", "Node:/n"));
+  EXPECT_THAT(resolved(arguments({"pods,nodes"})), ElementsAre("Pod:default/", "Node:/"));
   Selection everywhere = arguments({"pods"});
   everywhere.allNamespaces = true;
-  EXPECT_THAT(resolve(everywhere), ElementsAre("Pod:/"));
+  EXPECT_THAT(resolved(everywhere), ElementsAre("Pod:/"));
+  EXPECT_THAT(resolved(arguments({"po,no", "a"})), ElementsAre("Pod:default/a", "Node:/a"));
+  EXPECT_THAT(resolved(arguments({"all"})), testing::Contains("Deployment:default/"));
+  EXPECT_THAT(resolved(arguments({})), IsEmpty());
 }
 
 TEST(ResolveArguments, Errors) {
-  const auto message = [](Selection selection) { return resolve(std::move(selection)).front(); };
-  EXPECT_THAT(message(arguments({})), HasSubstr("you must specify the type of resource"));
+  const auto message = [](Selection selection) { return resolved(std::move(selection)).front(); };
   EXPECT_THAT(message(arguments({"podz"})), HasSubstr("doesn't have a resource type \"podz\""));
-  EXPECT_THAT(message(arguments({"pod/"})), HasSubstr("a name must follow the slash"));
+  EXPECT_THAT(message(arguments({"pod/"})), HasSubstr("must have a single resource and name"));
   EXPECT_THAT(message(arguments({"pod/a", "b"})), HasSubstr("no need to specify a resource type"));
   EXPECT_THAT(message(arguments({"pod", "pod/a"})),
               HasSubstr("no need to specify a resource type"));
+  EXPECT_THAT(message(arguments({"pod/a/b"})), HasSubstr("more than one slash"));
   Selection both = arguments({"pod", "a"});
   both.labels = "x=y";
   EXPECT_THAT(message(both), HasSubstr("name cannot be provided when a selector is specified"));
@@ -89,12 +93,12 @@ TEST(ResolveArguments, Errors) {
   EXPECT_THAT(message(everywhere), HasSubstr("by name across all namespaces"));
 }
 
-TEST(ResolvePod, PodsOnly) {
-  const auto pod = resolvePod("pod/web", "n");
-  ASSERT_TRUE(pod.ok());
-  EXPECT_EQ(pod->name, "web");
-  EXPECT_EQ(pod->ns, "n");
-  EXPECT_THAT(resolvePod("node/x", "n").status().message(), HasSubstr("\"node/x\" is not a pod"));
+TEST(ResolveOne, TakesItsKindUnlessToldOtherwise) {
+  const auto& pods = api::kindFor<corev1::Pod>();
+  EXPECT_EQ(resolveOne("web", "n", pods)->kind, &pods);
+  EXPECT_EQ(resolveOne("pod/web", "n", pods)->name, "web");
+  EXPECT_EQ(resolveOne("node/x", "n", pods)->ns, "");
+  EXPECT_FALSE(resolveOne("podz/x", "n", pods).ok());
 }
 
 class Manifests : public testing::Test {
@@ -119,7 +123,10 @@ TEST_F(Manifests, NamespaceIsFilledIn) {
   write("b.yaml", kPod);
   write("a.json", R"({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "x"}})");
   write("notes.txt", "not read");
-  const auto objects = readManifests({folder_}, "here");
+  Selection selection;
+  selection.files = {folder_};
+  selection.ns = "here";
+  const auto objects = readManifests(selection);
   ASSERT_TRUE(objects.ok()) << objects.status().toString();
   ASSERT_EQ(objects->size(), 2u);
   EXPECT_EQ(idOf((*objects)[0]).ns, "");
@@ -130,18 +137,52 @@ TEST_F(Manifests, NamespaceIsFilledIn) {
 
 TEST_F(Manifests, Errors) {
   const auto message = [](const std::string& path) {
-    return readManifests({path}, "default").status().message();
+    Selection selection;
+    selection.files = {path};
+    return readManifests(selection).status().message();
   };
-  EXPECT_THAT(message(folder_ + "/none.yaml"), HasSubstr("cannot read " + folder_ + "/none.yaml"));
-  EXPECT_THAT(message(folder_), HasSubstr("no .yaml, .yml or .json files"));
-  EXPECT_THAT(message(write("empty.yaml", "---\n")), HasSubstr("no objects in"));
+  EXPECT_THAT(message(folder_ + "/none.yaml"),
+              HasSubstr("the path \"" + folder_ + "/none.yaml\" does not exist"));
+  EXPECT_THAT(message(folder_), HasSubstr("recognized file extensions are"));
   EXPECT_THAT(message(write("field.yaml", std::string(kPod) + "specs: {}\n")), HasSubstr("specs"));
   EXPECT_THAT(message(write("kind.yaml", "apiVersion: v1\nkind: Pott\n")), HasSubstr("Pott"));
   EXPECT_THAT(message(write("bad.yaml", "a: [\n")), HasSubstr("bad.yaml"));
 }
 
+TEST_F(Manifests, FoldersBelowWithRecursive) {
+  std::filesystem::create_directory(folder_ + "/below");
+  write("a.yaml", kPod);
+  write("below/b.yaml", kPod);
+  Selection selection;
+  selection.files = {folder_};
+  EXPECT_EQ(readManifests(selection)->size(), 1u);
+  selection.recursive = true;
+  EXPECT_EQ(readManifests(selection)->size(), 2u);
+}
+
+TEST_F(Manifests, AreKeptAsTheyWereWritten) {
+  const auto objects = parseManifests(
+      "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: "
+      "a}\n  data: {k: v}\n",
+      "n");
+  ASSERT_TRUE(objects.ok()) << objects.status().toString();
+  EXPECT_EQ(
+      objects->front().json,
+      R"({"apiVersion":"v1","data":{"k":"v"},"kind":"ConfigMap","metadata":{"name":"a","namespace":"n"}})");
+}
+
+TEST_F(Manifests, UnknownFieldsCanBeLetPass) {
+  Selection selection;
+  selection.files = {write("field.yaml", std::string(kPod) + "specs: {}\n")};
+  const auto objects = readManifests(selection, Validation::kWarn);
+  ASSERT_TRUE(objects.ok()) << objects.status().toString();
+  EXPECT_THAT(objects->front().problems, ElementsAre(HasSubstr("specs")));
+}
+
 TEST(ExampleManifest, DemoIsStrictlyValid) {
-  const auto objects = readManifests({PODLAB_SOURCE_DIR "/configs/demo.yaml"}, "default");
+  Selection selection;
+  selection.files = {PODLAB_SOURCE_DIR "/configs/demo.yaml"};
+  const auto objects = readManifests(selection);
   ASSERT_TRUE(objects.ok()) << objects.status().toString();
   int pods = 0;
   for (const auto& manifest : *objects) {
@@ -168,25 +209,40 @@ TEST(ThreeWayMerge, Cases) {
     const char* merged;
   };
   const Case cases[] = {
-      {"adds", "{}", R"({"a":1})", R"({"b":2})", R"({"a":1,"b":2})"},
-      {"changes", R"({"a":1})", R"({"a":2})", R"({"a":1})", R"({"a":2})"},
-      {"removes what was applied", R"({"a":1,"b":1})", R"({"a":1})", R"({"a":1,"b":1})",
-       R"({"a":1})"},
-      {"keeps what others set", R"({"a":1})", R"({"a":1})", R"({"a":1,"s":{"x":1}})",
-       R"({"a":1,"s":{"x":1}})"},
-      {"goes into objects", R"({"o":{"a":1,"b":1}})", R"({"o":{"a":2}})",
-       R"({"o":{"a":1,"b":1,"c":1}})", R"({"o":{"a":2,"c":1}})"},
-      {"replaces lists whole", R"({"l":[1]})", R"({"l":[2]})", R"({"l":[1,3]})", R"({"l":[2]})"},
-      {"without a last manifest", "", R"({"a":1})", R"({"a":0,"b":1})", R"({"a":1,"b":1})"},
-      {"with a broken last manifest", "{", R"({"a":1})", R"({"b":1})", R"({"a":1,"b":1})"},
+      {"adds", "{}", R"({"data":{"a":"1"}})", R"({"data":{"b":"2"}})",
+       R"({"data":{"a":"1","b":"2"}})"},
+      {"changes", R"({"data":{"a":"1"}})", R"({"data":{"a":"2"}})", R"({"data":{"a":"1"}})",
+       R"({"data":{"a":"2"}})"},
+      {"removes what was applied", R"({"data":{"a":"1","b":"1"}})", R"({"data":{"a":"1"}})",
+       R"({"data":{"a":"1","b":"1"}})", R"({"data":{"a":"1"}})"},
+      {"keeps what others set", R"({"data":{"a":"1"}})", R"({"data":{"a":"1"}})",
+       R"({"data":{"a":"1"},"metadata":{"labels":{"x":"y"}}})",
+       R"({"data":{"a":"1"},"metadata":{"labels":{"x":"y"}}})"},
+      {"without a last manifest", "", R"({"data":{"a":"1"}})", R"({"data":{"a":"0","b":"1"}})",
+       R"({"data":{"a":"1","b":"1"}})"},
+      {"with a broken last manifest", "{", R"({"data":{"a":"1"}})", R"({"data":{"b":"1"}})",
+       R"({"data":{"a":"1","b":"1"}})"},
   };
   for (const auto& one : cases) {
-    const auto merged = threeWayMerge(one.last, one.next, one.live);
+    const auto merged =
+        threeWayMerge(one.last, one.next, one.live, corev1::ConfigMap::descriptor());
     ASSERT_TRUE(merged.ok()) << one.what;
     EXPECT_EQ(*merged, one.merged) << one.what;
   }
-  EXPECT_FALSE(threeWayMerge("", "[]", "{}").ok());
-  EXPECT_FALSE(threeWayMerge("", "{}", "x").ok());
+  EXPECT_FALSE(threeWayMerge("", "[]", "{}", corev1::ConfigMap::descriptor()).ok());
+  EXPECT_FALSE(threeWayMerge("", "{}", "x", corev1::ConfigMap::descriptor()).ok());
+}
+
+TEST(ThreeWayMerge, ListsByTheirKeys) {
+  const auto merged = threeWayMerge(
+      R"({"spec":{"containers":[{"name":"a","image":"1"},{"name":"b","image":"1"}]}})",
+      R"({"spec":{"containers":[{"name":"a","image":"2"}]}})",
+      R"({"spec":{"containers":[{"name":"a","image":"1","tty":true},{"name":"b","image":"1"},{"name":"c","image":"1"}]}})",
+      corev1::Pod::descriptor());
+  ASSERT_TRUE(merged.ok()) << merged.status().toString();
+  EXPECT_EQ(
+      *merged,
+      R"({"spec":{"containers":[{"image":"2","name":"a","tty":true},{"image":"1","name":"c"}]}})");
 }
 
 }  // namespace
