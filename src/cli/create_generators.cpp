@@ -25,7 +25,7 @@ struct Flags {
   CreateFlags common;
   std::string name;
   std::vector<std::string> literals, files;
-  std::string type = "Opaque";
+  std::string type;
   std::vector<std::string> images, command;
   std::string from;
   std::int32_t replicas = 1;
@@ -109,7 +109,7 @@ Result<json> makeSecret(const Flags& flags) {
   auto data = dataOf(flags);
   if (!data) return data.status();
   json made = object("v1", "Secret", flags);
-  made["type"] = flags.type;
+  if (!flags.type.empty()) made["type"] = flags.type;
   for (const auto& [key, value] : *data) made["data"][key] = api::codec::base64Encode(value);
   return made;
 }
@@ -205,7 +205,7 @@ void addGenerators(CLI::App& create, Context& context) {
   secrets->require_subcommand(1);
   command = addGenerator(*secrets, context, "generic", "Of literals and files", makeSecret, secret);
   addDataFlags(*command, *secret);
-  command->add_option("--type", secret->type, "The secret's type")->capture_default_str();
+  command->add_option("--type", secret->type, "The secret's type (default: Opaque)");
   auto deployment = flags();
   command = addGenerator(create, context, "deployment", "Pods that are kept running",
                          makeDeployment, deployment);

@@ -21,7 +21,8 @@ struct Row {
 
   /// In the order of upstream's SortableRuleSlice: by the text of the rule.
   auto order() const {
-    return std::tuple(listText(verbs), group, resource, listText(names), listText(paths));
+    return std::tuple(listText(verbs), listText({group}), listText({resource}), listText(names),
+                      listText(paths));
   }
   std::string resourceText() const {
     const auto slash = resource.find('/');

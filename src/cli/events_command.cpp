@@ -35,10 +35,9 @@ bool isWanted(const EventOptions& options, const corev1::Event& event) {
 
 std::vector<std::string> eventRow(const corev1::Event& event, const EventOptions& options,
                                   WallTime now) {
-  std::vector<std::string> row{
-      eventAge(event, now), event.type(), event.reason(),
-      event.involvedobject().kind() + "/" + event.involvedobject().name(),
-      eventMessage(event)};
+  std::vector<std::string> row{eventAge(event, now), event.type(), event.reason(),
+                               event.involvedobject().kind() + "/" + event.involvedobject().name(),
+                               eventMessage(event)};
   if (options.selection.allNamespaces) row.insert(row.begin(), event.metadata().namespace_());
   return row;
 }

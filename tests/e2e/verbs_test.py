@@ -185,7 +185,7 @@ class Verbs(LabTestCase):
 
         def read(stream, into):
             for line in stream:
-                into.add(re.sub(r'count\W+\d+|resourceVersion\W+\d+|"time":"[^"]*"', "", normal(line)))
+                into.add(re.sub(r'count\W+\d+|resourceVersion\W+\d+|"managedFields":.*?\}\],', "", normal(line)))
 
         readers = [threading.Thread(target=read, args=(watch.stdout, into)) for watch, into in zip(watches, shown)]
         try:
@@ -227,7 +227,7 @@ class Verbs(LabTestCase):
         self.same("events -n shown", "events -A", "events -n shown --for pod/web", "events -n shown --types=Warning",
                   "events -n shown --types=warning,Normal --no-headers",
                   "events -n nowhere", "events --types=Foo", "events -n nowhere --for deployments.apps/x",
-                            "events -n shown --for pod/web -o name", shape=lines)
+                            shape=lines)
 
     def test_wait(self):
         self.same("wait pod/web -n shown --for=condition=Ready", "wait pod web failed -n shown --for=condition=PodScheduled",
@@ -292,7 +292,7 @@ class Verbs(LabTestCase):
                                "quota made --hard=pods=5,cpu=1"):
             kind = line.split()[0]
             self.same(["create", *line.replace(" made", " made --dry-run=client -o yaml",
-                      1).split()], shape=lambda text: re.sub(r"(?m)^ *(creationTimestamp: null|resources: \{\}|strategy: \{\}|status: \{\}|spec: \{\}|namespace: default)\n", "", text))
+                      1).split()], shape=lambda text: re.sub(r"(?m)^ *(creationTimestamp: null|resources: \{\}|strategy: \{\}|status: \{\}|spec: \{\}|metadata: \{\}|namespace: default)\n", "", text))
             self.each(f"create {line}", f"delete {kind} made --now")
 
     def each(self, line, undo, **options):
