@@ -1,4 +1,6 @@
 #pragma once
+#include "core_v1_persistent_volumes.pb.h"
+
 #include "api/object.hpp"
 #include "apiserver/watch_cache.hpp"
 #include "common/rng.hpp"
