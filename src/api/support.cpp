@@ -201,10 +201,6 @@ std::vector<Finding> findingsOf(const Message& object) {
 
 std::vector<std::string> unsupportedWarnings(const Message& object) {
   std::vector<std::string> warnings;
-  if (!meta(object).ownerreferences().empty()) {
-    warnings.push_back(
-        "metadata.ownerReferences: has no effect: nothing is deleted with its owner");
-  }
   if (const auto& strategy = kindOf(object)->strategy; strategy.warningsOf) {
     for (auto& warning : strategy.warningsOf(object)) warnings.push_back(std::move(warning));
   }

@@ -66,9 +66,6 @@ TEST(Support, NamesWhatHasNoEffect) {
                           taints { key: "b" effect: "NoExecute" } })"))),
             "spec.taints[0].effect: has no effect: the scheduler does not weigh "
             "PreferNoSchedule\n");
-  EXPECT_EQ(joined(unsupportedWarnings(fromText<corev1::ConfigMap>(
-                R"(metadata { ownerReferences { kind: "Pod" name: "a" } })"))),
-            "metadata.ownerReferences: has no effect: nothing is deleted with its owner\n");
   EXPECT_EQ(joined(unsupportedWarnings(corev1::Secret())), "");
 }
 
