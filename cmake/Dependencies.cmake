@@ -23,6 +23,9 @@ podlab_find_library(seccomp seccomp seccomp.h)
 # Of libarchive only the tar reader with gzip and zstd is used: its other libraries are not needed.
 podlab_find_library(zstd zstd zstd.h)
 podlab_find_library(zlib z zlib.h)
+# Patterns of custom resources: linear in the text, whatever the pattern.
+podlab_find_library(re2 re2 re2/re2.h)
+set_property(TARGET re2 PROPERTY INTERFACE_LINK_LIBRARIES Threads::Threads)
 podlab_find_library(archive archive archive.h)
 set_property(TARGET archive PROPERTY INTERFACE_LINK_LIBRARIES zstd zlib)
 find_path(ASIO_INCLUDE asio.hpp REQUIRED)

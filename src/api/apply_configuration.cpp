@@ -72,7 +72,7 @@ Result<Configuration> readConfiguration(const Kind& kind, std::string_view text,
   }
   if (!read.json.is_object()) return Status(Code::kBadRequest, "a number is out of range");
   if (!undeclared.empty()) return notTyped(kind, meta(*object), undeclared);
-  const ValueType schema = ValueType::of(kind.prototype->GetDescriptor());
+  const ValueType schema = ValueType::of(kind);
   if (const std::string fault = faultOfKeys(read.json, schema); !fault.empty())
     return notTyped(kind, meta(*object), {fault});
   return read;
@@ -129,7 +129,7 @@ Result<Patched> applyConfiguration(const Kind& kind, const Message* current,
   if (!read) return read.status();
   const FieldWriter& writer = options.writer;
   const std::string& subresource = writer.subresource;
-  const ValueType type = ValueType::of(kind.prototype->GetDescriptor());
+  const ValueType type = ValueType::of(kind);
   const metav1::Time now = toTime(writer.now);
 
   Managers managers;
@@ -174,6 +174,10 @@ Result<Patched> applyConfiguration(const Kind& kind, const Message* current,
   takeFrom(managers, own, changed);
 
   Patched made{kind.make(), std::move(read->warnings)};
+  if (kind.custom) {
+    merged["apiVersion"] = kind.apiVersion();
+    merged["kind"] = std::string(kind.kind);
+  }
   if (Status decoded = fromJson(merged.dump(), *made.object); !decoded) return decoded;
   writeManagers(managers, mutableMeta(*made.object));
   return made;

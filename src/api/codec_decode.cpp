@@ -1,8 +1,11 @@
+#include <algorithm>
 #include <bitset>
 #include <charconv>
 #include <limits>
 #include <type_traits>
 
+#include "apiextensions_v1.pb.h"
+#include "custom_object.pb.h"
 #include "intstr.pb.h"
 #include "runtime.pb.h"
 
@@ -10,6 +13,7 @@
 #include "api/codec_base64.hpp"
 #include "api/codec_map.hpp"
 #include "api/codec_table.hpp"
+#include "api/custom/custom_object.hpp"
 #include "api/quantity.hpp"
 #include "api/times.hpp"
 
@@ -344,12 +348,27 @@ class Decoder {
         return raw(*static_cast<metav1::FieldsV1&>(target.child()).mutable_raw());
       case Form::kRawExtension:
         return raw(*static_cast<runtime::RawExtension&>(target.child()).mutable_raw());
+      case Form::kJson:
+        return raw(*static_cast<apiextensionsv1::JSON&>(target.child()).mutable_raw());
+      case Form::kSchemaOr:
+        return schemaOr(target.child(), path);
       case Form::kBareList: {
         Message& bare = target.child();
         return list(bare, Table::of(bare.GetDescriptor()).fields()[0], path, Role::kPart);
       }
     }
     return false;
+  }
+
+  /// The schema, or what may stand in its place: a boolean or a list.
+  bool schemaOr(Message& message, const Path& path) {
+    const auto isSchema = [](const Field& field) { return field.name == "schema"; };
+    const auto& fields = Table::of(message.GetDescriptor()).fields();
+    const bool isObject = in_.type() == JsonType::kObject;
+    const auto field = isObject ? std::ranges::find_if(fields, isSchema)
+                                : std::ranges::find_if_not(fields, isSchema);
+    if (field->shape == Shape::kList) return list(message, *field, path, Role::kPart);
+    return value(*field, path, Role::kPart, SingleTarget{message, *field});
   }
 
   /// Refuses the next value.
@@ -555,7 +574,10 @@ Status fromJson(std::string_view json, Message& out, const DecodeOptions& option
                 std::vector<FieldProblem>* problems) {
   std::vector<FieldProblem> found;
   out.Clear();
-  Status status = Decoder(json, problems || options.strict ? &found : nullptr).decode(out);
+  auto* noted = problems || options.strict ? &found : nullptr;
+  auto* custom = dynamic_cast<CustomObject*>(&out);
+  Status status =
+      custom != nullptr ? readCustomObject(json, *custom, noted) : Decoder(json, noted).decode(out);
   if (status.ok() && options.strict && !found.empty()) status = strictError(found);
   if (!status.ok()) out.Clear();
   if (problems) *problems = std::move(found);

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "apiextensions_v1.pb.h"
+#include "custom_object.pb.h"
 #include "intstr.pb.h"
 #include "runtime.pb.h"
 
@@ -16,6 +18,7 @@
 #include "api/codec_base64.hpp"
 #include "api/codec_map.hpp"
 #include "api/codec_table.hpp"
+#include "api/custom/custom_object.hpp"
 #include "api/quantity.hpp"
 #include "api/times.hpp"
 #include "common/yaml.hpp"
@@ -308,12 +311,32 @@ class Encoder {
         return writeRaw(out_, static_cast<const metav1::FieldsV1&>(source.message()).raw());
       case Form::kRawExtension:
         return writeRaw(out_, static_cast<const runtime::RawExtension&>(source.message()).raw());
+      case Form::kJson:
+        return writeRaw(out_, static_cast<const apiextensionsv1::JSON&>(source.message()).raw());
+      case Form::kSchemaOr:
+        return schemaOr(source.message());
       case Form::kBareList: {
         const Message& bare = source.message();
         const Field& items = Table::of(bare.GetDescriptor()).fields()[0];
         const Reflection& reflection = *bare.GetReflection();
         return elements(bare, reflection, items, reflection.FieldSize(bare, items.descriptor));
       }
+    }
+  }
+
+  /// The schema, or what stands in its place.
+  void schemaOr(const Message& message) {
+    const auto* schema = message.GetDescriptor()->FindFieldByName("schema");
+    const Reflection& reflection = *message.GetReflection();
+    const bool given = reflection.HasField(message, schema);
+    if (given) {
+      return object(reflection.GetMessage(message, schema), Table::of(schema->message_type()));
+    }
+    for (const Field& field : Table::of(message.GetDescriptor()).fields()) {
+      if (field.descriptor == schema) continue;
+      if (field.shape == Shape::kSingle)
+        return value(field, SingleSource{message, reflection, field.descriptor});
+      elements(message, reflection, field, reflection.FieldSize(message, field.descriptor));
     }
   }
 
@@ -329,6 +352,8 @@ class Encoder {
 }  // namespace
 
 void writeJson(JsonWriter& writer, const Message& message, const TypeMeta& type) {
+  if (const auto* custom = dynamic_cast<const CustomObject*>(&message))
+    return writeCustomObject(writer, *custom);
   Encoder(writer).root(message, Table::of(message.GetDescriptor()), type);
 }
 

@@ -125,6 +125,8 @@ class SchemaWriter {
         return types("string", "integer");
       case Form::kFieldsV1:
       case Form::kRawExtension:
+      case Form::kJson:
+      case Form::kSchemaOr:
         return;  // anything
       case Form::kBareList:
         member("type", "array");

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <unordered_map>
 
+#include "apiextensions_v1.pb.h"
 #include "field_options.pb.h"
 #include "intstr.pb.h"
 #include "meta_v1.pb.h"
@@ -21,6 +22,7 @@ namespace {
 
 using google::protobuf::Descriptor;
 using google::protobuf::FieldDescriptor;
+namespace apiextensionsv1 = k8s::io::apiextensions_apiserver::pkg::apis::apiextensions::v1;
 namespace meta = k8s::io::apimachinery::pkg::apis::meta::v1;
 namespace runtime = k8s::io::apimachinery::pkg::runtime;
 
@@ -34,6 +36,11 @@ Form formOfMessage(const Descriptor* type) {
   if (type == meta::Duration::descriptor()) return Form::kDuration;
   if (type == meta::FieldsV1::descriptor()) return Form::kFieldsV1;
   if (type == runtime::RawExtension::descriptor()) return Form::kRawExtension;
+  if (type == apiextensionsv1::JSON::descriptor()) return Form::kJson;
+  if (type == apiextensionsv1::JSONSchemaPropsOrBool::descriptor() ||
+      type == apiextensionsv1::JSONSchemaPropsOrArray::descriptor() ||
+      type == apiextensionsv1::JSONSchemaPropsOrStringArray::descriptor())
+    return Form::kSchemaOr;
   // Upstream writes its named list types (Verbs, ExtraValue) to JSON without the message around
   // them.
   if (type->field_count() == 1 && type->field(0)->name() == "items" &&

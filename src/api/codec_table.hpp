@@ -30,6 +30,8 @@ enum class Form : std::uint8_t {
   kFieldsV1,
   kRawExtension,
   kBareList,
+  kJson,      ///< any value
+  kSchemaOr,  ///< a schema, or the other member of the message
 };
 
 enum class Shape : std::uint8_t { kSingle, kList, kMap };

@@ -1,5 +1,7 @@
 #include "api/conditions.hpp"
 
+#include "apiextensions_v1.pb.h"
+
 #include "api/times.hpp"
 
 namespace podlab::api {
@@ -66,6 +68,12 @@ bool setCondition(corev1::NodeStatus& status, const ConditionState& state, WallT
 
 bool setCondition(corev1::NamespaceStatus& status, const ConditionState& state, WallTime now) {
   return set<corev1::NamespaceCondition>(*status.mutable_conditions(), state, now).second;
+}
+
+bool setCondition(apiextensionsv1::CustomResourceDefinitionStatus& status,
+                  const ConditionState& state, WallTime now) {
+  using Condition = apiextensionsv1::CustomResourceDefinitionCondition;
+  return set<Condition>(*status.mutable_conditions(), state, now).second;
 }
 
 bool isFinished(const corev1::Pod& pod) {

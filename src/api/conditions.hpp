@@ -5,6 +5,10 @@
 #include "api/object.hpp"
 #include "common/time.hpp"
 
+namespace k8s::io::apiextensions_apiserver::pkg::apis::apiextensions::v1 {
+class CustomResourceDefinitionStatus;
+}
+
 namespace podlab::api {
 
 /// What a condition says; `status` is "True", "False" or "Unknown".
@@ -28,8 +32,10 @@ bool setCondition(corev1::PodStatus& status, const ConditionState& state, WallTi
 /// The same for a node; lastHeartbeatTime becomes `now` always, and counts as no change.
 bool setCondition(corev1::NodeStatus& status, const ConditionState& state, WallTime now);
 
-/// The same for a Namespace.
+/// The same for a Namespace and a CustomResourceDefinition.
 bool setCondition(corev1::NamespaceStatus& status, const ConditionState& state, WallTime now);
+bool setCondition(apiextensionsv1::CustomResourceDefinitionStatus& status,
+                  const ConditionState& state, WallTime now);
 
 /// Whether the pod's containers have all ended for good: phase Succeeded or Failed.
 bool isFinished(const corev1::Pod& pod);

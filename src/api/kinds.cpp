@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <cctype>
+#include <span>
 #include <typeinfo>
 
 #include "autoscaling_v1.pb.h"
+#include "custom_object.pb.h"
 
+#include "api/custom/custom_kinds.hpp"
+#include "api/custom/custom_type.hpp"
 #include "api/kinds/rows.hpp"
 
 namespace podlab::api {
@@ -55,7 +59,8 @@ const Table& table() {
                  roleKind(),
                  roleBindingKind(),
                  clusterRoleKind(),
-                 clusterRoleBindingKind()};
+                 clusterRoleBindingKind(),
+                 customResourceDefinitionKind()};
     made.stored = made.rows.size();
     made.rows.push_back(eventsEventKind());
     made.rows.push_back(horizontalPodAutoscalerV1Kind());
@@ -84,6 +89,22 @@ bool hasUserName(const Kind& kind, std::string_view name) {
          });
 }
 
+std::vector<const Kind*> firstRows(std::size_t count) {
+  std::vector<const Kind*> all;
+  all.reserve(count);
+  for (const Kind& row : std::span(table().rows).first(count)) all.push_back(&row);
+  return all;
+}
+
+/// Of the served versions of custom kinds.
+template <typename Predicate>
+const Kind* firstCustom(Predicate predicate) {
+  for (const Kind* kind : servedCustomKinds()) {
+    if (predicate(*kind)) return kind;
+  }
+  return nullptr;
+}
+
 template <typename Rows, typename Predicate>
 const Kind* firstOf(const Rows& rows, Predicate predicate) {
   const auto found = std::ranges::find_if(rows, predicate);
@@ -108,26 +129,52 @@ const Kind& Kind::stored() const {
   return form ? *kindOf(*form->stored) : *this;
 }
 
-std::span<const Kind> kinds() {
-  return std::span(table().rows).first(table().stored);
+const Kind& Kind::resourceKind() const {
+  return custom ? *custom->resource : stored();
 }
 
-std::span<const Kind> servedKinds() {
-  return std::span(table().rows).first(table().served);
+MutableObjectPtr Kind::make() const {
+  MutableObjectPtr object(prototype->New());
+  if (custom) {
+    auto& made = static_cast<CustomObject&>(*object);
+    made.set_apiversion(apiVersion());
+    made.set_kind(std::string(kind));
+  }
+  return object;
+}
+
+std::string Kind::listKind() const {
+  return custom ? custom->listKind : std::string(kind) + "List";
+}
+
+KindList kinds() {
+  auto all = firstRows(table().stored);
+  for (const Kind* kind : customResources()) all.push_back(kind);
+  return KindList(std::move(all));
+}
+
+KindList servedKinds() {
+  auto all = firstRows(table().served);
+  for (const Kind* kind : servedCustomKinds()) all.push_back(kind);
+  return KindList(std::move(all));
 }
 
 const Kind* findKind(std::string_view apiVersion, std::string_view kind) {
-  return firstOf(table().rows, [&](const Kind& row) {
+  const auto isIt = [&](const Kind& row) {
     return row.kind == kind && row.apiVersion() == apiVersion;
-  });
+  };
+  const Kind* found = firstOf(table().rows, isIt);
+  return found != nullptr ? found : firstCustom(isIt);
 }
 
 const Kind* findResource(std::string_view group, std::string_view plural,
                          std::string_view version) {
-  return firstOf(servedKinds(), [&](const Kind& row) {
+  const auto isIt = [&](const Kind& row) {
     return row.plural == plural && row.group == group &&
            (version.empty() || row.version == version);
-  });
+  };
+  const Kind* found = firstOf(std::span(table().rows).first(table().served), isIt);
+  return found != nullptr ? found : firstCustom(isIt);
 }
 
 const Kind& bodyKindOf(const Kind& kind, std::string_view subresource) {
@@ -140,6 +187,8 @@ const Kind& bodyKindOf(const Kind& kind, std::string_view subresource) {
 }
 
 const Kind* kindOf(const google::protobuf::Message& object) {
+  if (typeid(object) == typeid(CustomObject))
+    return customKindOf(static_cast<const CustomObject&>(object));
   // Not by descriptors: the first use of one builds those of the whole API, which takes longer than
   // most commands.
   return firstOf(table().rows,
@@ -149,14 +198,14 @@ const Kind* kindOf(const google::protobuf::Message& object) {
 const Kind* findByUserName(std::string_view name) {
   const std::size_t dot = name.find('.');
   const std::string_view resource = name.substr(0, dot);
-  if (dot == std::string_view::npos) {
-    return firstOf(kinds(), [&](const Kind& row) { return hasUserName(row, resource); });
-  }
-  const std::string_view rest = name.substr(dot + 1);
-  return firstOf(kinds(), [&](const Kind& row) {
-    const std::string versioned = std::string(row.version) + "." + std::string(row.group);
-    return hasUserName(row, resource) && (rest == row.group || rest == versioned);
-  });
+  const std::string_view rest = dot == std::string_view::npos ? "" : name.substr(dot + 1);
+  const auto isIt = [&](const Kind& row) {
+    if (!hasUserName(row, resource)) return false;
+    return rest.empty() || rest == row.group ||
+           rest == std::string(row.version) + "." + std::string(row.group);
+  };
+  const Kind* found = firstOf(std::span(table().rows).first(table().stored), isIt);
+  return found != nullptr ? found : firstCustom(isIt);
 }
 
 }  // namespace podlab::api

@@ -1,9 +1,12 @@
 #pragma once
 #include <google/protobuf/descriptor.h>
 
+#include <compare>
+#include <cstddef>
 #include <functional>
+#include <iterator>
+#include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +26,9 @@ struct Column {
   int priority = 0;       ///< above 0: only with -o wide
   /// The cell's text at `now` (ages are relative).
   std::function<std::string(const google::protobuf::Message&, WallTime now)> cell;
+  std::string_view type = "string";
+  std::string_view format = "";
+  std::string_view description = "";
 };
 
 /// What a delete that does not say so does about the objects whose owner goes; kNone: the kind's
@@ -86,9 +92,14 @@ struct Strategy {
   /// unset, or 0: removed at once, whatever the client asks for.
   std::function<std::int64_t(const google::protobuf::Message&)> deletionGraceSeconds = {};
   Dependents dependents = Dependents::kBackground;
+  /// A finalizer that every delete adds first, for the kind's controller to clean up; "": none.
+  std::string_view cleanUpFinalizer = "";
   /// When the object begins to terminate: what its status says then (a Namespace's phase).
   std::function<void(google::protobuf::Message&)> beginDeletion = {};
 };
+
+/// What a CustomResourceDefinition says of a kind (api/custom/custom_type.hpp).
+struct CustomType;
 
 /// One row of the table that makes a kind: adding a kind adds a row and its functions, and touches
 /// no front end.
@@ -101,7 +112,7 @@ struct Kind {
   std::vector<std::string_view> shortNames;
   std::vector<std::string_view> categories;
   Scope scope = Scope::kNamespaced;
-  const google::protobuf::Message* prototype = nullptr;  ///< prototype->New() makes an empty object
+  const google::protobuf::Message* prototype = nullptr;  ///< an empty object
   std::vector<Column> columns;
   Strategy strategy;
   /// What can be done to an object beside reading and writing it: the subresources that are no part
@@ -130,6 +141,8 @@ struct Kind {
     std::vector<std::pair<std::string_view, std::string_view>> fieldLabels = {};
   };
   std::optional<Form> form = {};
+  /// Of a kind that a CustomResourceDefinition defines; null for those of the table.
+  std::shared_ptr<const CustomType> custom = nullptr;
 
   /// "v1" or "coordination.k8s.io/v1".
   std::string apiVersion() const;
@@ -137,16 +150,56 @@ struct Kind {
   std::string resource() const;
   /// The kind of what is read and written by way of a subresource: Scale for scale, mostly itself.
   const Kind& seenThrough(std::string_view subresource) const;
+  /// The kind that stands for all versions of the resource: of caches, quotas and owners.
+  const Kind& resourceKind() const;
+  /// "PodList".
+  std::string listKind() const;
   bool namespaced() const { return scope == Scope::kNamespaced; }
   /// The kind as which the objects are stored: itself, unless it is another form of one.
   const Kind& stored() const;
-  MutableObjectPtr make() const { return MutableObjectPtr(prototype->New()); }
+  /// An empty object; a custom one has its apiVersion and kind.
+  MutableObjectPtr make() const;
 };
 
-/// All kinds that are stored, in a fixed order.
-std::span<const Kind> kinds();
-/// Those, then their other forms and the kinds that are served but not stored.
-std::span<const Kind> servedKinds();
+/// Kinds, as they were listed when somebody asked for them. A kind lives as long as the process,
+/// also when its definition is gone.
+class KindList {
+ public:
+  class Iterator {
+   public:
+    using value_type = Kind;
+    using difference_type = std::ptrdiff_t;
+    using iterator_concept = std::forward_iterator_tag;
+    Iterator() = default;
+    explicit Iterator(const Kind* const* at) : at_(at) {}
+    const Kind& operator*() const { return **at_; }
+    const Kind* operator->() const { return *at_; }
+    Iterator& operator++() {
+      ++at_;
+      return *this;
+    }
+    Iterator operator++(int) { return Iterator(at_++); }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const Kind* const* at_ = nullptr;
+  };
+
+  explicit KindList(std::vector<const Kind*> kinds) : kinds_(std::move(kinds)) {}
+  Iterator begin() const { return Iterator(kinds_.data()); }
+  Iterator end() const { return Iterator(kinds_.data() + kinds_.size()); }
+  std::size_t size() const { return kinds_.size(); }
+
+ private:
+  std::vector<const Kind*> kinds_;
+};
+
+/// All kinds that are stored, in a fixed order, then those of CustomResourceDefinitions
+/// (api/custom/custom_kinds.hpp), one a resource.
+KindList kinds();
+/// What is served: the former, then their other forms and the kinds that are not stored, then each
+/// version of the custom ones.
+KindList servedKinds();
 
 /// By apiVersion and kind ("v1", "Pod"), or by message type: also those that exist only in requests
 /// (Binding). By group and plural ("", "pods"): those that are served, in that version or, with "",

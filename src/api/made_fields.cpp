@@ -123,8 +123,8 @@ class Writer {
     }
     if (found.empty()) return "";
     for (const std::string& key : type.keys()) {
-      const auto fallback = defaultOfKey(key);
-      if (!fallback.empty()) found.emplace(key, "\"" + std::string(fallback) + "\"");
+      const std::string fallback = type.defaultOf(key);
+      if (!fallback.empty()) found.emplace(key, fallback);
     }
     std::string element = "k:{";
     for (const auto& [key, text] : found) {

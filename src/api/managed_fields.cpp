@@ -61,9 +61,10 @@ void addEntry(const ManagerId& id, const metav1::Time& time, std::string fields,
 void trackMade(const Kind& kind, Message& made, const FieldWriter& writer) {
   const auto isLeft = [&](bool inMetadata, std::string_view name) {
     if (inMetadata) return std::ranges::find(kServerFields, name) != kServerFields.end();
+    if (kind.custom && (name == "apiVersion" || name == "kind")) return true;
     return kind.strategy.hasStatus && name == "status";
   };
-  std::string fields = madeFields(toJson(made), ValueType::of(made.GetDescriptor()), isLeft);
+  std::string fields = madeFields(toJson(made), ValueType::of(kind), isLeft);
   if (fields == "{}") return;
   addEntry({"Update", writer.manager, kind.apiVersion(), writer.subresource}, toTime(writer.now),
            std::move(fields), mutableMeta(made));
@@ -175,7 +176,7 @@ void trackUpdate(const Kind& kind, const Message* current, const metav1::ObjectM
     }
     return;
   }
-  const Comparison changes = compare(before, after, ValueType::of(next.GetDescriptor()));
+  const Comparison changes = compare(before, after, ValueType::of(kind));
   const ManagerId own{"Update", writer.manager, kind.apiVersion(), writer.subresource};
   FieldSet changed = changes.modified;
   changed.unite(changes.added);

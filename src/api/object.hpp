@@ -20,11 +20,13 @@ namespace api::networking::v1 {}
 namespace api::policy::v1 {}
 namespace api::rbac::v1 {}
 namespace api::scheduling::v1 {}
+namespace apiextensions_apiserver::pkg::apis::apiextensions::v1 {}
 namespace metrics::pkg::apis::metrics::v1beta1 {}
 }  // namespace k8s::io
 
 namespace podlab {
 
+namespace apiextensionsv1 = ::k8s::io::apiextensions_apiserver::pkg::apis::apiextensions::v1;
 namespace appsv1 = ::k8s::io::api::apps::v1;
 namespace authenticationv1 = ::k8s::io::api::authentication::v1;
 namespace authorizationv1 = ::k8s::io::api::authorization::v1;

@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/codec.hpp"
 #include "api/codec_table.hpp"
+#include "api/custom/custom_type.hpp"
 #include "api/kinds.hpp"
 #include "api/merge_rules.hpp"
 #include "api/schema_descriptions.hpp"
@@ -54,15 +56,26 @@ class SchemaBuilder {
     addPending();
   }
 
+  /// The schema of a definition, as it is.
+  void addCustom(const Kind& kind, const Json& type) {
+    Json schema = Json::parse(toJson(*kind.custom->schema->says), nullptr, false);
+    if (!schema.is_object()) schema = {{"type", "object"}};
+    schema["properties"]["metadata"] = schemaReference(refer(metav1::ObjectMeta::descriptor()));
+    schema[kVersionKey] = Json::array({type});
+    addTypeMeta(schema);
+    schemas_[schemaName(kind)] = std::move(schema);
+    addPending();
+  }
+
   void addList(const Kind& kind, const Json& type) {
-    const std::string item = schemaName(kind.prototype->GetDescriptor());
+    const std::string item = schemaName(kind);
     Json listType = type;
-    listType["kind"] = std::string(kind.kind) + "List";
-    Json schema{{"type", "object"},
-                {"description",
-                 std::string(kind.kind) + "List is a list of " + std::string(kind.plural) + "."},
-                {"required", Json::array({"items"})},
-                {kVersionKey, Json::array({listType})}};
+    listType["kind"] = kind.listKind();
+    Json schema{
+        {"type", "object"},
+        {"description", kind.listKind() + " is a list of " + std::string(kind.plural) + "."},
+        {"required", Json::array({"items"})},
+        {kVersionKey, Json::array({listType})}};
     schema["properties"]["items"] = {{"type", "array"},
                                      {"description", "The objects of the list."},
                                      {"items", schemaReference(item)}};
@@ -193,6 +206,9 @@ class SchemaBuilder {
       case Form::kFieldsV1:
       case Form::kRawExtension:
         return form(scalar("object"));
+      case Form::kJson:
+      case Form::kSchemaOr:
+        return form({{"description", "Any value, or a schema, as the field has it."}});
       case Form::kBareList:
         return {{"type", "array"}, {"items", scalar("string")}};
       case Form::kMessage:
@@ -210,7 +226,22 @@ class SchemaBuilder {
 std::string schemaName(const Descriptor* message) {
   constexpr std::string_view kUpstream = "k8s.io.";
   const std::string& name = message->full_name();
-  return name.starts_with(kUpstream) ? "io.k8s." + name.substr(kUpstream.size()) : name;
+  if (!name.starts_with(kUpstream)) return name;
+  std::string made = "io.k8s." + name.substr(kUpstream.size());
+  std::ranges::replace(made, '_', '-');
+  return made;
+}
+
+std::string schemaName(const Kind& kind) {
+  if (!kind.custom) return schemaName(kind.prototype->GetDescriptor());
+  std::string name;
+  for (std::string_view left = kind.group; !left.empty();) {
+    const auto dot = left.rfind('.');
+    const auto begin = dot == std::string_view::npos ? 0 : dot + 1;
+    name += std::string(left.substr(begin)) + ".";
+    left = left.substr(0, dot == std::string_view::npos ? 0 : dot);
+  }
+  return name + std::string(kind.version) + "." + std::string(kind.kind);
 }
 
 Json schemaReference(const std::string& name) {
@@ -222,7 +253,11 @@ void addSchemas(Json& schemas, const Kind& kind) {
                   {"version", std::string(kind.version)},
                   {"kind", std::string(kind.kind)}};
   SchemaBuilder builder(schemas);
-  builder.addObject(kind.prototype->GetDescriptor(), type);
+  if (kind.custom) {
+    builder.addCustom(kind, type);
+  } else {
+    builder.addObject(kind.prototype->GetDescriptor(), type);
+  }
   builder.addList(kind, type);
 }
 

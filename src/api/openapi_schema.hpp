@@ -12,6 +12,9 @@ struct Kind;
 /// The name of a message's OpenAPI schema, upstream's: "io.k8s.api.core.v1.Pod".
 std::string schemaName(const google::protobuf::Descriptor* message);
 
+/// That of a kind's schema; of a custom one "com.example.stable.v1.CronTab".
+std::string schemaName(const Kind& kind);
+
 /// The reference to a schema: {"$ref": "#/components/schemas/NAME"}.
 nlohmann::json schemaReference(const std::string& name);
 

@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.hpp"
+#include "api/json_value.hpp"
 #include "api/kinds.hpp"
 #include "api/strategic_merge.hpp"
-#include "common/json.hpp"
 
 namespace podlab::api {
 namespace {
@@ -15,16 +15,6 @@ using Pointer = Json::json_pointer;
 
 constexpr std::size_t kMaxOperations = 10000;
 constexpr std::size_t kMaxCopiedBytes = 3 << 20;
-
-/// JsonReader goes first: it limits the depth, and says where a fault is.
-Result<Json> parse(std::string_view text) {
-  JsonReader reader(text);
-  reader.skip();
-  if (!reader.finish()) return reader.status();
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) return Status(Code::kBadRequest, "a number is out of range");
-  return json;
-}
 
 Status malformed(const std::string& why) {
   return Status(Code::kBadRequest, "error decoding patch: " + why);
@@ -108,9 +98,9 @@ Status tryOperation(Json& document, const Json& operation, std::size_t& copied) 
 }  // namespace
 
 Result<std::string> jsonPatch(std::string_view document, std::string_view patch) {
-  Result<Json> value = parse(document);
+  Result<Json> value = parseJson(document);
   if (!value) return value.status();
-  const Result<Json> operations = parse(patch);
+  const Result<Json> operations = parseJson(patch);
   if (!operations) return operations.status().withContext("error decoding patch");
   if (!operations->is_array()) return malformed("a JSON patch is an array of operations");
   if (operations->size() > kMaxOperations) {
@@ -126,9 +116,9 @@ Result<std::string> jsonPatch(std::string_view document, std::string_view patch)
 }
 
 Result<std::string> mergePatch(std::string_view document, std::string_view patch) {
-  Result<Json> value = parse(document);
+  Result<Json> value = parseJson(document);
   if (!value) return value.status();
-  const Result<Json> changes = parse(patch);
+  const Result<Json> changes = parseJson(patch);
   if (!changes) return changes.status().withContext("error decoding patch");
   if (!changes->is_object()) return malformed("a merge patch of an object is an object");
   value->merge_patch(*changes);
@@ -144,11 +134,17 @@ Result<Patched> applyPatch(const google::protobuf::Message& object, PatchType ty
                   "application/strategic-merge-patch+json");
   }
   const Kind& kind = *kindOf(object);
+  if (kind.custom && type == PatchType::kStrategicMerge) {
+    return Status(Code::kUnsupportedMediaType,
+                  "the body of the request was in an unknown format - accepted media types "
+                  "include: application/json-patch+json, application/merge-patch+json, "
+                  "application/apply-patch+yaml");
+  }
   const std::string before = toJson(object, {{kind.apiVersion(), std::string(kind.kind)}});
-  const Result<std::string> after =
-      type == PatchType::kJson    ? jsonPatch(before, body)
-      : type == PatchType::kMerge ? mergePatch(before, body)
-                                  : strategicMergePatch(before, body, object.GetDescriptor());
+  const Result<std::string> after = type == PatchType::kJson ? jsonPatch(before, body)
+                                    : type == PatchType::kMerge
+                                        ? mergePatch(before, body)
+                                        : strategicMergePatch(before, body, object.GetDescriptor());
   if (!after) return after.status();
 
   const Result<TypeMeta> named = readTypeMeta(*after);

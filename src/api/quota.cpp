@@ -148,7 +148,8 @@ const Kind* kindOfQuotaResource(std::string_view resource) {
     resource.remove_prefix(kCount.size());
     const auto dot = resource.find('.');
     const bool core = dot == std::string_view::npos;
-    return findResource(core ? "" : resource.substr(dot + 1), resource.substr(0, dot));
+    const Kind* kind = findResource(core ? "" : resource.substr(dot + 1), resource.substr(0, dot));
+    return kind == nullptr ? nullptr : &kind->resourceKind();
   }
   if (isPodResource(resource)) return &kindFor<corev1::Pod>();
   const bool ofClass = resource.find(kOfClass) != std::string_view::npos;

@@ -5,6 +5,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/custom/custom_type.hpp"
+#include "api/kinds.hpp"
+#include "api/object.hpp"
+
 namespace podlab::api {
 namespace {
 
@@ -28,8 +32,8 @@ std::string elementOf(const Json& item, const ValueType& type) {
     if (const auto found = item.find(key); found != item.end() && !found->is_null()) {
       keys[key] = *found;
       given = true;
-    } else if (const auto fallback = defaultOfKey(key); !fallback.empty()) {
-      keys[key] = std::string(fallback);
+    } else if (const std::string fallback = type.defaultOf(key); !fallback.empty()) {
+      keys[key] = Json::parse(fallback, nullptr, false);
     }
   }
   return given ? "k:" + keys.dump() : "";
@@ -226,7 +230,63 @@ ValueType ValueType::of(const Field& field) {
   return type;
 }
 
+ValueType ValueType::of(const podlab::api::Kind& kind) {
+  if (!kind.custom) return of(kind.prototype->GetDescriptor());
+  ValueType type;
+  type.kind_ = Kind::kStruct;
+  type.schema_ = kind.custom->schema.get();
+  type.isRoot_ = true;
+  return type;
+}
+
+ValueType ValueType::of(const Schema& schema) {
+  ValueType type;
+  type.schema_ = &schema;
+  const auto& says = *schema.says;
+  if (says.type() == "array") {
+    if (says.xkuberneteslisttype() == "set") type.kind_ = Kind::kSet;
+    if (says.xkuberneteslisttype() == "map" && schema.items) type.kind_ = Kind::kKeyed;
+    return type;
+  }
+  if (says.xkubernetesmaptype() == "atomic" || (says.type() != "object" && !says.type().empty()))
+    return type;
+  if (schema.additional) {
+    type.kind_ = Kind::kMap;
+  } else if (schema.preservesUnknown() && schema.properties.empty()) {
+    return open();
+  } else if (says.type() == "object") {
+    type.kind_ = Kind::kStruct;
+  }
+  return type;
+}
+
+ValueType ValueType::open() {
+  ValueType type;
+  type.kind_ = Kind::kMap;
+  return type;
+}
+
+const std::vector<std::string>& ValueType::keys() const {
+  return schema_ != nullptr ? schema_->listKeys : mergeRuleOf(*field_).keys;
+}
+
+std::string ValueType::defaultOf(const std::string& key) const {
+  if (schema_ != nullptr) {
+    const auto found = schema_->items->properties.find(key);
+    const bool has = found != schema_->items->properties.end() && found->second.fallback;
+    return has ? found->second.fallback->dump() : "";
+  }
+  const std::string_view fallback = defaultOfKey(key);
+  return fallback.empty() ? "" : "\"" + std::string(fallback) + "\"";
+}
+
 std::optional<ValueType> ValueType::member(std::string_view name) const {
+  if (isRoot_ && name == "metadata") return of(metav1::ObjectMeta::descriptor());
+  if (kind_ == Kind::kStruct && schema_ != nullptr) {
+    const auto found = schema_->properties.find(name);
+    if (found != schema_->properties.end()) return of(found->second);
+    return schema_->preservesUnknown() ? std::optional(open()) : std::nullopt;
+  }
   if (kind_ == Kind::kMap) return element();
   const Field* field = kind_ == Kind::kStruct ? table_->find(name) : nullptr;
   return field != nullptr ? std::optional(of(*field)) : std::nullopt;
@@ -234,6 +294,9 @@ std::optional<ValueType> ValueType::member(std::string_view name) const {
 
 ValueType ValueType::element() const {
   ValueType type;
+  if (schema_ != nullptr && kind_ == Kind::kMap) return of(*schema_->additional);
+  if (schema_ != nullptr) return kind_ == Kind::kKeyed ? of(*schema_->items) : type;
+  if (field_ == nullptr) return open();
   if (kind_ == Kind::kSet || field_->form != Form::kMessage ||
       isAtomic(field_->value->message_type()))
     return type;
@@ -245,12 +308,12 @@ ValueType ValueType::element() const {
 FieldSet fieldsOf(const Json& value, const ValueType& type) {
   FieldSet set;
   if (!fits(value, type)) {
-    set.member = type.kind() == Kind::kAtomic;
+    set.member = type.kind() == ValueType::Kind::kAtomic;
     return set;
   }
   if (isListType(type)) {
     for (const Json& item : value) {
-      FieldSet child = type.kind() == Kind::kSet ? FieldSet() : fieldsOf(item, type.element());
+      FieldSet child = type.kind() == ValueType::Kind::kSet ? FieldSet() : fieldsOf(item, type.element());
       child.member = true;
       set.put(elementOf(item, type), std::move(child));
     }
@@ -259,7 +322,7 @@ FieldSet fieldsOf(const Json& value, const ValueType& type) {
   for (const auto& [name, member] : value.items()) {
     FieldSet child = fieldsOf(member, typeOfMember(type, name));
     const bool empty = member.is_null() || (member.is_object() && member.empty());
-    if (empty || type.kind() == Kind::kMap) child.member = true;
+    if (empty || type.kind() == ValueType::Kind::kMap) child.member = true;
     set.put(memberElement(name), std::move(child));
   }
   return set;
@@ -289,7 +352,7 @@ void removeFields(Json& value, const FieldSet& fields, const ValueType& type) {
     for (Json& item : value) {
       const auto found = fields.children.find(elementOf(item, type));
       if (found != fields.children.end() && found->second.member) continue;
-      if (found != fields.children.end() && type.kind() == Kind::kKeyed)
+      if (found != fields.children.end() && type.kind() == ValueType::Kind::kKeyed)
         removeFields(item, found->second, type.element());
       kept.push_back(std::move(item));
     }
@@ -309,13 +372,13 @@ void removeFields(Json& value, const FieldSet& fields, const ValueType& type) {
 void addNamedFields(FieldSet& set, const ValueType& type) {
   for (auto& [element, child] : set.children) {
     if (isListType(type)) {
-      if (type.kind() == Kind::kKeyed) addNamedFields(child, type.element());
+      if (type.kind() == ValueType::Kind::kKeyed) addNamedFields(child, type.element());
       continue;
     }
     const auto member = type.member(std::string_view(element).substr(2));
     if (!member) continue;
     addNamedFields(child, *member);
-    if (type.kind() == Kind::kStruct) child.member = true;
+    if (type.kind() == ValueType::Kind::kStruct) child.member = true;
   }
 }
 

@@ -13,6 +13,9 @@
 /// (upstream's structured-merge-diff, package typed). null is as good as absent.
 namespace podlab::api {
 
+struct Kind;
+struct Schema;
+
 /// What a JSON value is.
 class ValueType {
  public:
@@ -26,9 +29,13 @@ class ValueType {
 
   /// An object of the message; apiVersion and kind are no part of it.
   static ValueType of(const google::protobuf::Descriptor* message);
+  /// An object of the kind. Of a custom kind, it must not be kept.
+  static ValueType of(const podlab::api::Kind& kind);
 
   Kind kind() const { return kind_; }
-  const std::vector<std::string>& keys() const { return mergeRuleOf(*field_).keys; }
+  const std::vector<std::string>& keys() const;
+  /// The value, as JSON, of a key that an element leaves out; "" when there is none.
+  std::string defaultOf(const std::string& key) const;
   /// The type of a member of a struct or map; nullopt when a struct has none of that name.
   std::optional<ValueType> member(std::string_view name) const;
   /// The type of the elements of a set or keyed list.
@@ -38,10 +45,15 @@ class ValueType {
 
  private:
   static ValueType of(const codec::Field& field);
+  static ValueType of(const Schema& schema);
+  /// Of what no schema specifies: objects are maps, all else is changed as a whole.
+  static ValueType open();
 
   Kind kind_ = Kind::kAtomic;
   const codec::Table* table_ = nullptr;  // of kStruct
   const codec::Field* field_ = nullptr;  // of the others
+  const Schema* schema_ = nullptr;       // of what is in a custom object; null: open()
+  bool isRoot_ = false;                  // of a custom object
 };
 
 /// The fields that a configuration sets (typed/tofieldset.go).

@@ -44,6 +44,7 @@ Kind roleKind();
 Kind clusterRoleKind();
 Kind roleBindingKind();
 Kind clusterRoleBindingKind();
+Kind customResourceDefinitionKind();
 /// authentication.k8s.io and authorization.k8s.io: served, not stored.
 std::vector<Kind> reviewKinds();
 Kind bindingKind();
