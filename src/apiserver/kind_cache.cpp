@@ -137,8 +137,9 @@ void setRevision(google::protobuf::Message& object, store::Revision revision) {
 }
 
 KindCache::KindCache(const api::Kind& kind, Clock& clock) : kind_(kind), clock_(clock) {
+  // A custom kind changes, and has no nodes.
   for (const auto& [label, read] : kind.strategy.fieldLabels) {
-    if (label == kNodeNameLabel) nodeNameReader_ = &read;
+    if (!kind.custom && label == kNodeNameLabel) nodeNameReader_ = &read;
   }
 }
 
@@ -346,6 +347,14 @@ void KindCache::reset(Objects objects, store::Revision revision) {
   latest_.clear();
   historyBytes_ = 0;
   historyStart_ = revision;
+}
+
+void KindCache::convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted) {
+  for (auto& [key, object] : objects_) object = converted(object);
+}
+
+void KindCache::restartWatches() {
+  endWatches({Code::kEndOfStream, "the definition of the resource has changed"});
 }
 
 void KindCache::forEachWatcher(const std::function<void(Watcher&)>& visit) {

@@ -63,6 +63,10 @@ class KindCache {
   void apply(const std::string& key, api::ObjectPtr now, store::Revision revision);
   /// Replaces all objects without history; every watch ends with kExpired.
   void reset(Objects objects, store::Revision revision);
+  /// Replaces each object by another form of the same revision; nobody is told.
+  void convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted);
+  /// Ends all watches in good order, for clients to begin anew.
+  void restartWatches();
   void sendBookmarks(store::Revision revision);
   /// Forgets changes older than five minutes, and those beyond 4 MiB.
   void trimHistory();

@@ -44,11 +44,12 @@ void copyField(const Message& from, Message& to, const char* name) {
       ->CopyFrom(from.GetReflection()->GetMessage(from, field));
 }
 
-bool specDiffers(const Message& a, const Message& b) {
-  const auto stripped = [](const Message& object) {
+bool specDiffers(const api::Kind& kind, const Message& a, const Message& b) {
+  const auto stripped = [&](const Message& object) {
     std::unique_ptr<Message> copy(object.New());
     copy->CopyFrom(object);
     for (const char* name : {"metadata", "status"}) {
+      if (name == std::string_view("status") && !kind.strategy.hasStatus) continue;
       if (const auto* field = copy->GetDescriptor()->FindFieldByName(name)) {
         copy->GetReflection()->ClearField(copy.get(), field);
       }

@@ -1,6 +1,7 @@
 #pragma once
 #include <string>
 
+#include "api/kinds.hpp"
 #include "api/object.hpp"
 
 namespace podlab::apiserver {
@@ -12,8 +13,10 @@ std::string encode(const google::protobuf::Message& object);
 /// Makes the top-level field `name` ("spec", "status") of `to` equal to that of `from`.
 void copyField(const google::protobuf::Message& from, google::protobuf::Message& to,
                const char* name);
-/// Whether the objects differ in anything but metadata and status.
-bool specDiffers(const google::protobuf::Message& a, const google::protobuf::Message& b);
+/// Whether two objects of the kind differ in what counts for their generation: in anything but
+/// metadata and, where it is a subresource, status.
+bool specDiffers(const api::Kind& kind, const google::protobuf::Message& a,
+                 const google::protobuf::Message& b);
 
 /// Whether metadata.finalizers, or a Namespace's spec.finalizers, hold the object back from
 /// removal.

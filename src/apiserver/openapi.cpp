@@ -9,6 +9,7 @@
 
 #include "openapi_v2.pb.h"
 
+#include "api/custom/custom_kinds.hpp"
 #include "api/kinds.hpp"
 #include "api/openapi_schema.hpp"
 #include "apiserver/openapi_v2.hpp"
@@ -71,7 +72,7 @@ class PathWriter {
 
   void write() {
     const Json type = typeOf(kind_.group, kind_.version, kind_.kind);
-    const std::string schema = api::schemaName(kind_.prototype->GetDescriptor());
+    const std::string schema = api::schemaName(kind_);
     const std::string plural(kind_.plural);
     const std::string place = kind_.namespaced() ? "namespaces/{namespace}/" : "";
     const std::string collection = base_ + place + plural;
@@ -96,7 +97,7 @@ class PathWriter {
 
   void addSubresource(const std::string& object, const Subresource& subresource) {
     Json type = typeOf(kind_.group, kind_.version, kind_.kind);
-    std::string schema = api::schemaName(kind_.prototype->GetDescriptor());
+    std::string schema = api::schemaName(kind_);
     if (!subresource.kind.empty()) {
       for (const auto& [name, value] : subresource.kind)
         type[std::string(name)] = std::string(value);
@@ -154,6 +155,8 @@ class PathWriter {
     for (const char* media :
          {"application/apply-patch+yaml", "application/json-patch+json",
           "application/merge-patch+json", "application/strategic-merge-patch+json"}) {
+      if (kind_.custom && std::string_view(media).find("strategic") != std::string_view::npos)
+        continue;
       body["content"][media]["schema"] = api::schemaReference(kPatchSchema);
     }
     return body;
@@ -228,15 +231,30 @@ Json makeDocument(std::string_view group, std::string_view version) {
 
 }  // namespace
 
+void OpenApi::forgetChanged() {
+  if (generation_ == api::customKindsGeneration()) return;
+  generation_ = api::customKindsGeneration();
+  index_.clear();
+  v2_.clear();
+  for (const std::string& path : customPaths_) v3_.erase(path);
+  customPaths_.clear();
+}
+
 const std::string* OpenApi::v3(std::string_view group, std::string_view version) {
+  forgetChanged();
   std::string path = pathOf(group, version);
   if (const auto found = v3_.find(path); found != v3_.end()) return &found->second;
   const Json document = makeDocument(group, version);
   if (document["paths"].empty()) return nullptr;
+  const auto isCustom = [&](const api::Kind* kind) {
+    return kind->group == group && kind->version == version;
+  };
+  if (std::ranges::any_of(api::servedCustomKinds(), isCustom)) customPaths_.insert(path);
   return &v3_.emplace(std::move(path), document.dump()).first->second;
 }
 
 const std::string& OpenApi::index() {
+  forgetChanged();
   if (!index_.empty()) return index_;
   Json paths = Json::object();
   for (const api::Kind& kind : api::servedKinds()) {
@@ -250,6 +268,7 @@ const std::string& OpenApi::index() {
 }
 
 const std::string& OpenApi::v2() {
+  forgetChanged();
   if (!v2_.empty()) return v2_;
   openapi::v2::Document document;
   document.set_swagger("2.0");
@@ -257,12 +276,15 @@ const std::string& OpenApi::v2() {
   document.mutable_info()->set_version("unversioned");
   std::map<std::string, Json> schemas;
   std::map<std::string, bool> done;
+  std::set<std::string> custom;
+  for (const api::Kind* kind : api::servedCustomKinds()) custom.insert(api::schemaName(*kind));
   for (const api::Kind& kind : api::servedKinds()) {
     if (!done.emplace(pathOf(kind.group, kind.version), true).second) continue;
     Json part = makeDocument(kind.group, kind.version);
     addPathsV2(part["paths"], document);
     for (auto& [name, schema] : part["components"]["schemas"].items()) {
       // The document of a kind's own group tells that it is a kind.
+      if (custom.contains(name)) simplifyForV2(schema);
       Json& known = schemas[name];
       if (known.is_null() || schema.contains("x-kubernetes-group-version-kind"))
         known = std::move(schema);

@@ -1,12 +1,14 @@
 #pragma once
+#include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 
 namespace podlab::apiserver {
 
 /// The OpenAPI documents of what is served, made from the kinds table and the descriptors of its
-/// messages when they are first asked for, and kept.
+/// messages, and from definitions, when they are first asked for, and kept until these change.
 class OpenApi {
  public:
   /// /openapi/v3: where the documents are, with a hash of each.
@@ -17,6 +19,11 @@ class OpenApi {
   const std::string& v2();
 
  private:
+  /// What custom kinds have changed since is made anew.
+  void forgetChanged();
+
+  std::uint64_t generation_ = 0;       // api::customKindsGeneration()
+  std::set<std::string> customPaths_;  // keys of v3_
   std::string index_;
   std::map<std::string, std::string> v3_;  // by "api/v1", "apis/apps/v1"
   std::string v2_;

@@ -90,6 +90,25 @@ void addPathsV2(const Json& paths, v2::Document& document) {
   }
 }
 
+void simplifyForV2(Json& schema) {
+  if (!schema.is_object()) return;
+  const bool anything = schema.value("nullable", false) ||
+                        schema.value("x-kubernetes-preserve-unknown-fields", false) ||
+                        schema.value("x-kubernetes-int-or-string", false);
+  for (const char* name : {"allOf", "anyOf", "oneOf", "not", "default", "nullable"})
+    schema.erase(name);
+  if (anything) {
+    for (const char* name : {"type", "items", "properties", "additionalProperties", "required"})
+      schema.erase(name);
+  }
+  for (const char* name : {"items", "additionalProperties"}) {
+    if (const auto part = schema.find(name); part != schema.end()) simplifyForV2(*part);
+  }
+  if (const auto all = schema.find("properties"); all != schema.end()) {
+    for (auto& [name, property] : all->items()) simplifyForV2(property);
+  }
+}
+
 void addDefinitionV2(const std::string& name, const Json& schema, v2::Document& document) {
   auto& added = *document.mutable_definitions()->add_additional_properties();
   added.set_name(name);

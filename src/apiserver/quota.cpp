@@ -44,7 +44,7 @@ Result<std::optional<Companion>> charge(const api::ObjectPtr& object, const Mess
                                         const Message* before) {
   const auto& quota = api::as<ResourceQuota>(object);
   const std::string& name = quota.metadata().name();
-  const api::Kind& kind = *api::kindOf(now);
+  const api::Kind& kind = api::kindOf(now)->resourceKind();
   const auto refuse = [&](const std::string& why) {
     return api::forbidden(kind, api::meta(now).name(), why);
   };

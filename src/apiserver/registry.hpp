@@ -109,6 +109,9 @@ class Registry {
   Result<store::Compare> requireActiveNamespace(const api::Kind& kind, const std::string& ns,
                                                 const std::string& name) const;
 
+  /// The same of the definition of a custom kind.
+  Result<store::Compare> requireDefinition(const api::Kind& kind) const;
+
   store::Store& store_;
   WatchCache& cache_;
   Clock& clock_;

@@ -1,6 +1,7 @@
 #include <charconv>
 #include <utility>
 
+#include "api/custom/custom_object.hpp"
 #include "api/selectors.hpp"
 #include "api/status_conversion.hpp"
 #include "apiserver/registry.hpp"
@@ -81,14 +82,39 @@ struct ContinueToken {
   }
 };
 
+/// Whether a custom kind has the subresource; "" is the object itself.
+bool servesSubresource(const api::Kind& kind, const std::string& subresource) {
+  return subresource.empty() || (subresource == "status" && kind.strategy.hasStatus) ||
+         (subresource == "scale" && kind.strategy.scaling);
+}
+
+/// Tells of the objects in another version than that in which they are kept.
+class VersionWatch final : public api::Watch {
+ public:
+  VersionWatch(const api::Kind& kind, std::unique_ptr<api::Watch> watch)
+      : kind_(kind), watch_(std::move(watch)) {}
+
+  Co<Result<api::WatchEvent>> next() override {
+    auto event = co_await watch_->next();
+    if (event) event->object = api::inVersionOf(kind_, event->object);
+    co_return event;
+  }
+
+ private:
+  const api::Kind& kind_;
+  std::unique_ptr<api::Watch> watch_;
+};
+
 }  // namespace
 
 api::ObjectPtr Registry::find(const api::Kind& kind, const std::string& ns,
                               const std::string& name) const {
-  return cache_.of(kind).get(keyOf(ns, name));
+  return api::inVersionOf(kind, cache_.of(kind).get(keyOf(ns, name)));
 }
 
 Result<api::ObjectPtr> Registry::get(const api::ResourceId& id) const {
+  if (id.kind->custom && !servesSubresource(*id.kind, id.subresource))
+    return Status(Code::kNotFound, "the server could not find the requested resource");
   auto object = find(*id.kind, id.ns, id.name);
   if (!object) return api::notFound(*id.kind, id.name);
   return &id.kind->seenThrough(id.subresource) == id.kind ? object : scaleOf(*id.kind, *object);
@@ -118,7 +144,7 @@ Co<Result<api::ListResult>> Registry::list(api::ResourceId collection, api::List
           ++remaining;
           return !filter->matches;  // without a selector, count what is left
         }
-        result.items.push_back(object);
+        result.items.push_back(api::inVersionOf(*collection.kind, object));
         if (limit > 0) lastKey = key;
         return true;
       });
@@ -187,10 +213,13 @@ Result<std::unique_ptr<api::Watch>> Registry::watch(const api::ResourceId& colle
     return Status(Code::kExpired, "Too large resource version: " + options.resourceVersion +
                                       ", current: " + std::to_string(cache_.revision()));
   }
-  if (*after == 0 || options.sendInitialEvents) {
-    return cache.watchFromNow(std::move(*filter), cache_.revision(), options);
-  }
-  return cache.watchFrom(std::move(*filter), *after, options);
+  using Opened = Result<std::unique_ptr<api::Watch>>;
+  auto opened = *after == 0 || options.sendInitialEvents
+                    ? Opened(cache.watchFromNow(std::move(*filter), cache_.revision(), options))
+                    : cache.watchFrom(std::move(*filter), *after, options);
+  if (!opened || &collection.kind->resourceKind() == collection.kind) return opened;
+  return std::unique_ptr<api::Watch>(
+      std::make_unique<VersionWatch>(*collection.kind, std::move(*opened)));
 }
 
 }  // namespace podlab::apiserver

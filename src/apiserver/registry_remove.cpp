@@ -100,6 +100,9 @@ Result<Registry::Change> Registry::decideRemoval(const api::ResourceId& id, cons
   const bool pending = before.has_deletiontimestamp() && kind.strategy.deletionGraceSeconds &&
                        grace >= before.deletiongraceperiodseconds();
   if (!pending) setDependentsFinalizer(metadata, dependentsFinalizer(kind, before, options));
+  const std::string_view cleanUp = kind.strategy.cleanUpFinalizer;
+  if (!cleanUp.empty() && !before.has_deletiontimestamp() && !api::hasFinalizer(metadata, cleanUp))
+    metadata.add_finalizers(std::string(cleanUp));
   if (grace == 0 && !hasFinalizers(*change.next)) {
     change.remove = true;
     return change;
@@ -111,10 +114,11 @@ Result<Registry::Change> Registry::decideRemoval(const api::ResourceId& id, cons
     deadline = api::toWallTime(before.deletiontimestamp()) - std::chrono::seconds(granted - grace);
   } else {
     if (metadata.generation() > 0) metadata.set_generation(metadata.generation() + 1);
-    if (kind.strategy.beginDeletion) kind.strategy.beginDeletion(*change.next);
   }
   *metadata.mutable_deletiontimestamp() = api::toTime(deadline);
   metadata.set_deletiongraceperiodseconds(grace);
+  if (!before.has_deletiontimestamp() && kind.strategy.beginDeletion)
+    kind.strategy.beginDeletion(*change.next);
   return change;
 }
 

@@ -1,9 +1,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "apiextensions_v1.pb.h"
 #include "core_v1_accounts.pb.h"
+#include "custom_object.pb.h"
 #include "policy_v1.pb.h"
 
+#include "api/custom/custom_object.hpp"
+#include "api/custom/custom_type.hpp"
 #include "api/managed_fields.hpp"
 #include "api/patch.hpp"
 #include "api/service_accounts.hpp"
@@ -48,8 +52,18 @@ api::MutableObjectPtr copyOf(const Message& object) {
 }
 
 Status checkType(const api::Kind& kind, const api::ObjectPtr& object) {
-  if (object && object->GetDescriptor() == kind.prototype->GetDescriptor()) return {};
+  const bool same = object && object->GetDescriptor() == kind.prototype->GetDescriptor();
+  if (same && (!kind.custom || api::kindOf(*object) == &kind)) return {};
   return {Code::kBadRequest, "the object is not a " + std::string(kind.kind)};
+}
+
+/// As the store keeps it: custom objects in one of their versions.
+api::MutableObjectPtr storedForm(const api::Kind& kind, const api::MutableObjectPtr& object) {
+  const api::Kind& stored = kind.resourceKind();
+  if (&stored == &kind) return object;
+  auto copy = copyOf(*object);
+  api::adoptCustomObject(static_cast<CustomObject&>(*copy), stored);
+  return copy;
 }
 
 /// The fields of the metadata that only the server writes.
@@ -135,6 +149,18 @@ Result<store::Compare> Registry::requireActiveNamespace(const api::Kind& kind,
                     "namespace " + ns + " is being terminated"}});
   }
   return store::Compare{storeKey(namespaceKind, *found), std::stoll(metadata.resourceversion())};
+}
+
+Result<store::Compare> Registry::requireDefinition(const api::Kind& kind) const {
+  const api::Kind& definitions = api::kindFor<apiextensionsv1::CustomResourceDefinition>();
+  const auto found = find(definitions, "", kind.custom->definition);
+  if (!found) return unknownSubresource();
+  const auto& metadata = api::meta(*found);
+  if (metadata.has_deletiontimestamp()) {
+    return Status(Code::kMethodNotAllowed,
+                  "create not allowed while custom resource definition is terminating");
+  }
+  return store::Compare{storeKey(definitions, *found), std::stoll(metadata.resourceversion())};
 }
 
 Result<std::shared_ptr<void>> Registry::allocate(const api::Kind& kind, Message& next,
@@ -238,9 +264,15 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
                                             bool dryRun) {
   const metav1::ObjectMeta& metadata = api::meta(*object);
   const std::string key = storeKey(kind, *object);
-  const std::string bytes = encode(*object);
+  const api::MutableObjectPtr kept = storedForm(kind, object);
+  const std::string bytes = encode(*kept);
   while (true) {
     store::Txn txn{{{key, 0}}, {{key, bytes}}, {}};
+    if (kind.custom) {
+      auto defined = requireDefinition(kind);
+      if (!defined) co_return defined.status();
+      txn.compares.push_back(std::move(*defined));
+    }
     if (kind.namespaced()) {
       auto active = requireActiveNamespace(kind, metadata.namespace_(), metadata.name());
       if (!active) co_return active.status();
@@ -253,7 +285,7 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
     if (!charged) co_return charged.status();
     addCompanions(*charged, txn);
     if (dryRun) co_return api::ObjectPtr(std::move(object));
-    WatchCache::Expected expected(cache_, key, bytes, object);
+    WatchCache::Expected expected(cache_, key, bytes, kept);
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
@@ -283,15 +315,16 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
     store::Txn txn{{{key, std::stoll(revision)}}, {}, {}};
     addCompanions(decided->companions, txn);
     std::string bytes;
+    const api::MutableObjectPtr kept = storedForm(kind, next);
     if (decided->remove) {
       txn.deletes.push_back(key);
     } else {
-      bytes = encode(*next);
-      if (bytes == encode(*current) && decided->companions.empty()) co_return current;
+      if (encode(*next) == encode(*current) && decided->companions.empty()) co_return current;
+      bytes = encode(*kept);
       txn.puts.push_back({key, bytes});
     }
     if (dryRun) co_return api::ObjectPtr(next);
-    WatchCache::Expected expected(cache_, key, std::move(bytes), next);
+    WatchCache::Expected expected(cache_, key, std::move(bytes), kept);
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
@@ -325,7 +358,7 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
              part != kind.strategy.parts.end()) {
     part->take(desired, *next);
     if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*next);
-    if (kind.strategy.hasGeneration && specDiffers(*next, current))
+    if (kind.strategy.hasGeneration && specDiffers(kind, *next, current))
       api::mutableMeta(*next).set_generation(before.generation() + 1);
     valid = api::validatePartUpdate(*part, *next, current);
   } else if (id.subresource == "finalize" && hasSpecFinalizers(current)) {
@@ -336,7 +369,7 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
     if (hasSpecFinalizers(current)) copySpecFinalizers(current, *next);
     if (kind.strategy.prepareForUpdate) kind.strategy.prepareForUpdate(*next, current);
     if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*next);
-    if (kind.strategy.hasGeneration && specDiffers(*next, current)) {
+    if (kind.strategy.hasGeneration && specDiffers(kind, *next, current)) {
       api::mutableMeta(*next).set_generation(before.generation() + 1);
     }
     valid = api::validateUpdate(*next, current);

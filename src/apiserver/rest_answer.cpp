@@ -94,11 +94,11 @@ void writeColumns(JsonWriter& writer, const api::Kind& kind) {
     writer.key("name");
     writer.string(column.name);
     writer.key("type");
-    writer.string("string");
+    writer.string(column.type);
     writer.key("format");
-    writer.string(column.name == "Name" ? "name" : "");
+    writer.string(column.name == "Name" ? "name" : column.format);
     writer.key("description");
-    writer.string("");
+    writer.string(column.description);
     writer.key("priority");
     writer.number(std::int64_t{column.priority});
     writer.endObject();
@@ -144,7 +144,7 @@ void beginList(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
   if (form.kind == RestForm::Kind::kTable) return beginTable(writer, form, kind, list, true);
   const bool metadata = form.kind == RestForm::Kind::kMetadata;
   writer.beginObject();
-  writeTypeMeta(writer, metadata ? "PartialObjectMetadataList" : std::string(kind.kind) + "List",
+  writeTypeMeta(writer, metadata ? "PartialObjectMetadataList" : kind.listKind(),
                 metadata ? "meta.k8s.io/" + form.metaVersion : kind.apiVersion());
   writeListMeta(writer, list);
   writer.key("items");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "custom_object.pb.h"
 #include "runtime.pb.h"
 
 namespace podlab::apiserver {
@@ -25,13 +26,16 @@ Status checkType(const api::TypeMeta& given, const api::TypeMeta& wanted) {
   return {};
 }
 
-/// In the words of the API server.
+/// In the words of the API server, which name the version without its group.
+std::string cannotHandle(const api::TypeMeta& type) {
+  return type.kind + " in version \"" + type.apiVersion.substr(type.apiVersion.find('/') + 1) +
+         "\" cannot be handled as a " + type.kind + ": ";
+}
+
 Status strictError(const api::TypeMeta& type, const std::vector<api::FieldProblem>& problems) {
   std::string all;
   for (const auto& problem : problems) all += (all.empty() ? "" : ", ") + problem.message;
-  return Status(Code::kBadRequest, type.kind + " in version \"" + type.apiVersion +
-                                       "\" cannot be handled as a " + type.kind +
-                                       ": strict decoding error: " + all);
+  return Status(Code::kBadRequest, cannotHandle(type) + "strict decoding error: " + all);
 }
 
 Result<RestBody> finish(api::MutableObjectPtr object, const api::TypeMeta& type,
@@ -80,7 +84,8 @@ Result<RestBody> readRestBody(const http::Request& request,
                               const google::protobuf::Message& prototype, const api::TypeMeta& type,
                               api::FieldValidation validation) {
   const std::string media = mediaTypeOf(request);
-  if (media == "application/vnd.kubernetes.protobuf") {
+  const bool custom = dynamic_cast<const CustomObject*>(&prototype) != nullptr;
+  if (media == "application/vnd.kubernetes.protobuf" && !custom) {
     auto object = readProtobuf(request.body, prototype, type);
     if (!object) return object.status();
     return RestBody{std::move(*object), {}};
@@ -97,8 +102,9 @@ Result<RestBody> readRestBody(const http::Request& request,
   if (!media.empty() && media != "application/json") {
     return Status(
         Code::kUnsupportedMediaType,
-        "the body of the request was in an unknown format - accepted media types include: "
-        "application/json, application/yaml, application/vnd.kubernetes.protobuf");
+        std::string("the body of the request was in an unknown format - accepted media types "
+                    "include: application/json, application/yaml") +
+            (custom ? "" : ", application/vnd.kubernetes.protobuf"));
   }
   const auto given = api::readTypeMeta(request.body);
   if (!given) return given.status();
@@ -106,10 +112,7 @@ Result<RestBody> readRestBody(const http::Request& request,
   api::MutableObjectPtr object(prototype.New());
   std::vector<api::FieldProblem> problems;
   if (Status read = api::fromJson(request.body, *object, {}, &problems); !read.ok()) {
-    return Status(read.code(),
-                  type.kind + " in version \"" + type.apiVersion + "\" cannot be handled as a " +
-                      type.kind + ": " + read.message(),
-                  read.causes());
+    return Status(read.code(), cannotHandle(type) + read.message(), read.causes());
   }
   return finish(std::move(object), type, problems, validation);
 }

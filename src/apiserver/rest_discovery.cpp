@@ -1,9 +1,11 @@
 #include "apiserver/rest_discovery.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "api/custom/custom_kinds.hpp"
 #include "api/kinds.hpp"
 #include "apiserver/rest_answer.hpp"
 #include "common/json.hpp"
@@ -133,6 +135,11 @@ std::vector<std::pair<std::string_view, Versions>> groupsServed() {
   };
   for (const auto& kind : api::servedKinds())
     entry(entry(groups, kind.group), kind.version).push_back(&kind);
+  for (auto& [group, versions] : groups) {
+    if (!versions.front().second.front()->custom) continue;
+    std::ranges::sort(versions, api::isPreferredVersion,
+                      [](const auto& version) { return version.first; });
+  }
   return groups;
 }
 

@@ -4,6 +4,7 @@
 
 #include "api_rpc.pb.h"
 
+#include "api/custom/custom_object.hpp"
 #include "api/kinds.hpp"
 
 namespace podlab::apiserver {
@@ -25,6 +26,7 @@ Result<api::ObjectPtr> toObject(const api::ResourceId& id, const std::string& by
   if (!object->ParseFromString(bytes)) {
     return Status(Code::kBadRequest, "the object is not an encoded " + std::string(kind.kind));
   }
+  if (kind.custom) api::sanitizeCustomObject(static_cast<CustomObject&>(*object), kind);
   return api::ObjectPtr(std::move(object));
 }
 

@@ -3,10 +3,18 @@
 #include <algorithm>
 #include <utility>
 
+#include "apiextensions_v1.pb.h"
+#include "custom_object.pb.h"
+
+#include "api/custom/custom_kinds.hpp"
+#include "api/custom/custom_object.hpp"
+#include "apiserver/object_fields.hpp"
 #include "common/log.hpp"
 
 namespace podlab::apiserver {
 namespace {
+
+using Crd = apiextensionsv1::CustomResourceDefinition;
 
 constexpr std::string_view kRegistry = "/registry/";
 constexpr Duration kTick = std::chrono::minutes(1);
@@ -38,12 +46,12 @@ WatchCache::Expected::~Expected() {
 WatchCache::WatchCache(store::Store& store, Clock& clock, asio::any_io_executor executor)
     : store_(store), clock_(clock), tasks_(std::move(executor)) {
   for (const api::Kind& kind : api::kinds()) {
-    auto& cache = caches_[&kind] = std::make_unique<KindCache>(kind, clock);
-    byPrefix_[storePrefix(kind)] = cache.get();
+    if (!kind.custom) add(kind);
   }
 }
 
 WatchCache::~WatchCache() {
+  api::unlistCustomKinds(this);
   if (tick_ != 0) clock_.cancel(tick_);
 }
 
@@ -73,6 +81,36 @@ Co<Status> WatchCache::waitFor(store::Revision revision) {
   co_return Status();
 }
 
+KindCache& WatchCache::add(const api::Kind& kind) {
+  auto& cache = caches_[&kind] = std::make_unique<KindCache>(kind, clock_);
+  byPrefix_[storePrefix(kind)] = cache.get();
+  return *cache;
+}
+
+void WatchCache::define(const std::string& name, const api::ObjectPtr& now,
+                        store::Revision revision) {
+  if (now == nullptr) {
+    definitions_.erase(name);
+    if (const auto* kind = api::customResource(name)) of(*kind).restartWatches();
+    return api::unlistCustomKinds(name, this);
+  }
+  const auto& definition = api::as<Crd>(now);
+  // The rest of the status changes more often, and says nothing of the kinds.
+  std::string relevant = encode(definition.spec()) + encode(definition.status().acceptednames());
+  relevant += api::isTrue(definition, "Established") ? "+" : "-";
+  if (std::exchange(definitions_[name], relevant) == relevant) return;
+  const api::Kind* kind = api::listCustomKinds(definition, this);
+  if (kind == nullptr) return;
+  const auto known = caches_.find(kind);
+  if (known == caches_.end()) return add(*kind).reset({}, revision);
+  known->second->convert([&](const api::ObjectPtr& object) {
+    auto copy = std::make_shared<CustomObject>(api::as<CustomObject>(object));
+    api::adoptCustomObject(*copy, *kind);
+    return copy;
+  });
+  known->second->restartWatches();
+}
+
 void WatchCache::scheduleTick() {
   tick_ = clock_.scheduleIn(kTick, [this] {
     for (auto& [kind, cache] : caches_) {
@@ -97,6 +135,7 @@ Result<api::ObjectPtr> WatchCache::decode(const api::Kind& kind, const store::Ke
   if (!object->ParseFromString(kv.value)) {
     return Status(Code::kInternal, "the stored value of " + kv.key + " is damaged");
   }
+  if (kind.custom) api::adoptCustomObject(static_cast<CustomObject&>(*object), kind);
   setRevision(*object, kv.modRevision);
   return api::ObjectPtr(std::move(object));
 }
@@ -116,11 +155,29 @@ api::ObjectPtr WatchCache::objectOf(const api::Kind& kind, const store::KeyValue
   return nullptr;
 }
 
+// The kinds of what follows. The revision is that of the snapshot.
+Co<Result<store::Revision>> WatchCache::loadDefinitions(store::Revision revision) {
+  const api::Kind& kind = api::kindFor<Crd>();
+  const std::string prefix = storePrefix(kind);
+  store::RangeRequest all{prefix, store::prefixEnd(prefix), 0, revision};
+  auto result = co_await store_.range(all);
+  if (!result) co_return result.status();
+  definitions_.clear();
+  api::unlistCustomKinds(this);
+  for (const auto& kv : result->items) {
+    auto definition = objectOf(kind, kv);
+    if (definition) define(kv.key.substr(prefix.size()), definition, result->revision);
+  }
+  co_return result->revision;
+}
+
 // Reads everything as of `revision` (0: now) into the caches; the watcher goes on from there.
 Co<Result<WatchCache::WatcherPtr>> WatchCache::load(store::Revision revision) {
   std::map<KindCache*, KindCache::Objects> objects;
+  const auto defined = co_await loadDefinitions(revision);
+  if (!defined) co_return defined.status();
   store::RangeRequest page{std::string(kRegistry), store::prefixEnd(kRegistry), kPageSize,
-                           revision};
+                           *defined};
   for (bool more = true; more;) {
     auto result = co_await store_.range(page);
     if (!result) co_return result.status();
@@ -169,7 +226,9 @@ void WatchCache::apply(const store::Watcher::Batch& batch) {
     const std::string key = event.kv.key.substr(prefix.size());
     api::ObjectPtr now;
     if (event.type == store::Event::Type::kPut) now = objectOf(cache->kind(), event.kv);
-    cache->apply(key, std::move(now), event.kv.modRevision);
+    const bool defines = &cache->kind() == &api::kindFor<Crd>();
+    cache->apply(key, now, event.kv.modRevision);
+    if (defines) define(key, now, event.kv.modRevision);
   }
   revision_ = std::max(revision_, batch.revision);
   advanced_.notifyAll();

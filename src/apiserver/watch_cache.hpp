@@ -19,7 +19,9 @@ namespace podlab::apiserver {
 std::string storePrefix(const api::Kind& kind);
 
 /// The caches of all kinds, fed by one watch of the store, so that they share one revision: gets,
-/// lists and watches cost the store nothing. A writer waits for waitFor(its revision), so that
+/// lists and watches cost the store nothing. Lists the kinds of the CustomResourceDefinitions among
+/// them (api/custom/custom_kinds.hpp): they are served as soon as the write that establishes them
+/// returns. A writer waits for waitFor(its revision), so that
 /// every later read sees the write.
 class WatchCache {
  public:
@@ -31,7 +33,7 @@ class WatchCache {
   Co<Status> start();
   Co<void> stop();
 
-  KindCache& of(const api::Kind& kind) { return *caches_.at(&kind); }
+  KindCache& of(const api::Kind& kind) { return *caches_.at(&kind.resourceKind()); }
   /// Every change up to here is in the caches.
   store::Revision revision() const { return revision_; }
   /// Until `revision` is in the caches; kUnavailable when stopped.
@@ -63,6 +65,10 @@ class WatchCache {
   void apply(const store::Watcher::Batch& batch);
   api::ObjectPtr objectOf(const api::Kind& kind, const store::KeyValue& kv);
   KindCache* cacheOf(std::string_view key, std::string_view& prefix) const;
+  KindCache& add(const api::Kind& kind);
+  Co<Result<store::Revision>> loadDefinitions(store::Revision revision);
+  /// A definition is as it says now, or gone (null).
+  void define(const std::string& name, const api::ObjectPtr& now, store::Revision revision);
   void scheduleTick();
 
   store::Store& store_;
@@ -70,6 +76,8 @@ class WatchCache {
   std::unordered_map<const api::Kind*, std::unique_ptr<KindCache>> caches_;
   std::map<std::string, KindCache*, std::less<>> byPrefix_;
   std::unordered_map<std::string, std::vector<Expected*>> expected_;
+  /// What of each definition makes its kinds.
+  std::map<std::string, std::string> definitions_;
   store::Revision revision_ = 0;
   bool stopped_ = false;
   WaitQueue advanced_;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/codec.hpp"
+#include "cli/custom_kinds.hpp"
 #include "common/yaml.hpp"
 
 namespace podlab::cli {
@@ -60,6 +61,10 @@ Result<std::string> readAll(const std::string& file) {
 
 const google::protobuf::Message* prototypeOf(const api::TypeMeta& type) {
   const auto* kind = api::findKind(type.apiVersion, type.kind);
+  if (kind == nullptr && type.kind != "List") {
+    loadCustomKinds();
+    kind = api::findKind(type.apiVersion, type.kind);
+  }
   return kind ? kind->prototype : nullptr;
 }
 

@@ -6,6 +6,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/completion_command.hpp"
+#include "cli/custom_kinds.hpp"
 #include "cli/doctor_command.hpp"
 #include "cli/executable.hpp"
 #include "cli/image_command.hpp"
@@ -41,6 +42,7 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->group("");
   app.set_version_flag("--version", "podlab " + versionText());
+  offerCustomKinds(context);
   addLabCommands(app, context);
   addNodeCommands(app, context);
   addImageCommand(app, context);

@@ -10,6 +10,7 @@
 #include "api/conditions.hpp"
 #include "api/selectors.hpp"
 #include "api/times.hpp"
+#include "cli/custom_kinds.hpp"
 #include "cli/executable.hpp"
 #include "cli/manifests.hpp"
 
@@ -23,6 +24,8 @@ Status bad(std::string what) {
 /// The one place where words of the command line become kinds.
 Result<const api::Kind*> kindNamed(const std::string& name) {
   if (const auto* kind = api::findByUserName(name)) return kind;
+  loadCustomKinds();
+  if (const auto* kind = api::findByUserName(name)) return kind;
   return bad("the server doesn't have a resource type \"" + name + "\"");
 }
 
@@ -31,6 +34,8 @@ Result<std::vector<const api::Kind*>> kindsNamed(const std::string& list) {
   std::vector<const api::Kind*> kinds;
   for (const auto& name : splitList(list)) {
     const auto before = kinds.size();
+    // Custom kinds may be of a category, too.
+    if (api::findByUserName(name) == nullptr) loadCustomKinds();
     for (const auto& kind : api::kinds()) {
       if (std::ranges::find(kind.categories, name) != kind.categories.end()) kinds.push_back(&kind);
     }

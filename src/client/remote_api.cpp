@@ -17,7 +17,7 @@ constexpr std::int64_t kPageSize = 500;
 
 void encodeRef(const api::ResourceId& id, rpc::ResourceRef& ref) {
   ref.set_group(std::string(id.kind->group));
-  if (id.kind->form) ref.set_version(std::string(id.kind->version));
+  if (id.kind->form || id.kind->custom) ref.set_version(std::string(id.kind->version));
   ref.set_resource(std::string(id.kind->plural));
   if (!id.ns.empty()) ref.set_namespace_(id.ns);
   if (!id.name.empty()) ref.set_name(id.name);

@@ -14,7 +14,7 @@ client::Informer& Caches::add(api::ResourceId collection) {
 
 void Caches::addKinds() {
   for (const api::Kind& kind : api::kinds()) {
-    if (kind.strategy.dependents == api::Dependents::kNone) continue;
+    if (kind.custom || kind.strategy.dependents == api::Dependents::kNone) continue;
     const auto isWhole = [&](const auto& one) {
       return one->collection().kind == &kind && one->collection().ns.empty();
     };
@@ -23,8 +23,23 @@ void Caches::addKinds() {
   }
 }
 
+void Caches::addKind(const api::Kind& kind) {
+  if (of(kind) != nullptr) return;
+  client::Informer& informer = add({&kind.resourceKind(), "", "", ""});
+  kinds_.push_back(&informer);
+  for (const auto& visitor : visitors_) visitor(informer);
+  informer.start();
+}
+
+void Caches::forEachKind(Visitor visitor) {
+  for (auto* informer : kinds_) visitor(*informer);
+  visitors_.push_back(std::move(visitor));
+}
+
 client::Informer* Caches::of(const api::Kind& kind) const {
-  const auto isOfKind = [&](const auto* one) { return one->collection().kind == &kind; };
+  const auto isOfKind = [resource = &kind.resourceKind()](const auto* one) {
+    return one->collection().kind == resource;
+  };
   const auto found = std::ranges::find_if(kinds_, isOfKind);
   return found == kinds_.end() ? nullptr : *found;
 }
@@ -34,11 +49,12 @@ void Caches::start() {
 }
 
 Co<void> Caches::waitForSync() const {
-  for (const auto& informer : informers_) co_await informer->waitForSync();
+  // There may be more of them when one has its contents.
+  for (std::size_t i = 0; i < informers_.size(); ++i) co_await informers_[i]->waitForSync();
 }
 
 Co<void> Caches::stop() {
-  for (const auto& informer : informers_) co_await informer->stop();
+  for (std::size_t i = 0; i < informers_.size(); ++i) co_await informers_[i]->stop();
 }
 
 Co<Status> deletePod(api::Api& api, const corev1::Pod& pod, std::int64_t grace) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +27,11 @@ class Caches {
   /// of any kind. In the server their objects are the API's own, not copies. After the other
   /// add()s.
   void addKinds();
+  /// Adds the cache of a kind that a definition has added since, once; it starts by itself.
+  void addKind(const api::Kind& kind);
+  /// Calls `visitor` with each of these caches, and with each that is added, before it starts.
+  using Visitor = std::function<void(client::Informer&)>;
+  void forEachKind(Visitor visitor);
   /// These caches; and that of one kind, nullptr when there is none.
   const std::vector<client::Informer*>& kinds() const { return kinds_; }
   client::Informer* of(const api::Kind& kind) const;
@@ -41,6 +47,7 @@ class Caches {
   asio::any_io_executor executor_;
   std::vector<std::unique_ptr<client::Informer>> informers_;
   std::vector<client::Informer*> kinds_;
+  std::vector<Visitor> visitors_;
 };
 
 /// What all controllers share; outlives them.
@@ -49,7 +56,7 @@ struct Context {
   Clock& clock;
   Rng& rng;
   asio::any_io_executor executor;
-  const Caches& caches;
+  Caches& caches;
   client::Informer& nodes;
   client::Informer& pods;
   client::Informer& leases;

@@ -3,6 +3,7 @@
 #include <functional>
 #include <utility>
 
+#include "apiextensions_v1.pb.h"
 #include "apps_v1.pb.h"
 #include "batch_v1.pb.h"
 #include "core_v1_accounts.pb.h"
@@ -17,6 +18,7 @@
 #include "controllers/cluster_role_aggregation.hpp"
 #include "controllers/context.hpp"
 #include "controllers/cron_jobs.hpp"
+#include "controllers/custom_resources.hpp"
 #include "controllers/daemon_sets.hpp"
 #include "controllers/deployments.hpp"
 #include "controllers/disruption.hpp"
@@ -130,6 +132,8 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
   state.add<NodeLifecycleController>(options.nodeGrace);
   state.add<TaintEvictionController>();
   state.add<PodGarbageCollector>(options.finishedPodThreshold);
+  state.add<CustomResourceController>(
+      *state.caches.of(api::kindFor<apiextensionsv1::CustomResourceDefinition>()));
   state.add<NamespaceController>();
   state.add<GarbageCollector>(state.recorder("garbage-collector-controller"));
   state.add<DisruptionController>(state.recorder("controllermanager"));

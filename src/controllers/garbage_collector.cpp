@@ -102,19 +102,19 @@ GarbageCollector::GarbageCollector(Context& context, client::EventRecorder& even
       events_(events),
       reconciler_("garbage_collector", context.clock, context.rng, context.executor,
                   [this](std::string key) { return reconcile(std::move(key)); }) {
-  for (auto* informer : context_.caches.kinds()) {
+  context_.caches.forEachKind([this](client::Informer& informer) {
     client::Informer::Handlers handlers;
-    handlers.added = [this, informer](const api::ObjectPtr& now) {
-      observe(*informer, nullptr, now.get());
+    handlers.added = [this, &informer](const api::ObjectPtr& now) {
+      observe(informer, nullptr, now.get());
     };
-    handlers.updated = [this, informer](const api::ObjectPtr& before, const api::ObjectPtr& now) {
-      observe(*informer, before.get(), now.get());
+    handlers.updated = [this, &informer](const api::ObjectPtr& before, const api::ObjectPtr& now) {
+      observe(informer, before.get(), now.get());
     };
-    handlers.deleted = [this, informer](const api::ObjectPtr& last) {
-      observe(*informer, last.get(), nullptr);
+    handlers.deleted = [this, &informer](const api::ObjectPtr& last) {
+      observe(informer, last.get(), nullptr);
     };
-    informer->addHandlers(std::move(handlers));
-  }
+    informer.addHandlers(std::move(handlers));
+  });
 }
 
 void GarbageCollector::start() {

@@ -39,14 +39,13 @@ NamespaceController::NamespaceController(Context& context)
   };
   context_.namespaces.addHandlers(std::move(namespaces));
 
-  for (auto* informer : context_.caches.kinds()) {
-    if (!informer->collection().kind->namespaced()) continue;
+  context_.caches.forEachKind([this, observe](client::Informer& informer) {
     client::Informer::Handlers contents;
     contents.deleted = [this, observe](const api::ObjectPtr& object) {
       if (const auto in = context_.namespaces.get(api::meta(*object).namespace_())) observe(in);
     };
-    informer->addHandlers(std::move(contents));
-  }
+    informer.addHandlers(std::move(contents));
+  });
 }
 
 void NamespaceController::start() {

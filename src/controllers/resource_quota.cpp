@@ -38,15 +38,14 @@ ResourceQuotaController::ResourceQuotaController(Context& context)
   };
   quotas_.addHandlers(std::move(quotas));
 
-  for (auto* informer : context_.caches.kinds()) {
-    if (!informer->collection().kind->namespaced()) continue;
+  context_.caches.forEachKind([this](client::Informer& informer) {
     client::Informer::Handlers contents;
     contents.updated = [this](const api::ObjectPtr& before, const api::ObjectPtr& now) {
       observe(before.get(), now.get());
     };
     contents.deleted = [this](const api::ObjectPtr& last) { observe(last.get(), nullptr); };
-    informer->addHandlers(std::move(contents));
-  }
+    informer.addHandlers(std::move(contents));
+  });
 }
 
 void ResourceQuotaController::start() {
