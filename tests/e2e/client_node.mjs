@@ -61,6 +61,35 @@ for (let usage = []; usage.length === 0; found.usage = usage.map((each) => each.
 found.missing = await core.readNamespacedPod({ name: 'nope', namespace: 'default' })
   .then(() => 200, (error) => error.code);
 
+const definitions = config.makeApiClient(k8s.ApiextensionsV1Api);
+const custom = config.makeApiClient(k8s.CustomObjectsApi);
+const defined = {
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: 'notes.example.com' },
+  spec: {
+    group: 'example.com',
+    scope: 'Namespaced',
+    names: { plural: 'notes', singular: 'note', kind: 'Note' },
+    versions: [{
+      name: 'v1', served: true, storage: true,
+      schema: { openAPIV3Schema: { type: 'object', properties: { text: { type: 'string' } } } },
+    }],
+  },
+};
+await definitions.createCustomResourceDefinition({ body: defined });
+const established = (one) =>
+  (one.status?.conditions ?? []).some((it) => it.type === 'Established' && it.status === 'True');
+while (!established(await definitions.readCustomResourceDefinition({ name: 'notes.example.com' })))
+  await new Promise((resolve) => setTimeout(resolve, 10));
+const notes = { group: 'example.com', version: 'v1', namespace: 'default', plural: 'notes' };
+await custom.createNamespacedCustomObject({
+  ...notes, body: { apiVersion: 'example.com/v1', kind: 'Note', metadata: { name: 'n' }, text: 'hi', more: 1 },
+});
+const note = (await custom.listNamespacedCustomObject(notes)).items[0];
+found.note = [note.text, note.more === undefined, note.metadata.generation];
+await definitions.deleteCustomResourceDefinition({ name: 'notes.example.com' });
+
 async function exec(command, input) {
   const out = new Text();
   const err = new Text();

@@ -68,6 +68,10 @@ class JavaScriptTest(LabTestCase):
         self.assertEqual(self.found["nodes"], ["node1"])
         self.assertEqual(self.found["usage"], ["main", "reverse", "ticker"])
 
+    def test_custom_objects(self):
+        # Pruned by the schema, as a new object.
+        self.assertEqual(self.found["note"], ["hi", True, 1])
+
     def test_exec_and_log(self):
         self.assertEqual(self.found["exec"], {"out": "out\n", "err": "err\n", "status": "Failure", "reason": "NonZeroExitCode"})
         self.assertEqual(self.found["input"], {"out": "typed", "err": "", "status": "Success"})
