@@ -313,7 +313,8 @@ FieldSet fieldsOf(const Json& value, const ValueType& type) {
   }
   if (isListType(type)) {
     for (const Json& item : value) {
-      FieldSet child = type.kind() == ValueType::Kind::kSet ? FieldSet() : fieldsOf(item, type.element());
+      FieldSet child =
+          type.kind() == ValueType::Kind::kSet ? FieldSet() : fieldsOf(item, type.element());
       child.member = true;
       set.put(elementOf(item, type), std::move(child));
     }
