@@ -203,7 +203,8 @@ Result<Configured> scaleConfiguration(const Kind& kind, std::string_view configu
   if (!causes.empty()) return invalid(scales, meta(*read->object).name(), std::move(causes));
   Json part{{"apiVersion", kind.apiVersion()}, {"kind", std::string(kind.kind)}};
   const Json::json_pointer replicas("/spec/replicas");
-  if (read->json.contains(replicas)) part[replicas] = read->json[replicas];
+  if (read->json.contains(replicas))
+    part[Json::json_pointer(kind.strategy.scaling->pointer)] = read->json[replicas];
   for (const char* name : {"name", "namespace", "uid", "resourceVersion"}) {
     const Json::json_pointer field("/metadata/" + std::string(name));
     if (read->json.contains(field)) part[field] = read->json[field];

@@ -81,6 +81,8 @@ struct Strategy {
     std::function<std::int32_t(const google::protobuf::Message&)> present;
     /// The selector of what is made, in its text form.
     std::function<std::string(const google::protobuf::Message&)> selector;
+    /// Where `wanted` is in the object, as a JSON pointer.
+    std::string pointer = "/spec/replicas";
   };
   std::optional<Scaling> scaling = {};
   /// Values of the field selectors beyond metadata.name and metadata.namespace; each name, and how

@@ -99,6 +99,11 @@ class VersionWatch final : public api::Watch {
     if (event) event->object = api::inVersionOf(kind_, event->object);
     co_return event;
   }
+  std::optional<api::WatchEvent> poll() override {
+    auto event = watch_->poll();
+    if (event) event->object = api::inVersionOf(kind_, event->object);
+    return event;
+  }
 
  private:
   const api::Kind& kind_;
@@ -189,7 +194,9 @@ Co<Result<api::ListResult>> Registry::listPage(api::ResourceId collection, Filte
       --left;
       lastKey = kv.key;
       // What has not changed since is shared with the cache.
-      auto object = cache_.of(*collection.kind).get(std::string_view(kv.key).substr(prefix.size()));
+      const auto& kind = *collection.kind;
+      auto object = api::inVersionOf(
+          kind, cache_.of(kind).get(std::string_view(kv.key).substr(prefix.size())));
       if (!object || api::meta(*object).resourceversion() != std::to_string(kv.modRevision)) {
         auto decoded = cache_.decode(*collection.kind, kv);
         if (!decoded) co_return decoded.status();

@@ -390,6 +390,7 @@ TEST(CustomObjects, ScaleAndShowColumns) {
   CustomObject object = cronTab(R"({"cronSpec": "* * * * *", "replicas": 3, "level": "low"})");
   const auto& strategy = cronTabs().strategy;
   EXPECT_EQ(strategy.scaling->wanted(object), 3);
+  EXPECT_EQ(strategy.scaling->pointer, "/spec/replicas");
   strategy.scaling->setWanted(object, 5);
   EXPECT_EQ(contentOf(object)["spec"]["replicas"], 5);
   ASSERT_EQ(strategy.fieldLabels.size(), 1U);

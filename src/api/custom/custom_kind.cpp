@@ -116,6 +116,8 @@ std::optional<Strategy::Scaling> scalingOf(const Version& version) {
   scaling.wanted = countAt(scale.specreplicaspath());
   scaling.present = countAt(scale.statusreplicaspath());
   scaling.selector = labelAt(scale.labelselectorpath());
+  if (const auto path = JsonPath::parse(scale.specreplicaspath()))
+    scaling.pointer = path->pointer();
   scaling.setWanted = [text = scale.specreplicaspath()](google::protobuf::Message& object,
                                                         std::int32_t count) {
     auto& custom = static_cast<CustomObject&>(object);

@@ -166,6 +166,14 @@ std::string_view JsonPath::firstMember() const {
   return first == nullptr ? std::string_view() : std::string_view(first->name);
 }
 
+std::string JsonPath::pointer() const {
+  Json::json_pointer made;
+  for (const Step& step : steps_) {
+    if (const auto* member = std::get_if<Member>(&step)) made /= member->name;
+  }
+  return made.to_string();
+}
+
 bool JsonPath::holds(const Filter& filter, const Json& element) {
   const Json* at = &element;
   for (const std::string& name : filter.path) {

@@ -25,6 +25,8 @@ class JsonPath {
   bool isSimple() const;
   /// The name of the first member, "" when it begins otherwise.
   std::string_view firstMember() const;
+  /// A simple path as a JSON pointer (RFC 6901).
+  std::string pointer() const;
   std::vector<const Json*> find(const Json& value) const;
   /// The one value of a simple path; nullptr when it is not there.
   const Json* findOne(const Json& value) const;
