@@ -63,6 +63,7 @@ Co<Status> DeploymentRollout::step() {
 Co<Status> DeploymentRollout::roll() {
   if (!newest_) {
     if (Status made = co_await takeNewest(true); !made) co_return made;
+    if (!newest_) co_return Status();  // the namespace goes, and the deployment with it
   }
   const std::int32_t present = newest_->spec().replicas();
   const std::int32_t wanted = sizeOfNewest(deployment_, all(), present);
@@ -86,7 +87,7 @@ Co<Status> DeploymentRollout::recreate() {
     resized = co_await resizeAll(std::move(sizes));
   } else if (!oldPodsRun()) {
     if (!newest_) resized = co_await takeNewest(true);
-    if (resized.ok() && newest_->spec().replicas() != deployment_.spec().replicas())
+    if (resized.ok() && newest_ && newest_->spec().replicas() != deployment_.spec().replicas())
       resized = co_await resize(newest_, deployment_.spec().replicas());
     if (resized.ok() && isComplete(deployment_, deployment_.status())) resized = co_await cleanUp();
   }

@@ -198,6 +198,23 @@ TEST_F(DeploymentsTest, FailuresOfTheSetAreTheDeployments) {
   EXPECT_EQ(get<Deployment>("web")->status().unavailablereplicas(), 1);
 }
 
+TEST_F(DeploymentsTest, MakesNothingInANamespaceThatGoes) {
+  corev1::Namespace ns;
+  ns.mutable_metadata()->set_name("gone");
+  ASSERT_TRUE(create(ns).ok());
+  for (const char* strategy : {"RollingUpdate", "Recreate"}) {
+    auto made = workload<Deployment>(
+        std::string("web-") + static_cast<char>(std::tolower(strategy[2])),
+        std::string(R"("replicas":2,"strategy":{"type":")") + strategy + R"("})");
+    made.mutable_metadata()->set_namespace_("gone");
+    ASSERT_TRUE(create(made).ok());
+  }
+  pass(seconds(20));
+  ASSERT_TRUE(remove<corev1::Namespace>("gone").ok());
+  pass(seconds(60));
+  EXPECT_TRUE(get<corev1::Namespace>("gone").status().is(Code::kNotFound));
+}
+
 TEST_F(DeploymentsTest, ScalingInTheMiddleOfARolloutSharesOut) {
   roll("web", R"("replicas":10,"strategy":{"rollingUpdate":{"maxSurge":3,"maxUnavailable":2}})");
   setImage("web", "broken");
