@@ -54,7 +54,7 @@ class CustomResourcesTest : public ClusterTest {
 
   static api::ResourceId tabId(const std::string& name, const std::string& version = "v1",
                                const std::string& ns = "default") {
-    return {api::findResource("stable.example.com", version, "crontabs"), ns, name, ""};
+    return {api::findResource("stable.example.com", "crontabs", version), ns, name, ""};
   }
   Result<CustomObject> makeTab(const std::string& name, const std::string& ns = "default",
                                const std::string& finalizer = "") {

@@ -12,7 +12,7 @@
 #include "api/codec.hpp"
 #include "api/custom/custom_kinds.hpp"
 #include "api/custom/definition_validation.hpp"
-#include "api/custom/json_path.hpp"
+#include "api/custom/member_path.hpp"
 #include "api/kinds.hpp"
 
 namespace {
@@ -54,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view schema = input.substr(0, input.find('\0'));
   const std::string_view body =
       schema.size() == input.size() ? std::string_view() : input.substr(schema.size() + 1);
-  (void)api::JsonPath::parse(schema);
+  (void)api::MemberPath::parse(schema);
   const api::Kind* kind = define(schema, &input);
   if (kind == nullptr) return 0;
   CustomObject object;

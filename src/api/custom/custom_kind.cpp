@@ -8,7 +8,8 @@
 #include "api/age.hpp"
 #include "api/custom/custom_object.hpp"
 #include "api/custom/custom_type.hpp"
-#include "api/custom/json_path.hpp"
+#include "api/custom/member_path.hpp"
+#include "api/json_path.hpp"
 #include "api/json_value.hpp"
 #include "api/kinds/rows.hpp"
 #include "common/time.hpp"
@@ -22,12 +23,12 @@ using Json = nlohmann::json;
 
 constexpr std::string_view kNoValue = "<none>";
 
-/// As much of the object as a path needs.
-Json partFor(const JsonPath& path, const CustomObject& object) {
+/// As much of the object as a path needs that begins with that member.
+Json partFor(std::string_view member, const CustomObject& object) {
   Json part = Json::object();
-  if (path.firstMember() == "metadata") {
+  if (member == "metadata") {
     part["metadata"] = trustedJson(toJson(object.metadata()));
-  } else if (path.firstMember() == "status") {
+  } else if (member == "status") {
     part["status"] = trustedJson(object.status().raw());
   } else {
     part = contentOf(object);
@@ -59,11 +60,14 @@ std::string cellText(const Json& value, const std::string& type, WallTime now) {
 }
 
 Column columnOf(const apiextensionsv1::CustomResourceColumnDefinition& from, JsonPath path) {
-  auto cell = [path = std::move(path), type = from.type()](const google::protobuf::Message& object,
-                                                           WallTime now) {
-    const Json part = partFor(path, static_cast<const CustomObject&>(object));
-    const Json* value = path.findOne(part);
-    return value == nullptr ? std::string(kNoValue) : cellText(*value, type, now);
+  const std::string& text = from.jsonpath();
+  std::string member = text.substr(1, text.find_first_of(".[", 1) - 1);
+  const auto shared = std::make_shared<const JsonPath>(std::move(path));
+  auto cell = [shared, member = std::move(member), type = from.type()](
+                  const google::protobuf::Message& object, WallTime now) {
+    const auto found = shared->find(partFor(member, static_cast<const CustomObject&>(object)));
+    const bool any = found && !found->empty() && !found->front().empty();
+    return any ? cellText(found->front().front(), type, now) : std::string(kNoValue);
   };
   return {interned(from.name()), from.priority(),         std::move(cell),
           interned(from.type()), interned(from.format()), interned(from.description())};
@@ -72,7 +76,7 @@ Column columnOf(const apiextensionsv1::CustomResourceColumnDefinition& from, Jso
 std::vector<Column> columnsOf(const Version& version) {
   std::vector<Column> columns{nameColumn()};
   for (const auto& column : version.additionalprintercolumns()) {
-    auto path = JsonPath::parse(column.jsonpath());
+    auto path = JsonPath::parse("{" + column.jsonpath() + "}");
     if (path) columns.push_back(columnOf(column, std::move(*path)));
   }
   if (version.additionalprintercolumns().empty()) {
@@ -84,25 +88,25 @@ std::vector<Column> columnsOf(const Version& version) {
 
 /// The number at a path; 0 when there is none.
 std::function<std::int32_t(const google::protobuf::Message&)> countAt(const std::string& text) {
-  auto path = JsonPath::parse(text);
+  auto path = MemberPath::parse(text);
   if (!path) return [](const google::protobuf::Message&) { return 0; };
   return [path = std::move(*path)](const google::protobuf::Message& object) {
-    const Json part = partFor(path, static_cast<const CustomObject&>(object));
-    const Json* value = path.findOne(part);
+    const Json part = partFor(path.front(), static_cast<const CustomObject&>(object));
+    const Json* value = path.find(part);
     const double number = value != nullptr && value->is_number() ? value->get<double>() : 0;
     constexpr double kMost = std::numeric_limits<std::int32_t>::max();
     return static_cast<std::int32_t>(std::clamp(number, -kMost, kMost));
   };
 }
 
-std::string textAt(const JsonPath& path, const google::protobuf::Message& object) {
-  const Json part = partFor(path, static_cast<const CustomObject&>(object));
-  const Json* value = path.findOne(part);
+std::string textAt(const MemberPath& path, const google::protobuf::Message& object) {
+  const Json part = partFor(path.front(), static_cast<const CustomObject&>(object));
+  const Json* value = path.find(part);
   return value == nullptr || value->is_null() ? "" : textOf(*value);
 }
 
 std::function<std::string(const google::protobuf::Message&)> labelAt(const std::string& text) {
-  auto path = JsonPath::parse(text);
+  auto path = MemberPath::parse(text);
   if (!path) return [](const google::protobuf::Message&) { return std::string(); };
   return [path = std::move(*path)](const google::protobuf::Message& object) {
     return textAt(path, object);
@@ -116,12 +120,12 @@ std::optional<Strategy::Scaling> scalingOf(const Version& version) {
   scaling.wanted = countAt(scale.specreplicaspath());
   scaling.present = countAt(scale.statusreplicaspath());
   scaling.selector = labelAt(scale.labelselectorpath());
-  if (const auto path = JsonPath::parse(scale.specreplicaspath()))
+  if (const auto path = MemberPath::parse(scale.specreplicaspath()))
     scaling.pointer = path->pointer();
   scaling.setWanted = [text = scale.specreplicaspath()](google::protobuf::Message& object,
                                                         std::int32_t count) {
     auto& custom = static_cast<CustomObject&>(object);
-    const auto path = JsonPath::parse(text);
+    const auto path = MemberPath::parse(text);
     Json content = contentOf(custom);
     if (path && path->set(content, count)) setContent(custom, std::move(content));
   };

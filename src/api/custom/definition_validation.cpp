@@ -7,7 +7,8 @@
 
 #include "api/codec.hpp"
 #include "api/custom/custom_kinds.hpp"
-#include "api/custom/json_path.hpp"
+#include "api/custom/member_path.hpp"
+#include "api/json_path.hpp"
 #include "api/kinds/rules.hpp"
 #include "api/names.hpp"
 
@@ -76,10 +77,9 @@ void validateGroup(const Crd& definition, const FieldPath& path, FieldErrors& er
 /// A path of members, that begins with one of the names.
 void validateScalePath(const std::string& text, std::initializer_list<std::string_view> roots,
                        const FieldPath& path, FieldErrors& errors) {
-  const auto parsed = JsonPath::parse(text);
-  if (!parsed || !parsed->isSimple() || !text.starts_with('.'))
-    return errors.invalid(path, text, "should be a json path without array notation");
-  if (std::ranges::find(roots, parsed->firstMember()) != roots.end()) return;
+  const auto parsed = MemberPath::parse(text);
+  if (!parsed) return errors.invalid(path, text, parsed.status().message());
+  if (std::ranges::find(roots, parsed->front()) != roots.end()) return;
   std::string all;
   for (const auto root : roots) all += (all.empty() ? "." : " or .") + std::string(root);
   errors.invalid(path, text, "should be a json path under " + all);
@@ -116,7 +116,9 @@ void validateColumns(const Version& version, const FieldPath& path, FieldErrors&
             if (!column.format().empty())
               errors.oneOf(at.child("format"), column.format(), kFormats);
             if (column.jsonpath().empty()) return errors.required(at.child("jsonPath"));
-            if (const auto parsed = JsonPath::parse(column.jsonpath()); !parsed)
+            if (!column.jsonpath().starts_with('.'))
+              return errors.invalid(at.child("jsonPath"), column.jsonpath(), "must begin with '.'");
+            if (const auto parsed = JsonPath::parse("{" + column.jsonpath() + "}"); !parsed)
               errors.invalid(at.child("jsonPath"), column.jsonpath(), parsed.status().message());
           });
 }
@@ -146,11 +148,10 @@ void validateSelectable(const Version& version, const FieldPath& path, FieldErro
     const FieldPath at = element.child("jsonPath");
     const std::string& text = field.jsonpath();
     if (text.empty()) return errors.required(at);
-    const auto parsed = JsonPath::parse(text);
-    if (!parsed || !parsed->isSimple() || !text.starts_with('.') ||
-        text.find('[') != std::string::npos)
+    const auto parsed = MemberPath::parse(text);
+    if (!parsed || text.find('[') != std::string::npos)
       return errors.invalid(at, text, "is an invalid path: does not refer to a valid field");
-    if (parsed->firstMember() == "metadata")
+    if (parsed->front() == "metadata")
       return errors.invalid(at, text, "must not point to fields in metadata");
     const auto* schema = schemaAt(version.schema().openapiv3schema(), text);
     const bool plain =
