@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/kinds.hpp"
+#include "common/sync.hpp"
 
 namespace podlab::controllers {
 
@@ -55,6 +56,17 @@ Co<void> Caches::waitForSync() const {
 
 Co<void> Caches::stop() {
   for (std::size_t i = 0; i < informers_.size(); ++i) co_await informers_[i]->stop();
+}
+
+Co<void> forEachAtOnce(asio::any_io_executor executor, std::string name, std::size_t count,
+                       std::function<Co<void>(std::size_t)> task) {
+  constexpr std::size_t kAtOnce = 64;
+  for (std::size_t begin = 0; begin < count; begin += kAtOnce) {
+    TaskGroup batch(executor);
+    const std::size_t end = std::min(begin + kAtOnce, count);
+    for (std::size_t i = begin; i < end; ++i) batch.spawn(name, task(i));
+    co_await batch.join();
+  }
 }
 
 Co<Status> deletePod(api::Api& api, const corev1::Pod& pod, std::int64_t grace) {

@@ -90,6 +90,11 @@ struct Context {
 /// pod's own grace period.
 Co<Status> deletePod(api::Api& api, const corev1::Pod& pod, std::int64_t grace);
 
+/// Runs task(0) to task(count - 1), up to 64 at once: the store commits together what comes
+/// together. `name` is the tasks' in logs.
+Co<void> forEachAtOnce(asio::any_io_executor executor, std::string name, std::size_t count,
+                       std::function<Co<void>(std::size_t)> task);
+
 /// OK for an object that is not there: what was to be done to it needs no doing.
 Status unlessGone(const Status& status);
 

@@ -17,7 +17,6 @@ using Crd = apiextensionsv1::CustomResourceDefinition;
 using google::protobuf::Message;
 
 constexpr std::size_t kWorkers = 4;
-constexpr std::size_t kDeletesAtOnce = 64;
 
 std::string objectsLeft(std::size_t count) {
   return std::to_string(count) + " objects are left of it";
@@ -170,15 +169,10 @@ Co<Result<std::size_t>> CustomResourceController::removeObjects(const api::Kind&
   auto listed = co_await context_.api.list(collection, all);
   if (!listed) co_return listed.status();
   Status failure;
-  for (std::size_t begin = 0; begin < listed->items.size(); begin += kDeletesAtOnce) {
-    TaskGroup batch(context_.executor);
-    const std::size_t end = std::min(begin + kDeletesAtOnce, listed->items.size());
-    for (std::size_t i = begin; i < end; ++i) {
-      if (!api::meta(*listed->items[i]).has_deletiontimestamp())
-        batch.spawn("custom_object", removeOne(context_.api, listed->items[i], failure));
-    }
-    co_await batch.join();
-  }
+  auto& items = listed->items;
+  std::erase_if(items, [](const auto& item) { return api::meta(*item).has_deletiontimestamp(); });
+  auto remove = [&](std::size_t i) { return removeOne(context_.api, items[i], failure); };
+  co_await forEachAtOnce(context_.executor, "custom_object", items.size(), remove);
   if (!failure) co_return failure;
   auto left = co_await context_.api.list(std::move(collection), std::move(all));
   if (!left) co_return left.status();

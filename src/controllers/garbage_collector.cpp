@@ -13,7 +13,6 @@ namespace {
 using google::protobuf::Message;
 
 constexpr std::size_t kWorkers = 20;
-constexpr std::size_t kWritesAtOnce = 64;
 
 const api::Kind& kindOf(const Message& object) {
   return *api::kindOf(object);
@@ -247,13 +246,10 @@ Co<Status> GarbageCollector::finishOrphaning(api::ObjectPtr owner) {
   if (dependents.empty())
     co_return co_await removeFinalizer(context_.api, std::move(owner), api::kOrphanFinalizer);
   Status failure;
-  for (std::size_t begin = 0; begin < dependents.size(); begin += kWritesAtOnce) {
-    TaskGroup batch(context_.executor);
-    const std::size_t end = std::min(begin + kWritesAtOnce, dependents.size());
-    for (std::size_t i = begin; i < end; ++i)
-      batch.spawn("orphaning", orphanOne(context_.api, dependents[i].second, uid, failure));
-    co_await batch.join();
-  }
+  auto orphan = [&](std::size_t i) {
+    return orphanOne(context_.api, dependents[i].second, uid, failure);
+  };
+  co_await forEachAtOnce(context_.executor, "orphaning", dependents.size(), orphan);
   co_return failure;  // their changes bring the owner again
 }
 

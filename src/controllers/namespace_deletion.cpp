@@ -11,7 +11,6 @@ namespace podlab::controllers {
 namespace {
 
 constexpr std::size_t kWorkers = 4;
-constexpr std::size_t kDeletesAtOnce = 64;
 constexpr const char* kFinalizer = "kubernetes";
 
 std::string joined(const std::map<std::string, std::size_t>& counts, const char* verb) {
@@ -84,13 +83,9 @@ Co<void> NamespaceController::emptyOf(const api::Kind& kind, std::string name, R
     left.failures.push_back(listed.status().message());
     co_return;
   }
-  for (std::size_t begin = 0; begin < listed->items.size(); begin += kDeletesAtOnce) {
-    TaskGroup batch(context_.executor);
-    const std::size_t end = std::min(begin + kDeletesAtOnce, listed->items.size());
-    for (std::size_t i = begin; i < end; ++i)
-      batch.spawn("namespace_content", removeOne(listed->items[i], left));
-    co_await batch.join();
-  }
+  const auto& items = listed->items;
+  auto remove = [&](std::size_t i) { return removeOne(items[i], left); };
+  co_await forEachAtOnce(context_.executor, "namespace_content", items.size(), remove);
 }
 
 /// In the words of upstream's namespace controller (deletion/status_condition_utils.go).
