@@ -82,7 +82,9 @@ std::optional<Link> parseLink(std::uint16_t type, std::span<const std::byte> bod
   }
   if (link.kind == "bridge") link.stp = data.number<std::uint32_t>(IFLA_BR_STP_STATE) != 0;
   if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
-    link.hairpin = info.nested(IFLA_INFO_SLAVE_DATA).number<std::uint8_t>(IFLA_BRPORT_MODE) != 0;
+    const auto port = info.nested(IFLA_INFO_SLAVE_DATA);
+    link.hairpin = port.number<std::uint8_t>(IFLA_BRPORT_MODE) != 0;
+    link.isolated = port.number<std::uint8_t>(IFLA_BRPORT_ISOLATED) != 0;
   }
   return link;
 }
@@ -197,7 +199,9 @@ std::vector<NetlinkMessage> adjustLink(const Link& actual, const LinkSettings& d
   if (settings.bytes().size() > empty) messages.push_back(std::move(settings));
 
   // Only RTM_NEWLINK changes a kind's own data; and a port's only once it is enslaved.
-  if (differs(desired.hairpin, actual.hairpin) || differs(desired.stp, actual.stp)) {
+  const bool port =
+      differs(desired.hairpin, actual.hairpin) || differs(desired.isolated, actual.isolated);
+  if (port || differs(desired.stp, actual.stp)) {
     NetlinkMessage kind = linkRequest(RTM_NEWLINK, 0, what, actual.index);
     kind.nest(IFLA_LINKINFO, [&](NetlinkMessage& info) {
       if (desired.stp) {
@@ -206,11 +210,16 @@ std::vector<NetlinkMessage> adjustLink(const Link& actual, const LinkSettings& d
           data.put(IFLA_BR_STP_STATE, stp);
         });
       }
-      if (desired.hairpin) {
-        const std::uint8_t hairpin = *desired.hairpin ? 1 : 0;
+      if (port) {
         info.put(IFLA_INFO_SLAVE_KIND, "bridge")
-            .nest(IFLA_INFO_SLAVE_DATA,
-                  [&](NetlinkMessage& data) { data.put(IFLA_BRPORT_MODE, hairpin); });
+            .nest(IFLA_INFO_SLAVE_DATA, [&](NetlinkMessage& data) {
+              if (desired.hairpin) {
+                data.put(IFLA_BRPORT_MODE, static_cast<std::uint8_t>(*desired.hairpin));
+              }
+              if (desired.isolated) {
+                data.put(IFLA_BRPORT_ISOLATED, static_cast<std::uint8_t>(*desired.isolated));
+              }
+            });
       }
     });
     messages.push_back(std::move(kind));

@@ -35,6 +35,7 @@ struct Link {
   std::optional<int> peerNamespaceId;  ///< of a veth whose other end is elsewhere
   bool ipv6Autoconf = false;           ///< makes itself a link-local address
   bool hairpin = false;                ///< bridge port
+  bool isolated = false;               ///< bridge port: no frame to another such port
   bool stp = false;                    ///< bridge
   std::optional<VxlanConfig> vxlan;
   bool vxlanLearning = false;
@@ -74,6 +75,7 @@ struct LinkSettings {
   std::optional<std::string> alias;
   std::optional<bool> ipv6Autoconf;
   std::optional<bool> hairpin;
+  std::optional<bool> isolated;
   std::optional<bool> stp;
   std::optional<bool> up;
 };

@@ -71,18 +71,39 @@ void NetlinkMessage::addFlags(std::uint16_t flags) {
   std::memcpy(bytes_.data() + offsetof(nlmsghdr, nlmsg_flags), &current, sizeof current);
 }
 
+namespace {
+
+struct Attribute {
+  std::uint16_t type = 0;
+  std::span<const std::byte> payload;
+};
+
+/// Cuts the next attribute off; nullopt at the end, and where it is malformed.
+std::optional<Attribute> nextAttribute(std::span<const std::byte>& rest) {
+  nlattr head;
+  if (rest.size() < sizeof head) return std::nullopt;
+  std::memcpy(&head, rest.data(), sizeof head);
+  if (head.nla_len < sizeof head || head.nla_len > rest.size()) return std::nullopt;
+  Attribute attribute{static_cast<std::uint16_t>(head.nla_type & NLA_TYPE_MASK),
+                      rest.subspan(sizeof head, head.nla_len - sizeof head)};
+  rest = rest.subspan(std::min<std::size_t>(NLA_ALIGN(head.nla_len), rest.size()));
+  return attribute;
+}
+
+}  // namespace
+
 std::optional<std::span<const std::byte>> NetlinkAttributes::find(std::uint16_t type) const {
   auto rest = bytes_;
-  while (rest.size() >= sizeof(nlattr)) {
-    nlattr attribute;
-    std::memcpy(&attribute, rest.data(), sizeof attribute);
-    if (attribute.nla_len < sizeof(nlattr) || attribute.nla_len > rest.size()) break;
-    if ((attribute.nla_type & NLA_TYPE_MASK) == type) {
-      return rest.subspan(sizeof(nlattr), attribute.nla_len - sizeof(nlattr));
-    }
-    rest = rest.subspan(std::min<std::size_t>(NLA_ALIGN(attribute.nla_len), rest.size()));
+  while (auto attribute = nextAttribute(rest)) {
+    if (attribute->type == type) return attribute->payload;
   }
   return std::nullopt;
+}
+
+void NetlinkAttributes::forEach(
+    const std::function<void(std::uint16_t, std::span<const std::byte>)>& visit) const {
+  auto rest = bytes_;
+  while (auto attribute = nextAttribute(rest)) visit(attribute->type, attribute->payload);
 }
 
 std::string NetlinkAttributes::text(std::uint16_t type) const {
@@ -118,7 +139,7 @@ std::optional<ReceivedMessage> nextMessage(std::span<const std::byte>& datagram)
   if (datagram.size() < sizeof head) return std::nullopt;
   std::memcpy(&head, datagram.data(), sizeof head);
   if (head.nlmsg_len < sizeof head || head.nlmsg_len > datagram.size()) return std::nullopt;
-  ReceivedMessage message{head.nlmsg_type, head.nlmsg_flags, head.nlmsg_seq,
+  ReceivedMessage message{head.nlmsg_type, head.nlmsg_flags, head.nlmsg_seq, head.nlmsg_pid,
                           datagram.subspan(sizeof head, head.nlmsg_len - sizeof head)};
   datagram = datagram.subspan(std::min<std::size_t>(NLMSG_ALIGN(head.nlmsg_len), datagram.size()));
   return message;

@@ -74,6 +74,8 @@ class NetlinkAttributes {
   std::string text(std::uint16_t type) const;
   std::optional<IpAddress> address(std::uint16_t type) const;
   std::optional<MacAddress> mac(std::uint16_t type) const;
+  /// Calls `visit` with the type and payload of each.
+  void forEach(const std::function<void(std::uint16_t, std::span<const std::byte>)>& visit) const;
   /// The nested attributes; empty when absent.
   NetlinkAttributes nested(std::uint16_t type) const;
 
@@ -86,6 +88,7 @@ struct ReceivedMessage {
   std::uint16_t type = 0;
   std::uint16_t flags = 0;
   std::uint32_t sequence = 0;
+  std::uint32_t portId = 0;  ///< of an event: whose request made the change
   std::span<const std::byte> body;
 };
 /// Cuts the next message off `datagram`; nullopt at its end, and where it is malformed.

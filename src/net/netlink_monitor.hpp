@@ -11,6 +11,7 @@
 
 #include "common/co.hpp"
 #include "common/status.hpp"
+#include "net/netlink_events.hpp"
 
 namespace podlab::net {
 
@@ -33,9 +34,8 @@ std::optional<NetworkEvent> parseNetworkEvent(std::uint16_t type, std::span<cons
 class NetlinkMonitor {
  public:
   /// In the namespace of `networkPath`; empty: the calling thread's.
-  static Result<std::unique_ptr<NetlinkMonitor>> open(asio::any_io_executor executor,
+  static Result<std::unique_ptr<NetlinkMonitor>> open(const asio::any_io_executor& executor,
                                                       const std::string& networkPath);
-  ~NetlinkMonitor();
 
   struct Batch {
     std::vector<NetworkEvent> events;
@@ -46,9 +46,8 @@ class NetlinkMonitor {
   Co<Result<Batch>> next();
 
  private:
-  struct State;
-  explicit NetlinkMonitor(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit NetlinkMonitor(std::unique_ptr<NetlinkEvents> events);
+  std::unique_ptr<NetlinkEvents> events_;
 };
 
 }  // namespace podlab::net

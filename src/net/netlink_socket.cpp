@@ -17,6 +17,7 @@ constexpr std::size_t kWindowBytes = 64 << 10;
 // The kernel builds dumps in messages of at most 32 KiB.
 constexpr std::size_t kReceiveBytes = 64 << 10;
 constexpr int kDumpAttempts = 20;
+constexpr int kTransactionBytes = 16 << 20;
 // Only a lost answer, which would be a kernel fault, lets this pass.
 constexpr timeval kReceiveTimeout{30, 0};
 
@@ -24,8 +25,10 @@ constexpr timeval kReceiveTimeout{30, 0};
 
 NetlinkSocket::NetlinkSocket(UniqueFd fd) : fd_(std::move(fd)), buffer_(kReceiveBytes) {}
 
-Result<NetlinkSocket> NetlinkSocket::open() {
-  UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+Result<NetlinkSocket> NetlinkSocket::open(Protocol protocol) {
+  const bool netfilter = protocol == Protocol::kNetfilter;
+  UniqueFd fd(
+      ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, netfilter ? NETLINK_NETFILTER : NETLINK_ROUTE));
   if (!fd) return errnoStatus(errno, "open a netlink socket");
   const int on = 1;
   for (int option : {NETLINK_EXT_ACK, NETLINK_CAP_ACK, NETLINK_GET_STRICT_CHK}) {
@@ -38,7 +41,26 @@ Result<NetlinkSocket> NetlinkSocket::open() {
       0) {
     return errnoStatus(errno, "set the netlink socket's timeout");
   }
-  return NetlinkSocket(std::move(fd));
+  // A transaction is one datagram. Only root of the host may go beyond net.core.wmem_max.
+  if (netfilter && ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUFFORCE, &kTransactionBytes,
+                                sizeof kTransactionBytes) < 0) {
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &kTransactionBytes, sizeof kTransactionBytes);
+  }
+  sockaddr_nl own{};
+  own.nl_family = AF_NETLINK;
+  socklen_t size = sizeof own;
+  int sendBuffer = 0;
+  socklen_t optionSize = sizeof sendBuffer;
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) < 0 ||
+      ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &size) < 0 ||
+      ::getsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &sendBuffer, &optionSize) < 0) {
+    return errnoStatus(errno, "bind a netlink socket");
+  }
+  NetlinkSocket socket(std::move(fd));
+  socket.portId_ = own.nl_pid;
+  // The kernel refuses what leaves less than this (netlink_sendmsg).
+  socket.sendLimit_ = static_cast<std::size_t>(sendBuffer) - 32;
+  return socket;
 }
 
 Status NetlinkSocket::send(std::span<const std::byte> bytes, const std::string& what) {
@@ -117,6 +139,33 @@ std::vector<Status> NetlinkSocket::executeEach(std::vector<NetlinkMessage> messa
     begin = end;
   }
   return statuses;
+}
+
+Status NetlinkSocket::executeTransaction(std::vector<NetlinkMessage> messages) {
+  if (messages.size() < 3) return Status();
+  std::vector<std::byte> all;
+  const std::uint32_t first = sequence_ + 1;
+  const std::size_t last = messages.size() - 2;  // the last that is acknowledged on every kernel
+  messages[last].addFlags(NLM_F_ACK);
+  for (NetlinkMessage& message : messages) {
+    message.setSequence(++sequence_);
+    all.insert(all.end(), message.bytes().begin(), message.bytes().end());
+  }
+  if (Status sent = send(all, messages[last].what()); !sent) return sent;
+  Status failure;
+  for (;;) {
+    auto datagram = receive(messages[last].what());
+    if (!datagram) return datagram.status();
+    auto rest = *datagram;
+    while (auto received = nextMessage(rest)) {
+      const std::uint32_t index = received->sequence - first;
+      if (received->type != NLMSG_ERROR || index >= messages.size()) continue;
+      // The transaction's own failure has its first message's number, and comes before the others.
+      Status status = ackStatus(*received, messages[index == 0 ? last : index].what());
+      if (failure.ok()) failure = std::move(status);
+      if (index == last || (index == 0 && !failure.ok())) return failure;
+    }
+  }
 }
 
 Status NetlinkSocket::dump(const NetlinkMessage& request, const std::function<void()>& restart,

@@ -10,12 +10,13 @@
 
 namespace podlab::net {
 
-/// A blocking rtnetlink socket. It belongs to the network namespace in which its thread was when it
-/// was opened, and stays there. The kernel answers rtnetlink requests inside the send, so no call
-/// waits for anybody else. One thread at a time.
+/// A blocking netlink socket. It belongs to the network namespace in which its thread was when it
+/// was opened, and stays there. The kernel answers requests of these protocols inside the send, so
+/// no call waits for anybody else. One thread at a time.
 class NetlinkSocket {
  public:
-  static Result<NetlinkSocket> open();
+  enum class Protocol { kRoute, kNetfilter };
+  static Result<NetlinkSocket> open(Protocol protocol = Protocol::kRoute);
 
   /// Sends a request and waits for its acknowledgement. The kernel's own explanation (extended ack)
   /// is in the message.
@@ -25,6 +26,14 @@ class NetlinkSocket {
   std::vector<Status> executeEach(std::vector<NetlinkMessage> messages);
   /// The same: the first failure, or OK.
   Status executeAll(std::vector<NetlinkMessage> messages);
+
+  /// Sends a transaction of nfnetlink, from its first message (NFNL_MSG_BATCH_BEGIN) to its last
+  /// (NFNL_MSG_BATCH_END), as one datagram of at most sendLimit() bytes: the kernel carries out all
+  /// of it or nothing. The first failure, or OK.
+  Status executeTransaction(std::vector<NetlinkMessage> messages);
+  std::size_t sendLimit() const { return sendLimit_; }
+  /// By which the kernel's events name who made a change.
+  std::uint32_t portId() const { return portId_; }
 
   /// Called for each message of an answer with its type and what follows the nlmsghdr.
   using Receiver = std::function<void(std::uint16_t type, std::span<const std::byte> body)>;
@@ -41,6 +50,8 @@ class NetlinkSocket {
   Result<std::span<const std::byte>> receive(const std::string& what);
 
   UniqueFd fd_;
+  std::uint32_t portId_ = 0;
+  std::size_t sendLimit_ = 0;
   std::uint32_t sequence_ = 0;
   std::vector<std::byte> buffer_;
 };

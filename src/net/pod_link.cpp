@@ -139,6 +139,7 @@ Result<int> ensurePodLink(NetlinkSocket& node, NetlinkSocket& pod, int podNamesp
   settings.alias = kPodAliasPrefix + link.podUid;
   settings.ipv6Autoconf = false;
   settings.hairpin = true;
+  settings.isolated = true;
   settings.up = true;
   std::vector<NetlinkMessage> messages = adjustLink(*port, settings);
   const MacAddress mac = macFromAddress(link.addresses.front());

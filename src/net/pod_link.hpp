@@ -13,10 +13,11 @@ namespace podlab::net {
 ///
 /// A pod has its addresses as /32 (/128) and one route a family: the default, through the bridge.
 /// So a packet to a pod of the same node is routed too, every packet passes the node's forwarding
-/// hook, and nobody asks by ARP or NDP: the gateway's entry in the pod and the pod's on the bridge
-/// are permanent, by their fixed MACs. With ranges on-link every pair of pods of one node would
-/// need a learned entry, and the kernel keeps 1,024 of those (net.ipv4.neigh.default.gc_thresh3)
-/// for all namespaces together: 60 pods that talk to each other overflow it.
+/// hook (no frame goes from one pod's port to another's: they are isolated), and nobody asks by ARP
+/// or NDP: the gateway's entry in the pod and the pod's on the bridge are permanent, by their fixed
+/// MACs. With ranges on-link every pair of pods of one node would need a learned entry, and the
+/// kernel keeps 1,024 of those (net.ipv4.neigh.default.gc_thresh3) for all namespaces together: 60
+/// pods that talk to each other overflow it.
 struct PodLink {
   std::string podUid;
   std::vector<IpAddress> addresses;

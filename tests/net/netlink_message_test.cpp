@@ -213,7 +213,7 @@ TEST(AckStatus, TellsTheErrorAndTheKernelsWords) {
   words.put(NLMSGERR_ATTR_MSG, std::string_view("Nexthop has invalid gateway"));
   const auto attributes = attributesOf(words);
   const auto told = [](std::uint16_t type, int flags, const std::vector<std::byte>& body) {
-    return ackStatus({type, static_cast<std::uint16_t>(flags), 1, body}, "add route");
+    return ackStatus({type, static_cast<std::uint16_t>(flags), 1, 0, body}, "add route");
   };
   EXPECT_TRUE(told(NLMSG_ERROR, 0, ackBody(0, 16, 0, {})).ok());
   EXPECT_TRUE(told(NLMSG_DONE, 0, {}).ok());
