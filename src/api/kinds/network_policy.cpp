@@ -149,10 +149,7 @@ Kind networkPolicyKind() {
                   ageColumn()},
       .strategy = {.hasGeneration = true,
                    .applyDefaults = writes<NetworkPolicy>(applyDefaults),
-                   .validate = reads<NetworkPolicy>(validate),
-                   .warningsOf = [](const google::protobuf::Message&) -> std::vector<std::string> {
-                     return {"spec: has no effect: nodes enforce no network policies yet"};
-                   }},
+                   .validate = reads<NetworkPolicy>(validate)},
   };
 }
 
