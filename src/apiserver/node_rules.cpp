@@ -4,6 +4,7 @@
 
 #include "authentication_v1.pb.h"
 #include "core_v1_accounts.pb.h"
+#include "networking_v1.pb.h"
 
 #include "api/persistent_volumes.hpp"
 #include "api/pod_references.hpp"
@@ -33,6 +34,10 @@ class NodeRules {
     if (kind == &api::kindFor<corev1::Event>()) return allowEvent();
     if (kind == &api::kindFor<corev1::PersistentVolume>()) return allowVolume();
     if (kind == &api::kindFor<corev1::ServiceAccount>()) return allowToken();
+    if (kind == &api::kindFor<networkingv1::NetworkPolicy>() ||
+        kind == &api::kindFor<corev1::Namespace>()) {
+      return readsAll();
+    }
     return allowReferenced();
   }
 
@@ -54,6 +59,7 @@ class NodeRules {
 
   bool allowPod() const {
     if (verbIs({"list", "watch"})) {
+      if (readsAll()) return true;
       const auto selector =
           api::FieldSelector::parse(*attributes_.id.kind, attributes_.fieldSelector);
       if (!selector) return false;
@@ -80,6 +86,13 @@ class NodeRules {
     if (!verbIs({"update", "patch"})) return false;
     const auto found = lookup_(*attributes_.id.kind, attributes_.id.ns, attributes_.id.name);
     return sourceIsThis(found) && (written || verbIs({"patch"}));
+  }
+
+  /// What network policies select, of the whole cluster.
+  bool readsAll() const {
+    return verbIs({"list", "watch"}) && attributes_.id.ns.empty() &&
+           attributes_.id.subresource.empty() && attributes_.fieldSelector.empty() &&
+           attributes_.labelSelector.empty();
   }
 
   /// The one object that the request reads; "" when it reads others, or writes.

@@ -26,12 +26,14 @@ using Lookup = std::function<api::ObjectPtr(const api::Kind& kind, const std::st
 using AnyPod = std::function<bool(const std::string& node,
                                   const std::function<bool(const corev1::Pod& pod)>& isSuch)>;
 
-/// Whether a node may. It may read Nodes, its Lease and the pods bound to it, and may write its own
-/// Node and Lease, the status of its pods, and Events that name it as their source; it may remove
-/// its pods once they are terminating. As by Kubernetes' node authorizer, it may read a ConfigMap,
-/// Secret or claim, by name, while one of its pods refers to it, and the volume to which such a
-/// claim is bound, and ask for tokens of its pods' accounts that are bound to these pods. Of the
-/// released volumes whose folders it is to remove, it may read all and change the metadata.
+/// Whether a node may. It may read Nodes, its Lease and the pods bound to it, watch all that
+/// network policies are about (NetworkPolicies, Namespaces and Pods of the whole cluster), and may
+/// write its own Node and Lease, the status of its pods, and Events that name it as their source;
+/// it may remove its pods once they are terminating. As by Kubernetes' node authorizer, it may read
+/// a ConfigMap, Secret or claim, by name, while one of its pods refers to it, and the volume to
+/// which such a claim is bound, and ask for tokens of its pods' accounts that are bound to these
+/// pods. Of the released volumes whose folders it is to remove, it may read all and change the
+/// metadata.
 bool nodeMay(const std::string& node, const Attributes& attributes, const Lookup& lookup,
              const AnyPod& anyPod);
 

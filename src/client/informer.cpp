@@ -36,6 +36,7 @@ struct Informer::State {
   const api::ResourceId collection;
   std::string labelSelector;
   std::string fieldSelector;
+  std::function<api::ObjectPtr(const api::ObjectPtr&)> transform;
   std::vector<Handlers> handlers;
   TaskGroup tasks;
 
@@ -54,6 +55,9 @@ struct Informer::State {
   Co<Status> follow();
   Duration backOff();
 
+  api::ObjectPtr kept(const api::ObjectPtr& object) const {
+    return transform ? transform(object) : object;
+  }
   void upsert(const api::ObjectPtr& object);
   void erase(const std::string& key, const api::ObjectPtr& last);
   void replaceAll(const std::vector<api::ObjectPtr>& objects);
@@ -101,7 +105,7 @@ void Informer::State::deliver(const api::WatchEvent& event) {
   if (event.type == api::EventType::kDeleted) {
     erase(api::keyOf(*event.object), event.object);
   } else if (event.type != api::EventType::kBookmark) {
-    upsert(event.object);
+    upsert(kept(event.object));
   }
   version = at;
   seen = std::max(seen, revisionOf(at));
@@ -126,7 +130,7 @@ Co<Status> Informer::State::relist() {
       options.limit = 0;
       continue;
     }
-    std::move(page->items.begin(), page->items.end(), std::back_inserter(objects));
+    for (const auto& object : page->items) objects.push_back(kept(object));
     options.continueToken = page->continueToken;
     if (!options.continueToken.empty()) continue;
     if (stopped) co_return Status();
@@ -208,6 +212,10 @@ Informer::Informer(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor 
 
 Informer::~Informer() {
   state_->stop();
+}
+
+void Informer::setTransform(std::function<api::ObjectPtr(const api::ObjectPtr&)> transform) {
+  state_->transform = std::move(transform);
 }
 
 void Informer::addHandlers(Handlers handlers) {

@@ -32,6 +32,9 @@ class Informer {
            std::string fieldSelector = "");
   ~Informer();
 
+  /// Before start(). What `transform` makes of an object is kept in its place: less, under the same
+  /// metadata.
+  void setTransform(std::function<api::ObjectPtr(const api::ObjectPtr&)> transform);
   /// Before start().
   void addHandlers(Handlers handlers);
   void start();

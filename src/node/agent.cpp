@@ -48,6 +48,8 @@ Agent::Agent(AgentDependencies dependencies, AgentOptions options)
               options_.nodeName),
       prober_(dependencies_.clock, dependencies_.runtime, dependencies_.dialer),
       objects_(dependencies_.api, dependencies_.clock, dependencies_.rng, dependencies_.executor),
+      policies_(dependencies_.api, dependencies_.clock, dependencies_.rng, dependencies_.executor,
+                dependencies_.dataplane),
       tasks_(dependencies_.executor) {}
 
 Agent::~Agent() = default;
@@ -113,6 +115,7 @@ Co<Status> Agent::begin() {
       .events = events_,
       .checkpoints = checkpoints_,
       .objects = objects_,
+      .policies = policies_,
       .node = std::move(self),
       .nodeName = options_.nodeName,
       .stateFolder = options_.stateFolder,
@@ -137,6 +140,7 @@ Co<Status> Agent::begin() {
   }
   Status recovered = co_await pods_->recover();
   if (!recovered.ok()) co_return recovered;
+  policies_.start();
   registration_ = std::make_unique<NodeRegistration>(
       deps.api, deps.clock, deps.executor, deps.images, std::move(facts), options_.intervals);
   postReadiness();
@@ -304,6 +308,7 @@ Co<void> Agent::shutDown() {
   if (registration_ != nullptr) co_await registration_->stop();
   if (pods_ != nullptr) co_await pods_->stop();
   if (reclaimer_ != nullptr) co_await reclaimer_->stop();
+  co_await policies_.stop();
   co_await objects_.stop();
   co_await statuses_.stop();
   co_await events_.stop();

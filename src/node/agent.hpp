@@ -17,6 +17,7 @@
 #include "node/dataplane.hpp"
 #include "node/hosts_file.hpp"
 #include "node/image_store.hpp"
+#include "node/network_policies.hpp"
 #include "node/node_registration.hpp"
 #include "node/pod_dialer.hpp"
 #include "node/pod_manager.hpp"
@@ -103,6 +104,7 @@ class Agent {
   client::EventRecorder events_;
   Prober prober_;
   ReferencedObjects objects_;
+  NetworkPolicies policies_;
   std::unique_ptr<VolumeReclaimer> reclaimer_;
   std::unique_ptr<NodeRegistration> registration_;
   std::unique_ptr<client::Informer> nodes_;

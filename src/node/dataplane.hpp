@@ -1,10 +1,12 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "common/co.hpp"
 #include "common/status.hpp"
 #include "net/address.hpp"
+#include "net/nft_table.hpp"
 
 namespace podlab::node {
 
@@ -58,6 +60,9 @@ class Dataplane {
   virtual Co<Status> configureNode(NodeNetwork network) = 0;
   /// Makes the kernel's entries for peers exactly those given.
   virtual Co<Status> setPeers(std::vector<Peer> peers) = 0;
+  /// What the node enforces of network policies; nullopt: nothing. Applied at once, by what
+  /// differs, and kept like the rest.
+  virtual Co<Status> setFirewall(std::optional<net::NftTable> table) = 0;
   /// New namespaces for a pod, pinned, with hostname, loopback, address and routes. When they exist
   /// with the same addresses, they are kept and repaired.
   virtual Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) = 0;

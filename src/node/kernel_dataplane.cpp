@@ -6,6 +6,7 @@
 #include "common/log.hpp"
 #include "common/sync.hpp"
 #include "net/netlink_monitor.hpp"
+#include "net/nft_kernel.hpp"
 
 namespace podlab::node {
 namespace {
@@ -16,7 +17,7 @@ constexpr Duration kFullInterval = std::chrono::seconds(30);
 
 }  // namespace
 
-/// Two coroutines: one turns the kernel's events into what is dirty, one repairs it.
+/// Coroutines: some turn the kernel's events into what is dirty, one repairs it.
 struct KernelDataplane::Watch {
   Watch(std::shared_ptr<KernelDataplaneNode> theNode, BlockingPool& thePool, Clock& theClock,
         asio::any_io_executor executor)
@@ -35,6 +36,19 @@ struct KernelDataplane::Watch {
     }
   }
 
+  Co<void> listenToNftables() {
+    while (true) {
+      auto change = co_await nftables->next();
+      if (!change) {
+        logError("nftables_events_failed", {{"error", change.status()}});
+        co_return;
+      }
+      const bool certain = *change == net::NftMonitor::Change::kForeign;
+      (certain ? dirty.firewall : dirty.firewallPerhaps) = true;
+      wake.notifyAll();
+    }
+  }
+
   Co<void> repair() {
     MonoTime nextFull = clock.now() + kFullInterval;
     while (true) {
@@ -42,7 +56,7 @@ struct KernelDataplane::Watch {
       if (dirty.any()) co_await clock.sleepFor(kSettle);
       DirtyParts parts = std::exchange(dirty, {});
       if (clock.now() >= nextFull) {
-        parts.node = parts.allPods = true;
+        parts.node = parts.allPods = parts.firewallPerhaps = true;
         nextFull = clock.now() + kFullInterval;
       }
       auto job = [owner = node, parts = std::move(parts)] { return owner->reconcile(parts); };
@@ -55,6 +69,7 @@ struct KernelDataplane::Watch {
   BlockingPool& pool;
   Clock& clock;
   std::unique_ptr<net::NetlinkMonitor> monitor;
+  std::unique_ptr<net::NftMonitor> nftables;  // where the kernel has it
   DirtyParts dirty;
   WaitQueue wake;
   TaskGroup tasks;
@@ -74,6 +89,17 @@ Co<Status> KernelDataplane::start() {
   if (!monitor) co_return monitor.status();
   watch_->monitor = std::move(*monitor);
   watch_->tasks.spawn("network events", watch_->listen());
+  auto ask = [node = node_] { return node->firewall().portId(); };
+  auto port = co_await pool_.run(std::move(ask));
+  if (port) {
+    auto nftables =
+        net::NftMonitor::open(watch_->tasks.executor(), node_->options().networkNamespace, *port);
+    if (!nftables) co_return nftables.status();
+    watch_->nftables = std::move(*nftables);
+    watch_->tasks.spawn("nftables events", watch_->listenToNftables());
+  } else {
+    logInfo("nftables_missing", {{"error", port.status()}});
+  }
   watch_->tasks.spawn("network repair", watch_->repair());
   co_return Status();
 }
@@ -94,6 +120,13 @@ Co<Status> KernelDataplane::configureNode(NodeNetwork network) {
 
 Co<Status> KernelDataplane::setPeers(std::vector<Peer> peers) {
   auto job = [node = node_, peers = std::move(peers)] { return node->setPeers(peers); };
+  co_return co_await pool_.run(std::move(job));
+}
+
+Co<Status> KernelDataplane::setFirewall(std::optional<net::NftTable> table) {
+  auto job = [node = node_, table = std::move(table)]() mutable {
+    return node->firewall().set(std::move(table));
+  };
   co_return co_await pool_.run(std::move(job));
 }
 

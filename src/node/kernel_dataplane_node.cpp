@@ -52,7 +52,7 @@ Status checkAddresses(const SandboxSpec& spec, const net::NodeLayout& layout) {
 }  // namespace
 
 KernelDataplaneNode::KernelDataplaneNode(KernelDataplaneOptions options)
-    : options_(std::move(options)) {}
+    : options_(std::move(options)), firewall_(options_.networkNamespace) {}
 
 Result<net::NamespacePins*> KernelDataplaneNode::pins() {
   std::scoped_lock lock(stateMutex_);
@@ -138,6 +138,7 @@ Status KernelDataplaneNode::reconcile(DirtyParts parts) {
   if (parts.node) {
     keep(net::inNetworkNamespace(options_.networkNamespace, [&] { return reconcileNode(parts); }));
   }
+  if (parts.firewall || parts.firewallPerhaps) keep(firewall_.repair(parts.firewall));
   if (!parts.allPods && parts.pods.empty()) return first;
   for (const auto& [uid, pod] : podsNow()) {
     if (!parts.allPods && !parts.pods.contains(uid)) continue;
@@ -354,6 +355,7 @@ Status KernelDataplaneNode::removeAll() {
     if (!socket) return socket.status();
     return net::removeNode(*socket);
   });
+  if (Status gone = firewall_.set(std::nullopt); status) status = gone;
   std::scoped_lock state(stateMutex_);
   applied_.reset();
   if (!status) return status;

@@ -15,6 +15,7 @@
 #include "net/node_network.hpp"
 #include "net/pod_link.hpp"
 #include "node/dataplane.hpp"
+#include "node/kernel_firewall.hpp"
 
 namespace podlab::node {
 
@@ -31,7 +32,9 @@ struct DirtyParts {
   bool node = false;
   bool allPods = false;
   std::set<std::string> pods;
-  bool any() const { return node || allPods || !pods.empty(); }
+  bool firewall = false;         ///< somebody has changed it
+  bool firewallPerhaps = false;  ///< events were lost
+  bool any() const { return node || allPods || firewall || firewallPerhaps || !pods.empty(); }
 };
 
 /// The blocking half of KernelDataplane: what it wants of the kernel, and the comparison with what
@@ -41,6 +44,7 @@ class KernelDataplaneNode {
   explicit KernelDataplaneNode(KernelDataplaneOptions options);
 
   const KernelDataplaneOptions& options() const { return options_; }
+  KernelFirewall& firewall() { return firewall_; }
   Result<NodeNetworkInfo> discover();
   Status configure(NodeNetwork network);
   Status setPeers(std::vector<Peer> peers);
@@ -79,6 +83,7 @@ class KernelDataplaneNode {
   Status repairPod(Pod& pod);
 
   const KernelDataplaneOptions options_;
+  KernelFirewall firewall_;
   std::mutex nodeMutex_;                 // one change of the node's own links and tables at a time
   std::optional<NodeNetwork> network_;   // under nodeMutex_
   std::vector<net::OverlayPeer> peers_;  // under nodeMutex_

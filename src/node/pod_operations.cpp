@@ -72,6 +72,17 @@ Co<void> PodWorker::setUpSandbox() {
   addressed_ = true;
   wake();
 
+  if (!spec.hostNetwork) {
+    services_.policies.add(*pod_, spec.addresses);
+    // One that has a network already is under the rules of the time; a new one gets it after them.
+    Status enforced = sandboxFound_ ? Status() : co_await services_.policies.enforced();
+    if (!enforced.ok()) {
+      sandbox_ = Step::kTodo;
+      failSetUp("cannot enforce network policies", enforced);
+      wake();
+      co_return;
+    }
+  }
   auto namespaces = co_await services_.dataplane.createSandbox(std::move(spec));
   Status status = namespaces.status();
   if (status.ok() && pod_->spec().shareprocessnamespace()) {

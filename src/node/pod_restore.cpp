@@ -47,6 +47,13 @@ void PodWorker::restore(const PodRemains& remains) {
   stopping_ = record.stopping();
   sandboxFound_ = remains.sandbox;
   addressed_ = !podIps_.empty();
+  if (sandboxFound_ && !pod_->spec().hostnetwork()) {
+    std::vector<net::IpAddress> addresses;
+    for (const auto& ip : podIps_) {
+      if (auto address = net::IpAddress::parse(ip)) addresses.push_back(*address);
+    }
+    services_.policies.add(*pod_, std::move(addresses));
+  }
   // Without a record, the server remembers the last report.
   std::map<std::string, records::ContainerRecord, std::less<>> known;
   for (const auto* list : {&status_.initcontainerstatuses(), &status_.containerstatuses(),

@@ -18,6 +18,7 @@
 #include "node/env.hpp"
 #include "node/hosts_file.hpp"
 #include "node/image_store.hpp"
+#include "node/network_policies.hpp"
 #include "node/pod_volumes.hpp"
 #include "node/prober.hpp"
 #include "node/referenced_objects.hpp"
@@ -41,6 +42,7 @@ struct PodServices {
   client::EventRecorder& events;
   CheckpointStore& checkpoints;
   ReferencedObjects& objects;
+  NetworkPolicies& policies;
 
   corev1::Node node;  ///< as it registers itself
   std::string nodeName;

@@ -121,7 +121,9 @@ Co<Status> PodWorker::tearDown() {
   }
   if (pod_->spec().shareprocessnamespace())
     keep(co_await services_.runtime.removePidNamespace(uid_));
-  keep(co_await services_.dataplane.removeSandbox(uid_));
+  Status removed = co_await services_.dataplane.removeSandbox(uid_);
+  if (removed.ok()) services_.policies.remove(uid_);
+  keep(std::move(removed));
   keep(co_await services_.volumes.tearDown(uid_));
   co_return worst;
 }

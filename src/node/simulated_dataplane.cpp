@@ -7,6 +7,7 @@ namespace podlab::node {
 void SimulatedDataplane::reboot() {
   network_.reset();
   peers_.clear();
+  firewall_.reset();
   sandboxes_.clear();
 }
 
@@ -22,6 +23,13 @@ Co<Status> SimulatedDataplane::configureNode(NodeNetwork network) {
 Co<Status> SimulatedDataplane::setPeers(std::vector<Peer> peers) {
   peers_ = std::move(peers);
   ++peerUpdates_;
+  co_return Status();
+}
+
+Co<Status> SimulatedDataplane::setFirewall(std::optional<net::NftTable> table) {
+  if (!firewallFailure_.ok()) co_return firewallFailure_;
+  firewall_ = std::move(table);
+  ++firewallUpdates_;
   co_return Status();
 }
 

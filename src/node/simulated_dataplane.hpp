@@ -29,12 +29,17 @@ class SimulatedDataplane final : public Dataplane {
 
   const std::optional<NodeNetwork>& network() const { return network_; }
   const std::vector<Peer>& peers() const { return peers_; }
+  /// No packet passes here; what would be enforced can be looked at.
+  const std::optional<net::NftTable>& firewall() const { return firewall_; }
+  std::size_t firewallUpdates() const { return firewallUpdates_; }
+  void setFirewallFailure(Status failure) { firewallFailure_ = std::move(failure); }
   std::size_t peerUpdates() const { return peerUpdates_; }
   const std::map<std::string, SandboxSpec>& sandboxes() const { return sandboxes_; }
 
   Co<Result<NodeNetworkInfo>> discover() override;
   Co<Status> configureNode(NodeNetwork network) override;
   Co<Status> setPeers(std::vector<Peer> peers) override;
+  Co<Status> setFirewall(std::optional<net::NftTable> table) override;
   Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) override;
   Co<Status> removeSandbox(std::string podUid) override;
   Co<Result<std::vector<std::string>>> listSandboxes() override;
@@ -46,6 +51,9 @@ class SimulatedDataplane final : public Dataplane {
   std::optional<NodeNetwork> network_;
   std::vector<Peer> peers_;
   std::size_t peerUpdates_ = 0;
+  std::optional<net::NftTable> firewall_;
+  std::size_t firewallUpdates_ = 0;
+  Status firewallFailure_;
   std::map<std::string, SandboxSpec> sandboxes_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include "networking_v1.pb.h"
+
 #include "api/kinds.hpp"
 #include "api/persistent_volumes.hpp"
 
@@ -113,7 +115,14 @@ TEST_F(NodeRulesTest, Matrix) {
       {{"watch", id<Pod>("", ""), ownPods, nullptr, nullptr}, true},
       {{"list", id<Pod>("", ""), "spec.nodeName=n2", nullptr, nullptr}, false},
       {{"list", id<Pod>("", ""), "spec.nodeName!=n1", nullptr, nullptr}, false},
-      {{"list", id<Pod>("", ""), "", nullptr, nullptr}, false},
+      {{"list", id<Pod>("", ""), "", nullptr, nullptr}, true},
+      {{"watch", id<Pod>("", ""), "", nullptr, nullptr}, true},
+      {{"list", id<Pod>("default", ""), "", nullptr, nullptr}, false},
+      {{"list", id<corev1::Namespace>("", ""), "", nullptr, nullptr}, true},
+      {{"watch", id<networkingv1::NetworkPolicy>("", ""), "", nullptr, nullptr}, true},
+      {{"get", id<networkingv1::NetworkPolicy>("default", "p"), "", nullptr, nullptr}, false},
+      {{"update", id<networkingv1::NetworkPolicy>("default", "p"), "", nullptr, nullptr}, false},
+      {{"delete", id<corev1::Namespace>("", "default"), "", &now, nullptr}, false},
       {{"get", id<Pod>("default", "mine"), "", nullptr, nullptr}, true},
       {{"get", id<Pod>("default", "theirs"), "", nullptr, nullptr}, false},
       {{"get", id<Pod>("default", "free"), "", nullptr, nullptr}, false},

@@ -116,6 +116,10 @@ class CrashingDataplane final : public Dataplane {
     co_await point_.before();
     co_return co_await inner_.setPeers(std::move(peers));
   }
+  Co<Status> setFirewall(std::optional<net::NftTable> table) override {
+    co_await point_.before();
+    co_return co_await inner_.setFirewall(std::move(table));
+  }
   Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) override {
     bool last = co_await point_.before();
     auto result = co_await inner_.createSandbox(std::move(spec));
