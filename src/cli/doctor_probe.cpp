@@ -1,8 +1,6 @@
 #include <fcntl.h>
 #include <linux/if_link.h>
 #include <linux/magic.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
@@ -29,6 +27,7 @@
 #include "lab/mounts.hpp"
 #include "net/link.hpp"
 #include "net/namespaces.hpp"
+#include "net/nft_kernel.hpp"
 #include "node/overlay.hpp"
 
 namespace podlab::cli {
@@ -107,24 +106,10 @@ Status tryOverlay() {
   return node::mountOverlay({{"/tmp/lower"}, "", "/tmp/own"}, "/tmp/at");
 }
 
-/// Asks nf_tables for its generation (nfnetlink).
 Status tryNftables() {
-  const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-  if (!socket) return failed("nfnetlink");
-  struct {
-    nlmsghdr header;
-    nfgenmsg family;
-  } request{};
-  request.header.nlmsg_len = sizeof request;
-  request.header.nlmsg_type = (NFNL_SUBSYS_NFTABLES << 8) | NFT_MSG_GETGEN;
-  request.header.nlmsg_flags = NLM_F_REQUEST;
-  if (::send(socket.get(), &request, sizeof request, 0) < 0) return failed("nfnetlink");
-  alignas(nlmsghdr) std::array<char, 4096> answer;
-  const ssize_t n = ::recv(socket.get(), answer.data(), answer.size(), 0);
-  if (n < static_cast<ssize_t>(sizeof(nlmsghdr))) return failed("nfnetlink");
-  const auto* header = reinterpret_cast<const nlmsghdr*>(answer.data());
-  if (header->nlmsg_type != NLMSG_ERROR) return {};
-  return errnoStatus(-static_cast<const nlmsgerr*>(NLMSG_DATA(header))->error, "nf_tables");
+  auto socket = net::NetlinkSocket::open(net::NetlinkSocket::Protocol::kNetfilter);
+  if (!socket) return socket.status();
+  return net::nftGeneration(*socket).status();
 }
 
 /// A queueing discipline on the loopback link of this namespace.

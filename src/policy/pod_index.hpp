@@ -40,6 +40,10 @@ bool sameForPolicies(const corev1::Pod& a, const corev1::Pod& b);
 /// The pods of a cluster, as one node's rules see them.
 class PodIndex {
  public:
+  PodIndex() = default;
+  PodIndex(PodIndex&&) = default;
+  PodIndex& operator=(PodIndex&&) = default;
+
   /// The pod as it is now, in place of what was known of its uid.
   void put(const corev1::Pod& pod, std::vector<net::IpAddress> addresses, bool local);
   void erase(const std::string& uid);

@@ -1,4 +1,5 @@
 """Network policies as a user meets them: kubectl apply, and what passes between pods of three nodes."""
+import concurrent.futures
 import json
 import os
 import signal
@@ -144,10 +145,16 @@ networking: {ipFamily: dual}
 
     def eventually_reaches(self, allowed):
         """Every pod comes to reach exactly the others for which `allowed` holds."""
-        for source in PODS:
-            wanted = {target for target in PODS if target != source and allowed(source, target)}
-            if not eventually(lambda source=source, wanted=wanted: self.agrees(source, wanted)):
-                self.assertEqual(self.reached(source), wanted, source)
+        wanted = {source: {target for target in PODS if target != source and allowed(source, target)} for source in PODS}
+
+        def disagreeing():
+            with concurrent.futures.ThreadPoolExecutor(len(PODS)) as pool:
+                agree = pool.map(lambda source: self.agrees(source, wanted[source]), PODS)
+                return [source for source, agrees in zip(PODS, agree) if not agrees]
+
+        if not eventually(lambda: not disagreeing()):
+            for source in PODS:
+                self.assertEqual(self.reached(source), wanted[source], source)
 
     def agrees(self, source, wanted):
         try:

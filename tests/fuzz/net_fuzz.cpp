@@ -9,6 +9,7 @@
 #include "net/link.hpp"
 #include "net/netlink_message.hpp"
 #include "net/netlink_monitor.hpp"
+#include "net/nft_kernel.hpp"
 #include "net/reach_packet.hpp"
 
 using namespace podlab::net;
@@ -21,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parseLink(message->type, message->body);
     parseNetworkEvent(message->type, message->body);
     (void)ackStatus(*message, "fuzz");
+    (void)isForeignNftEvent(*message, 1);
   }
   if (auto link = parseLink(RTM_NEWLINK, bytes)) {
     LinkSettings settings;

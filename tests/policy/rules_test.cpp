@@ -121,7 +121,7 @@ TEST_P(Differential, RulesAgreeWithTheModel) {
         for (const std::uint16_t port : kTestPorts) {
           if (protocol == Protocol::kIcmp && port != kTestPorts[0]) continue;
           // Each seed asks some of them; the packets of the integration test all.
-          if (!rng.chance(0.25)) continue;
+          if (!rng.chance(0.1)) continue;
           const Verdict verdict = model.judge(from, to, protocol, port);
           bool answered = true;
           const bool passed =
@@ -153,7 +153,7 @@ TEST_P(Differential, RulesAgreeWithTheModel) {
         }
       }
     }
-    EXPECT_GT(cells, 500u);
+    EXPECT_GT(cells, 200u);
     RecordProperty("refused", static_cast<int>(refused));
   }
 }
