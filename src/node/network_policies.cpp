@@ -34,6 +34,9 @@ NetworkPolicies::NetworkPolicies(api::Api& api, Clock& clock, Rng& rng,
 NetworkPolicies::~NetworkPolicies() = default;
 
 void NetworkPolicies::changed() {
+  const bool noPolicies = policies_ != nullptr && policies_->synced() && policies_->size() == 0;
+  // There is nothing to enforce, and nothing is enforced.
+  if (noPolicies && pods_ == nullptr && tried_ == version_ && outcome_.ok()) return;
   ++version_;
   wake_.notifyAll();
 }
@@ -91,7 +94,7 @@ Co<void> NetworkPolicies::keep() {
   Duration retry = kFirstRetry;
   for (;;) {
     while (tried_ == version_ && outcome_.ok()) co_await wake_.wait();
-    co_await clock_.sleepFor(kSettle);
+    if (policies_->size() > 0) co_await clock_.sleepFor(kSettle);
     const MonoTime begin = clock_.now();
     co_await (policies_->size() > 0 ? watchOthers() : forgetOthers());
     const std::uint64_t version = version_;
