@@ -110,7 +110,7 @@ class Lab(LabTestCase):
                 (("get", "pods", "--show-names"), 2, "unknown flag: --show-names"),
                 (("apply", "-f", "-", "--dry-run=perhaps"), 2, "--dry-run: perhaps not in"),
                 (("get", "pods", "--name", "nowhere"), 1, 'no lab "nowhere"'),
-                (("delete", "pods"), 2, "no name was specified"),
+                (("delete", "pods"), 1, "no name was specified"),
                 (("delete", "pod", "x", "--now", "--grace-period", "3"), 2,
                  "--now and --grace-period cannot be specified together"),
                 (("delete", "pod", "x", "--force", "--grace-period", "3"), 2,
@@ -145,7 +145,7 @@ class Lab(LabTestCase):
         self.assertEqual((done.returncode, done.stderr),
                          (1, "error: timed out waiting for the condition on pods/dry\n"))
         done = self.run_podlab("delete", "pod", "dry", "--force", "--timeout", "20s")
-        self.assertEqual((done.returncode, done.stdout), (0, 'pod "dry" force deleted\n'))
+        self.assertEqual((done.returncode, done.stdout), (0, 'pod "dry" force deleted from default namespace\n'))
         self.assertIn("Warning: Immediate deletion does not wait", done.stderr)
 
     def test_09_bad_manifests_name_field_and_remedy(self):
