@@ -36,14 +36,22 @@ Co<Status> pump(rpc::Stream& from, rpc::Stream& to) {
   }
 }
 
-/// Client to agent. A client that has finished may still listen, so this ends by cancellation then.
+/// Client to agent, until the client fails. A client that has finished may still listen, and an
+/// agent that takes no more has ended the stream, and says why to pump(): then this ends by
+/// cancellation.
 Co<Status> pumpUp(rpc::Stream& client, rpc::Stream& agent) {
-  const Status end = co_await pump(client, agent);
-  if (!end.is(Code::kEndOfStream)) co_return end;
-  agent.finish();
+  Status taken;
+  while (taken) {
+    auto message = co_await client.receive();
+    if (!message && !message.status().is(Code::kEndOfStream)) co_return message.status();
+    if (!message) break;
+    taken = co_await agent.send(std::move(*message));
+    if (taken.is(Code::kTooLarge)) co_return taken;
+  }
+  if (taken) agent.finish();
   WaitQueue never;
   co_await never.wait();
-  co_return end;
+  co_return taken;
 }
 
 }  // namespace

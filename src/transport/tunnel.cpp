@@ -30,13 +30,18 @@ class Directions {
   WaitQueue changed_;
 };
 
+/// Until it is cancelled.
+Co<Status> forEver() {
+  WaitQueue never;
+  co_await never.wait();
+  co_return Status();
+}
+
 /// Why the other end gives up; nothing when it does not.
 Co<Status> failure(Stream& stream) {
   const auto more = co_await stream.receive();
   if (!more && !more.status().is(Code::kEndOfStream)) co_return more.status();
-  WaitQueue never;
-  co_await never.wait();
-  co_return Status();
+  co_return co_await forEver();
 }
 
 Co<Status> toStream(ByteStream& bytes, Stream& stream, Directions& directions) {
@@ -46,8 +51,8 @@ Co<Status> toStream(ByteStream& bytes, Stream& stream, Directions& directions) {
     auto got = co_await bytes.read(std::as_writable_bytes(std::span(piece)));
     if (!got && !got.status().is(Code::kEndOfStream)) co_return got.status();
     piece.resize(got ? *got : 0);
-    const Status sent = co_await stream.send(piece);
-    if (!sent) co_return sent;
+    // Who takes no more has ended the stream: why, toBytes() learns.
+    if (!co_await stream.send(piece)) co_return co_await forEver();
   } while (!piece.empty());
   co_return co_await directions.ended();
 }

@@ -47,6 +47,7 @@ class TunnelTest : public RpcTest {
         WaitQueue never;
         co_await never.wait();
       }
+      if (stream.method() == "refused") co_return Status(Code::kUnavailable, "nobody listens");
       co_return co_await rpc::tunnel(*farEnd_, stream);
     });
   }
@@ -90,6 +91,17 @@ TEST_F(TunnelTest, AConnectionThatBreaksEndsTheStream) {
   nearEnd_->close();
   clock_.runUntilIdle();
   EXPECT_FALSE(allTaken);
+}
+
+/// Also when it had something to say itself by then.
+TEST_F(TunnelTest, ARefusedOneHearsWhy) {
+  auto stream = open("refused");
+  clock_.runUntilIdle();
+  background(sendAll(*near_, "question"));
+  std::optional<Status> end;
+  background(tunnelOver(*nearEnd_, *stream, end));
+  clock_.runUntilIdle();
+  EXPECT_EQ(end.value_or(Status()).message(), "nobody listens");
 }
 
 /// A client that never reads holds up neither other streams nor the connection.
