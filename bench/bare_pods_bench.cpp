@@ -24,6 +24,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include "bench/program.hpp"
 #include "common/cgroups.hpp"
 #include "common/filesystem.hpp"
 #include "common/spawn.hpp"
@@ -42,17 +43,7 @@ namespace {
 const std::string kFolder = "/run/podlab-bare";  // a tmpfs of the process's own
 const std::string kCgroup = "podlab-bare";
 
-void must(const Status& status) {
-  if (status) return;
-  std::fprintf(stderr, "error: %s\n", status.toString().c_str());
-  std::_Exit(1);
-}
-
-template <typename T>
-T must(Result<T> result) {
-  must(result.status());
-  return std::move(*result);
-}
+using bench::must;
 
 Co<void> resolve(node::HostImageStore& store, node::Image& image) {
   image = must(co_await store.resolve("host"));

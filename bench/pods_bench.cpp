@@ -23,6 +23,7 @@
 
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
+#include "bench/program.hpp"
 #include "cli/pod_containers.hpp"
 #include "cli/session.hpp"
 #include "common/log.hpp"
@@ -41,16 +42,7 @@ api::ResourceId pods(std::string name = "") {
   return {&api::kindFor<corev1::Pod>(), "default", std::move(name), ""};
 }
 
-[[noreturn]] void die(const Status& status) {
-  std::fprintf(stderr, "error: %s\n", status.toString().c_str());
-  std::exit(1);
-}
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result) die(result.status());
-  return std::move(*result);
-}
+using bench::must;
 
 std::shared_ptr<corev1::Pod> makePod(int number, int containers) {
   auto pod = std::make_shared<corev1::Pod>();
@@ -153,7 +145,7 @@ Co<int> execute(cli::Session& session, std::string pod, int count) {
     auto stream = must(co_await cli::openStream(session, "exec", rpc::encode(request)));
     Result<std::string> message = std::string();
     while (message) message = co_await stream->receive();
-    if (!message.status().is(Code::kEndOfStream)) die(message.status());
+    if (!message.status().is(Code::kEndOfStream)) bench::die(message.status().toString());
     std::printf("%.2f\n", milliseconds(session.clock.now() - begin));
   }
   co_return 0;

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/program.hpp"
 #include "lab/mounts.hpp"
 #include "net/namespaces.hpp"
 #include "net/node_network.hpp"
@@ -36,16 +37,7 @@ constexpr std::size_t kPods = 1000;
 constexpr int kPolicies = 100;
 constexpr auto kMeasure = std::chrono::milliseconds(400);
 
-void must(const Status& status) {
-  if (status) return;
-  std::fprintf(stderr, "error: %s\n", status.toString().c_str());
-  std::_Exit(1);
-}
-template <typename T>
-T must(Result<T> result) {
-  must(result.status());
-  return std::move(*result);
-}
+using bench::must;
 
 double millisecondsSince(Steady::time_point begin) {
   return std::chrono::duration<double, std::milli>(Steady::now() - begin).count();

@@ -1,7 +1,6 @@
 #pragma once
 // What the benchmarks of the REST API share: a client that reads no more of answers than it must,
 // so that the server is measured, and the objects that it writes.
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <span>
@@ -9,22 +8,12 @@
 #include <string_view>
 #include <utility>
 
+#include "bench/program.hpp"
 #include "common/co.hpp"
 #include "common/status.hpp"
 #include "transport/byte_stream.hpp"
 
 namespace podlab::bench {
-
-[[noreturn]] inline void die(const std::string& why) {
-  std::fprintf(stderr, "error: %s\n", why.c_str());
-  std::exit(1);
-}
-
-template <typename T>
-T must(Result<T> result) {
-  if (!result) die(result.status().toString());
-  return std::move(*result);
-}
 
 /// A connection that asks one thing after the other.
 class HttpClient {

@@ -67,8 +67,7 @@ class Load {
       : clock_(makeRealClock(io.get_executor())),
         tcp_(transport::makeTcpDialer(io.get_executor(), *clock_)),
         address_(address),
-        tasks_(io.get_executor()),
-        input_(io) {
+        tasks_(io.get_executor()) {
     const auto files = makeRealFilesystem();
     const auto read = [&](const char* name) { return must(files->readFile(pki + "/" + name)); };
     const transport::Credentials own{read("admin.crt"), read("admin.key")};
@@ -196,13 +195,7 @@ class Load {
   Co<void> holdUntilEnd() {
     std::puts("there");
     std::fflush(stdout);
-    input_.assign(0);
-    char byte = 0;
-    asio::error_code end;
-    while (!end) {
-      auto token = asio::redirect_error(asio::use_awaitable, end);
-      (void)co_await input_.async_read_some(asio::buffer(&byte, 1), token);
-    }
+    co_await untilInputEnds();
   }
 
   std::unique_ptr<Clock> clock_;
@@ -211,7 +204,6 @@ class Load {
   std::string address_;
   Clients clients_;
   TaskGroup tasks_;
-  asio::posix::stream_descriptor input_;
 };
 
 int usage() {
@@ -238,11 +230,7 @@ int run(const std::vector<std::string>& arguments) {
   if (what == "idle" && count == 1) task = load.idle(number(0));
   if (what == "bound" && count == 3) task = load.bound(number(0), number(1), number(2));
   if (!task) return usage();
-  asio::co_spawn(io, std::move(*task), [&io](const std::exception_ptr& error) {
-    if (error) die("a broken invariant");
-    io.stop();
-  });
-  io.run();
+  runToEnd(io, std::move(*task));
   return 0;
 }
 

@@ -62,8 +62,7 @@ class Filler {
         tls_(transport::makeTlsDialer(*tcp_, *clock_, credentialsOf(pki))),
         connection_(io.get_executor(), *clock_, *rng_, *tls_, {address, nullptr, nullptr, {}}),
         api_(connection_, *clock_),
-        executor_(io.get_executor()),
-        input_(io) {}
+        executor_(io.get_executor()) {}
 
   Co<void> fill(int nodes, int pods) {
     connection_.start();
@@ -169,16 +168,6 @@ class Filler {
     (void)must(co_await client::modify(api_, std::move(id), nullptr, change));
   }
 
-  Co<void> untilInputEnds() {
-    input_.assign(0);
-    char byte = 0;
-    asio::error_code end;
-    while (!end) {
-      auto token = asio::redirect_error(asio::use_awaitable, end);
-      (void)co_await input_.async_read_some(asio::buffer(&byte, 1), token);
-    }
-  }
-
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Rng> rng_;
   std::unique_ptr<Dialer> tcp_;
@@ -188,7 +177,6 @@ class Filler {
   asio::any_io_executor executor_;
   std::vector<std::string> nodes_;
   std::vector<api::ObjectPtr> leases_;
-  asio::posix::stream_descriptor input_;
 };
 
 int run(const std::vector<std::string>& arguments) {
@@ -199,11 +187,7 @@ int run(const std::vector<std::string>& arguments) {
   asio::io_context io;
   Filler filler(io, arguments[0], arguments[1]);
   auto fill = filler.fill(std::atoi(arguments[2].c_str()), std::atoi(arguments[3].c_str()));
-  asio::co_spawn(io, std::move(fill), [&io](const std::exception_ptr& error) {
-    if (error) die("a broken invariant");
-    io.stop();
-  });
-  io.run();
+  runToEnd(io, std::move(fill));
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/object.hpp"
@@ -50,6 +51,8 @@ struct WatchOptions {
 };
 
 enum class EventType { kAdded, kModified, kDeleted, kBookmark };
+/// As watches name it: "ADDED".
+std::string_view nameOf(EventType type);
 
 struct WatchEvent {
   EventType type = EventType::kAdded;

@@ -15,6 +15,12 @@ auto* find(Conditions& conditions, std::string_view type) {
   return static_cast<decltype(&*conditions.begin())>(nullptr);
 }
 
+template <typename ObjectStatus>
+bool holds(const ObjectStatus& status, std::string_view type) {
+  const auto* condition = find(status.conditions(), type);
+  return condition != nullptr && condition->status() == "True";
+}
+
 /// The condition to write, and whether the write changes it.
 template <typename Condition, typename Conditions>
 std::pair<Condition*, bool> set(Conditions& conditions, const ConditionState& state, WallTime now) {
@@ -46,13 +52,15 @@ const corev1::NodeCondition* findCondition(const corev1::NodeStatus& status,
 }
 
 bool isTrue(const corev1::PodStatus& status, std::string_view type) {
-  const auto* condition = findCondition(status, type);
-  return condition != nullptr && condition->status() == "True";
+  return holds(status, type);
 }
 
 bool isTrue(const corev1::NodeStatus& status, std::string_view type) {
-  const auto* condition = findCondition(status, type);
-  return condition != nullptr && condition->status() == "True";
+  return holds(status, type);
+}
+
+bool isTrue(const apiextensionsv1::CustomResourceDefinitionStatus& status, std::string_view type) {
+  return holds(status, type);
 }
 
 bool setCondition(corev1::PodStatus& status, const ConditionState& state, WallTime now) {

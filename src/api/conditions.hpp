@@ -25,6 +25,7 @@ const corev1::NodeCondition* findCondition(const corev1::NodeStatus& status, std
 /// Whether the condition is there and "True".
 bool isTrue(const corev1::PodStatus& status, std::string_view type);
 bool isTrue(const corev1::NodeStatus& status, std::string_view type);
+bool isTrue(const apiextensionsv1::CustomResourceDefinitionStatus& status, std::string_view type);
 
 /// Sets a condition; lastTransitionTime becomes `now` only when the status changes. Whether
 /// anything changed.

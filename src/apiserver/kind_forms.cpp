@@ -1,13 +1,13 @@
 #include "apiserver/kind_forms.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "api/managed_fields.hpp"
 #include "api/patch.hpp"
 #include "api/selectors.hpp"
 #include "api/status_conversion.hpp"
+#include "apiserver/shown_watch.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -80,27 +80,6 @@ Result<std::string> storedSelector(const api::Kind& kind, const std::string& tex
   return stored;
 }
 
-class ShownWatch final : public api::Watch {
- public:
-  ShownWatch(const api::Kind& kind, std::unique_ptr<api::Watch> stored)
-      : kind_(kind), stored_(std::move(stored)) {}
-
-  Co<Result<api::WatchEvent>> next() override {
-    auto event = co_await stored_->next();
-    if (event) event->object = shown(kind_, *event->object);
-    co_return event;
-  }
-  std::optional<api::WatchEvent> poll() override {
-    auto event = stored_->poll();
-    if (event) event->object = shown(kind_, *event->object);
-    return event;
-  }
-
- private:
-  const api::Kind& kind_;
-  std::unique_ptr<api::Watch> stored_;
-};
-
 }  // namespace
 
 Result<api::ObjectPtr> KindForms::get(const api::ResourceId& id) const {
@@ -126,8 +105,10 @@ Result<std::unique_ptr<api::Watch>> KindForms::watch(const api::ResourceId& coll
   options.fieldSelector = std::move(*selector);
   auto opened = registry_.watch(storedId(collection), options);
   if (!opened) return opened.status();
-  return std::unique_ptr<api::Watch>(
-      std::make_unique<ShownWatch>(*collection.kind, std::move(*opened)));
+  auto show = [kind = collection.kind](const api::ObjectPtr& object) {
+    return shown(*kind, *object);
+  };
+  return makeShownWatch(std::move(*opened), show);
 }
 
 Co<Result<api::WriteResult>> KindForms::create(api::ResourceId id, api::ObjectPtr object,

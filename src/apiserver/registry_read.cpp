@@ -6,6 +6,7 @@
 #include "api/status_conversion.hpp"
 #include "apiserver/registry.hpp"
 #include "apiserver/scale.hpp"
+#include "apiserver/shown_watch.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -87,28 +88,6 @@ bool servesSubresource(const api::Kind& kind, const std::string& subresource) {
   return subresource.empty() || (subresource == "status" && kind.strategy.hasStatus) ||
          (subresource == "scale" && kind.strategy.scaling);
 }
-
-/// Tells of the objects in another version than that in which they are kept.
-class VersionWatch final : public api::Watch {
- public:
-  VersionWatch(const api::Kind& kind, std::unique_ptr<api::Watch> watch)
-      : kind_(kind), watch_(std::move(watch)) {}
-
-  Co<Result<api::WatchEvent>> next() override {
-    auto event = co_await watch_->next();
-    if (event) event->object = api::inVersionOf(kind_, event->object);
-    co_return event;
-  }
-  std::optional<api::WatchEvent> poll() override {
-    auto event = watch_->poll();
-    if (event) event->object = api::inVersionOf(kind_, event->object);
-    return event;
-  }
-
- private:
-  const api::Kind& kind_;
-  std::unique_ptr<api::Watch> watch_;
-};
 
 }  // namespace
 
@@ -225,8 +204,10 @@ Result<std::unique_ptr<api::Watch>> Registry::watch(const api::ResourceId& colle
                     ? Opened(cache.watchFromNow(std::move(*filter), cache_.revision(), options))
                     : cache.watchFrom(std::move(*filter), *after, options);
   if (!opened || &collection.kind->resourceKind() == collection.kind) return opened;
-  return std::unique_ptr<api::Watch>(
-      std::make_unique<VersionWatch>(*collection.kind, std::move(*opened)));
+  auto show = [kind = collection.kind](const api::ObjectPtr& object) {
+    return api::inVersionOf(*kind, object);
+  };
+  return makeShownWatch(std::move(*opened), show);
 }
 
 }  // namespace podlab::apiserver

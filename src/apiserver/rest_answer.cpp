@@ -185,20 +185,6 @@ void writeObject(JsonWriter& writer, const RestForm& form, const api::Kind& kind
   }
 }
 
-std::string_view eventName(api::EventType type) {
-  switch (type) {
-    case api::EventType::kAdded:
-      return "ADDED";
-    case api::EventType::kModified:
-      return "MODIFIED";
-    case api::EventType::kDeleted:
-      return "DELETED";
-    case api::EventType::kBookmark:
-      return "BOOKMARK";
-  }
-  return "ERROR";
-}
-
 /// As a quoted-string of a header (RFC 9110, 5.6.4); no control character can be in one.
 std::string warningHeader(std::string_view warning) {
   std::string text = "299 - \"";
@@ -301,7 +287,7 @@ const std::string& EventWriter::textOf(const api::ObjectPtr& object, WallTime no
 
 void EventWriter::write(const api::WatchEvent& event, bool isFirst, bool shared, WallTime now,
                         std::string& out) {
-  out.append(R"({"type":")").append(eventName(event.type)).append(R"(","object":)");
+  out.append(R"({"type":")").append(api::nameOf(event.type)).append(R"(","object":)");
   // A bookmark has no more than a version.
   if (event.type == api::EventType::kBookmark) {
     out += writeOne({}, kind_, *event.object, false, now);

@@ -49,8 +49,7 @@ Co<Status> pumpUp(rpc::Stream& client, rpc::Stream& agent) {
     if (taken.is(Code::kTooLarge)) co_return taken;
   }
   if (taken) agent.finish();
-  WaitQueue never;
-  co_await never.wait();
+  co_await untilCancelled();
   co_return taken;
 }
 

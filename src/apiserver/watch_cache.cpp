@@ -6,6 +6,7 @@
 #include "apiextensions_v1.pb.h"
 #include "custom_object.pb.h"
 
+#include "api/conditions.hpp"
 #include "api/custom/custom_kinds.hpp"
 #include "api/custom/custom_object.hpp"
 #include "apiserver/object_fields.hpp"
@@ -97,7 +98,7 @@ void WatchCache::define(const std::string& name, const api::ObjectPtr& now,
   const auto& definition = api::as<Crd>(now);
   // The rest of the status changes more often, and says nothing of the kinds.
   std::string relevant = encode(definition.spec()) + encode(definition.status().acceptednames());
-  relevant += api::isTrue(definition, "Established") ? "+" : "-";
+  relevant += api::isTrue(definition.status(), "Established") ? "+" : "-";
   if (std::exchange(definitions_[name], relevant) == relevant) return;
   const api::Kind* kind = api::listCustomKinds(definition, this);
   if (kind == nullptr) return;

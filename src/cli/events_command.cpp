@@ -54,24 +54,17 @@ Co<int> watch(Session& session, const EventOptions& options, ObjectPrinter& prin
   api::WatchOptions watchOptions;
   watchOptions.fieldSelector = options.selection.fields;
   watchOptions.resourceVersion = std::move(from);
-  auto changes = co_await session.api.watch(id, watchOptions);
-  if (!changes) co_return failRequest(changes.status());
-  for (;;) {
-    auto event = co_await (*changes)->next();
-    if (!event)
-      co_return event.status().is(Code::kEndOfStream) ? kDone : failRequest(event.status());
-    if (event->type != api::EventType::kAdded && event->type != api::EventType::kModified) continue;
-    const auto& one = api::as<corev1::Event>(event->object);
-    if (!isWanted(options, one)) continue;
-    if (printer.isHuman()) {
-      Table table(header(options));
-      table.add(eventRow(one, options, session.clock.wallNow()));
-      std::fputs(table.text(false).c_str(), stdout);
-      std::fflush(stdout);
-    } else if (Status status = printer.print({id.kind, event->object}); !status) {
-      co_return fail(status);
-    }
-  }
+  auto show = [&, kind = id.kind](const api::WatchEvent& event) {
+    const auto& one = api::as<corev1::Event>(event.object);
+    if (event.type == api::EventType::kDeleted || !isWanted(options, one)) return Status();
+    if (!printer.isHuman()) return printer.print({kind, event.object});
+    Table table(header(options));
+    table.add(eventRow(one, options, session.clock.wallNow()));
+    std::fputs(table.text(false).c_str(), stdout);
+    std::fflush(stdout);
+    return Status();
+  };
+  co_return co_await followChanges(session, std::move(id), std::move(watchOptions), show);
 }
 
 Co<int> events(Session& session, const EventOptions& options, ObjectPrinter printer) {

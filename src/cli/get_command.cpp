@@ -34,20 +34,6 @@ struct Gathered {
   std::string resourceVersion;
 };
 
-const char* nameOf(api::EventType type) {
-  switch (type) {
-    case api::EventType::kAdded:
-      return "ADDED";
-    case api::EventType::kModified:
-      return "MODIFIED";
-    case api::EventType::kDeleted:
-      return "DELETED";
-    case api::EventType::kBookmark:
-      return "BOOKMARK";
-  }
-  return "";
-}
-
 Co<Gathered> gather(Session& session, const GetOptions& options,
                     const std::vector<api::ResourceId>& ids) {
   Gathered out;
@@ -138,21 +124,13 @@ Co<int> watch(Session& session, const GetOptions& options, ObjectPrinter printer
       id.name.empty() ? options.selection.fields : "metadata.name=" + id.name;
   watchOptions.resourceVersion = std::move(found.resourceVersion);
   id.name.clear();
-  auto changes = co_await session.api.watch(id, watchOptions);
-  if (!changes) co_return failRequest(changes.status());
-  for (;;) {
-    auto event = co_await (*changes)->next();
-    if (!event)
-      co_return event.status().is(Code::kEndOfStream) ? kDone : failRequest(event.status());
-    if (event->type == api::EventType::kBookmark) continue;
-    const std::string what = options.watchEvents ? nameOf(event->type) : "";
-    if (printer.isHuman()) {
-      table.print({event->object}, session.clock.wallNow(), what);
-      continue;
-    }
-    if (Status status = printer.print({&kind, event->object}, what); !status)
-      co_return fail(status);
-  }
+  auto show = [&](const api::WatchEvent& event) {
+    const std::string what(options.watchEvents ? api::nameOf(event.type) : "");
+    if (!printer.isHuman()) return printer.print({&kind, event.object}, what);
+    table.print({event.object}, session.clock.wallNow(), what);
+    return Status();
+  };
+  co_return co_await followChanges(session, std::move(id), std::move(watchOptions), show);
 }
 
 Co<int> get(Session& session, const GetOptions& options, ObjectPrinter printer,

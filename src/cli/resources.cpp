@@ -215,6 +215,19 @@ Co<Result<api::ListResult>> listSelected(Session& session, const Selection& sele
   co_return found;
 }
 
+Co<int> followChanges(Session& session, api::ResourceId collection, api::WatchOptions options,
+                      ShowChange show) {
+  auto changes = co_await session.api.watch(std::move(collection), std::move(options));
+  if (!changes) co_return failRequest(changes.status());
+  for (;;) {
+    auto event = co_await (*changes)->next();
+    if (!event)
+      co_return event.status().is(Code::kEndOfStream) ? kDone : failRequest(event.status());
+    if (event->type == api::EventType::kBookmark) continue;
+    if (Status status = show(*event); !status) co_return fail(status);
+  }
+}
+
 Co<Result<std::vector<api::ResourceId>>> nameObjects(Session& session, const Selection& selection,
                                                      std::vector<api::ResourceId> ids) {
   std::vector<api::ResourceId> named;

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,10 @@ Co<Result<api::ListResult>> listSelected(Session& session, const Selection& sele
 /// choose.
 Co<Result<std::vector<api::ResourceId>>> nameObjects(Session& session, const Selection& selection,
                                                      std::vector<api::ResourceId> ids);
+/// Shows each change of the collection, until the watch ends or one cannot be shown; the exit code.
+using ShowChange = std::function<Status(const api::WatchEvent& event)>;
+Co<int> followChanges(Session& session, api::ResourceId collection, api::WatchOptions options,
+                      ShowChange show);
 /// The pod that is meant: the named one, or one of those that a named workload or service selects.
 /// Of several it is the one that works best, and the others are told of.
 Co<Result<std::shared_ptr<const corev1::Pod>>> findPod(Session& session, std::string argument,

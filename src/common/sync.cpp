@@ -46,6 +46,11 @@ WaitQueue::~WaitQueue() {
   for (auto& waiter : left) waiter->resume(asio::error::operation_aborted);
 }
 
+Co<void> untilCancelled() {
+  WaitQueue never;
+  co_await never.wait();
+}
+
 Co<void> WaitQueue::wait() {
   auto state = state_;
   auto initiate = [state](auto handler) {

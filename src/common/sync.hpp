@@ -35,6 +35,9 @@ class WaitQueue {
   std::shared_ptr<State> state_;
 };
 
+/// Waits until it is cancelled.
+Co<void> untilCancelled();
+
 /// An unbounded queue between coroutines of one thread; close() lets the reader drain and then see
 /// nullopt.
 template <typename T>

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "api/conditions.hpp"
 #include "api/custom/custom_kinds.hpp"
 #include "api/custom/custom_type.hpp"
 #include "api/field_errors.hpp"
@@ -78,7 +79,7 @@ AcceptedNames acceptNames(const Crd& definition, const std::vector<api::ObjectPt
   *made.names.mutable_categories() = wanted.categories();
 
   // Who was established once stays so.
-  if (made.accepted.status == "True" || api::isTrue(definition, "Established")) {
+  if (made.accepted.status == "True" || api::isTrue(definition.status(), "Established")) {
     made.established = {"Established", "True", "InitialNamesAccepted",
                         "the initial names have been accepted"};
   }

@@ -65,8 +65,7 @@ Result<int> chooseInstance(const StreamTarget& target, bool previous) {
 Co<void> finishWhenEnded(const PodManager& pods, std::string id, ContainerLogReader& log) {
   co_await pods.waitUntilEnded(std::move(id));
   log.finish();
-  WaitQueue never;
-  co_await never.wait();
+  co_await untilCancelled();
 }
 
 Co<Status> serveLogs(Agent& agent, rpc::Stream& stream) {

@@ -30,18 +30,12 @@ class Directions {
   WaitQueue changed_;
 };
 
-/// Until it is cancelled.
-Co<Status> forEver() {
-  WaitQueue never;
-  co_await never.wait();
-  co_return Status();
-}
-
 /// Why the other end gives up; nothing when it does not.
 Co<Status> failure(Stream& stream) {
   const auto more = co_await stream.receive();
   if (!more && !more.status().is(Code::kEndOfStream)) co_return more.status();
-  co_return co_await forEver();
+  co_await untilCancelled();
+  co_return Status();
 }
 
 Co<Status> toStream(ByteStream& bytes, Stream& stream, Directions& directions) {
@@ -52,7 +46,7 @@ Co<Status> toStream(ByteStream& bytes, Stream& stream, Directions& directions) {
     if (!got && !got.status().is(Code::kEndOfStream)) co_return got.status();
     piece.resize(got ? *got : 0);
     // Who takes no more has ended the stream: why, toBytes() learns.
-    if (!co_await stream.send(piece)) co_return co_await forEver();
+    if (!co_await stream.send(piece)) co_await untilCancelled();
   } while (!piece.empty());
   co_return co_await directions.ended();
 }

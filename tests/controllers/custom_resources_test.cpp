@@ -295,7 +295,7 @@ TEST_F(CustomResourcesTest, SettleWhateverHappens) {
       const auto& found = api::as<Crd>(object);
       const std::string& name = found.metadata().name();
       EXPECT_FALSE(found.metadata().has_deletiontimestamp()) << name;
-      const bool established = api::isTrue(found, "Established");
+      const bool established = api::isTrue(found.status(), "Established");
       EXPECT_EQ(api::customResource(name) != nullptr, established) << name;
       if (established)
         EXPECT_TRUE(kinds.insert(found.spec().names().kind()).second)
@@ -303,7 +303,7 @@ TEST_F(CustomResourcesTest, SettleWhateverHappens) {
     }
     for (const auto& object : list<Crd>().items) {
       const auto& found = api::as<Crd>(object);
-      if (!api::isTrue(found, "Established"))
+      if (!api::isTrue(found.status(), "Established"))
         EXPECT_TRUE(kinds.contains(found.spec().names().kind())) << "nobody has its kind";
     }
     for (const auto& object : list<Crd>().items) (void)remove<Crd>(api::meta(*object).name());

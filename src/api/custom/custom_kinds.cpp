@@ -7,6 +7,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "api/conditions.hpp"
 #include "api/custom/custom_kind.hpp"
 
 namespace podlab::api {
@@ -99,7 +100,7 @@ const Kind* listCustomKinds(const Crd& definition, const void* owner) {
   Registry& all = registry();
   const std::string& name = definition.metadata().name();
   auto found = all.definitions.find(name);
-  if (!isTrue(definition, "Established")) {
+  if (!isTrue(definition.status(), "Established")) {
     unlistCustomKinds(name, owner);
     return found == all.definitions.end() ? nullptr : &found->second->resource;
   }
@@ -149,12 +150,6 @@ std::uint64_t customKindsGeneration() {
 
 bool isPreferredVersion(std::string_view a, std::string_view b) {
   return std::tuple(rankOf(a), a) < std::tuple(rankOf(b), b);
-}
-
-bool isTrue(const Crd& definition, std::string_view type) {
-  return std::ranges::any_of(definition.status().conditions(), [&](const auto& condition) {
-    return condition.type() == type && condition.status() == "True";
-  });
 }
 
 }  // namespace podlab::api

@@ -40,7 +40,4 @@ std::uint64_t customKindsGeneration();
 /// (apimachinery/pkg/version, CompareKubeAwareVersionStrings).
 bool isPreferredVersion(std::string_view a, std::string_view b);
 
-/// Whether the condition of that type is True.
-bool isTrue(const apiextensionsv1::CustomResourceDefinition& definition, std::string_view type);
-
 }  // namespace podlab::api

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "api/codec.hpp"
+#include "api/conditions.hpp"
 #include "api/custom/custom_kinds.hpp"
 #include "api/custom/member_path.hpp"
 #include "api/json_path.hpp"
@@ -257,7 +258,7 @@ std::vector<Cause> validateDefinitionUpdate(const Crd& now, const Crd& before) {
   same(path.child("group"), now.spec().group(), before.spec().group());
   const FieldPath names = path.child("names");
   same(names.child("plural"), now.spec().names().plural(), before.spec().names().plural());
-  if (isTrue(before, "Established")) {
+  if (isTrue(before.status(), "Established")) {
     same(path.child("scope"), now.spec().scope(), before.spec().scope());
     same(names.child("kind"), now.spec().names().kind(), before.spec().names().kind());
   }
