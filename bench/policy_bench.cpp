@@ -58,8 +58,8 @@ corev1::Pod podOf(std::size_t number) {
   return pod;
 }
 
-/// Policy `number` admits one app to all pods on one port. `all` select every pod; else one app
-/// each.
+/// Policy `number` admits one app on one port, the last one the app of the measured pods on theirs.
+/// `all` select every pod; else one app each.
 std::shared_ptr<const networkingv1::NetworkPolicy> policyOf(int number, bool all) {
   auto policy = std::make_shared<networkingv1::NetworkPolicy>();
   policy->mutable_metadata()->set_namespace_("default");
@@ -77,7 +77,7 @@ std::shared_ptr<const networkingv1::NetworkPolicy> policyOf(int number, bool all
   auto& port = *rule.add_ports();
   port.set_protocol("TCP");
   port.mutable_port()->set_type(0);
-  port.mutable_port()->set_intval(number == 0 ? 7000 : 20000 + number);
+  port.mutable_port()->set_intval(number == kPolicies - 1 ? 7000 : 20000 + number);
   return policy;
 }
 
@@ -131,6 +131,8 @@ class Node {
     layout_.underlay.mtu = 1500;
     layout_.vxlan = false;
     links_ = must(net::ensureNode(*socket_, layout_));
+    must(socket_->executeAll(
+        net::tableChanges(net::NodeTables(), net::planTables(layout_, links_, {}).tables)));
     pins_.emplace(must(net::NamespacePins::open(kFolder)));
     for (std::uint64_t i = 0; i < 2; ++i) {
       addresses_.push_back(layout_.ranges[0].at(2 + i));
@@ -152,7 +154,7 @@ class Node {
     policy::PodIndex index;
     for (std::size_t i = 0; i < 2; ++i) {
       corev1::Pod pod = podOf(i);
-      (*pod.mutable_metadata()->mutable_labels())["app"] = "app-0";
+      (*pod.mutable_metadata()->mutable_labels())["app"] = "app-49";
       index.put(pod, {addresses_[i]}, true);
     }
     must(firewall_->set(policy::nodeTable(index, {{"default", {}}}, policies)));
@@ -285,6 +287,7 @@ void packets(int rounds) {
 }  // namespace podlab
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 0);
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 15;
   podlab::updates(rounds);
   podlab::packets(rounds);

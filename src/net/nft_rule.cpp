@@ -100,6 +100,12 @@ NftRuleWriter& NftRuleWriter::isProtocol(std::uint8_t protocol) {
   return compare(NFT_CMP_EQ, {&value, 1});
 }
 
+NftRuleWriter& NftRuleWriter::isNotTcp() {
+  const char value = IPPROTO_TCP;
+  addMeta(body_, NFT_META_L4PROTO, 0);
+  return compare(NFT_CMP_NEQ, {&value, 1});
+}
+
 NftRuleWriter& NftRuleWriter::isPort(std::uint16_t low, std::uint16_t high) {
   const std::uint16_t from = htons(low);
   const std::uint16_t to = htons(high);

@@ -43,6 +43,7 @@ class NftRuleWriter {
   // Matches. They use register 0.
   NftRuleWriter& isFamily(Family family);
   NftRuleWriter& isProtocol(std::uint8_t protocol);
+  NftRuleWriter& isNotTcp();
   /// From `low` to `high`, in network order.
   NftRuleWriter& isPort(std::uint16_t low, std::uint16_t high);
   NftRuleWriter& isByte(PacketField field, std::uint8_t low, std::uint8_t high);

@@ -1,6 +1,5 @@
 #include "policy/rules.hpp"
 
-#include <linux/netfilter.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -210,10 +209,12 @@ class Compiler {
     const auto [chain, added] = table_.chains.try_emplace(name);
     if (!added) return name;
     auto& rules = *chain->second.rules;
-    rules.push_back(NftRuleWriter().jump(kAlwaysChain).rule());
+    // Datagrams are often replies, and SYNs none of what always passes: but for fragments.
+    rules.push_back(NftRuleWriter().isNotTcp().jump(kAlwaysChain).rule());
     for (const auto& key : policies) {
       rules.push_back(NftRuleWriter().jump(policyChain(key, direction)).rule(key));
     }
+    rules.push_back(NftRuleWriter().jump(kAlwaysChain).rule());
     rules.push_back(NftRuleWriter().count().drop().rule("isolated by " + all));
     return name;
   }
@@ -247,7 +248,7 @@ class Compiler {
     if (rule.ports.empty()) {
       NftRuleWriter writer;
       writePeer(writer, peer, direction);
-      rules.push_back(writer.accept().rule(comment));
+      rules.push_back(admit(writer, direction).rule(comment));
     }
     for (const PortForm& port : rule.ports) {
       for (const Family family : families_) {
@@ -257,7 +258,7 @@ class Compiler {
         if (port.range) writer.isPort(port.range->first, port.range->second);
         if (!port.name.empty()) writeNamedPort(writer, port, family, ns, direction);
         writePeer(writer, peer, direction);
-        rules.push_back(writer.accept().rule(comment));
+        rules.push_back(admit(writer, direction).rule(comment));
         if (port.name.empty()) break;  // of both families
       }
     }
@@ -271,6 +272,11 @@ class Compiler {
     const std::string name = hashedName("ports", content);
     table_.chains[name].rules = std::move(rules);
     return name;
+  }
+
+  /// What egress accepts goes on to ingress, the next base chain.
+  static NftRuleWriter& admit(NftRuleWriter& writer, Direction direction) {
+    return direction == Direction::kEgress ? writer.accept() : writer.goTo(kAcceptedChain);
   }
 
   static void writePeer(NftRuleWriter& writer, const PeerForm& peer, Direction direction) {

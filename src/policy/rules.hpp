@@ -20,11 +20,11 @@ inline constexpr std::uint32_t kFlowSeconds = 120;
 /// What one node is to enforce of the cluster's policies, for the pods that are local: the table of
 /// nftables for it. nullopt when no policy isolates any of them.
 ///
-/// All traffic of pods is routed, so that three base chains on the hook forward see it: `egress`
-/// judges the source, `ingress` the target, and `flows` remembers what was accepted and will be
-/// answered. What the node itself sends and receives does not pass there. The sets `egress_v4` and
-/// so on lead from a pod's address to the chain of its profile, which is the list of the policies
-/// that select it: it calls each policy's chain, where rules accept, and ends with a drop.
+/// All traffic of pods is routed, so that two base chains on the hook forward see it: `egress`
+/// judges the source, then `ingress` the target; what both have accepted and will be answered is
+/// remembered. What the node itself sends and receives does not pass there. The sets `egress_v4`
+/// and so on lead from a pod's address to the chain of its profile, which is the list of the
+/// policies that select it: it calls each policy's chain, where rules accept, and ends with a drop.
 ///
 /// TCP is judged at its SYN alone: a connection that exists goes on when policies change.
 /// Datagrams and echos that ask are judged one by one; replies to remembered ones pass, as do ICMP

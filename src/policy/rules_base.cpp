@@ -1,6 +1,5 @@
 #include "policy/rules_base.hpp"
 
-#include <linux/netfilter.h>
 #include <netinet/in.h>
 #include <netinet/ip_icmp.h>
 
@@ -20,6 +19,7 @@ using net::PacketField;
 
 // A node's worth of conversations; beyond it, new ones are not remembered.
 constexpr std::uint32_t kMostFlows = 1 << 18;
+constexpr std::uint32_t kForwardHook = 2;  // NF_INET_FORWARD of linux/netfilter.h
 constexpr PacketField kTcpFlags{PacketField::Header::kTransport, 13, 1};
 constexpr std::string_view kSynAck("\x12", 1);
 constexpr std::string_view kSyn("\x02", 1);
@@ -87,6 +87,7 @@ NftRuleWriter& loadFlow(NftRuleWriter& writer, Family family, bool echo, bool sw
       .load(swapped ? source : destination, 2 * words + 2);
 }
 
+/// Rules of a base chain. What they do not send elsewhere is accepted.
 std::vector<NftRule> judging(Direction direction, const std::vector<Family>& families) {
   std::vector<NftRule> rules;
   rules.push_back(NftRuleWriter()
@@ -94,19 +95,22 @@ std::vector<NftRule> judging(Direction direction, const std::vector<Family>& fam
                       .isMasked(kTcpFlags, kSynAck, kSyn, false)
                       .accept()
                       .rule("of a connection that was judged at its SYN"));
+  const bool egress = direction == Direction::kEgress;
   for (const Family family : families) {
-    rules.push_back(NftRuleWriter()
-                        .isFamily(family)
-                        .load(direction == Direction::kEgress ? PacketField::source(family)
-                                                              : PacketField::destination(family))
-                        .followVerdict(verdictsName(direction, family))
-                        .rule());
+    rules.push_back(
+        NftRuleWriter()
+            .isFamily(family)
+            .load(egress ? PacketField::source(family) : PacketField::destination(family))
+            .followVerdict(verdictsName(direction, family))
+            .rule());
   }
+  // An accept ends one base chain, and the next one goes on: ingress is the last.
+  if (!egress) rules.push_back(NftRuleWriter().goTo(kAcceptedChain).rule());
   return rules;
 }
 
-/// Of isolated pods, whose replies, or the replies to whom, are judged here.
-std::vector<NftRule> remembering(const std::vector<Family>& families) {
+/// Remembered is what isolated pods have asked, or have been asked: replies are judged here.
+std::vector<NftRule> accepting(const std::vector<Family>& families) {
   std::vector<NftRule> rules;
   rules.push_back(NftRuleWriter().isProtocol(IPPROTO_TCP).accept().rule());
   for (const Family family : families) {
@@ -119,6 +123,7 @@ std::vector<NftRule> remembering(const std::vector<Family>& families) {
                           .rule());
     }
   }
+  rules.push_back(NftRuleWriter().accept().rule());
   return rules;
 }
 
@@ -144,6 +149,7 @@ std::vector<NftRule> rememberedFlows(Family family) {
   rules.push_back(loadFlow(writer, family, /*echo=*/true, /*swapped=*/false)
                       .remember(flowsName(family), kFlowSeconds)
                       .rule());
+  rules.push_back(NftRuleWriter().accept().rule());
   return rules;
 }
 
@@ -222,12 +228,11 @@ void addBaseChains(net::NftTable& table, const std::vector<Family>& families) {
   }
   table.chains[kAlwaysChain].rules = std::move(always);
   const auto base = [&](const char* name, std::int32_t priority, std::vector<NftRule> rules) {
-    table.chains[name] = {net::NftHook{NF_INET_FORWARD, priority}, std::move(rules)};
+    table.chains[name] = {net::NftHook{kForwardHook, priority}, std::move(rules)};
   };
-  // An accept ends one base chain: the next one goes on.
   base("egress", 0, judging(Direction::kEgress, families));
   base("ingress", 1, judging(Direction::kIngress, families));
-  base("flows", 2, remembering(families));
+  table.chains[kAcceptedChain].rules = accepting(families);
 }
 
 }  // namespace podlab::policy

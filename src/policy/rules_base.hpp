@@ -11,6 +11,8 @@ namespace podlab::policy {
 
 /// The chain that accepts what no policy decides on.
 inline constexpr char kAlwaysChain[] = "always";
+/// Where a packet goes that ingress has accepted: it is accepted, and remembered if it asks.
+inline constexpr char kAcceptedChain[] = "accepted";
 
 /// "_v4" and "_v6", at the end of names.
 std::string familyName(net::Family family);

@@ -1,6 +1,5 @@
 // Network policies on the real kernel: packets against the model, repair, take-over.
 #include <gtest/gtest.h>
-#include <linux/netfilter.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -293,7 +292,7 @@ TEST(PolicyRepair, ARuleIsPutBeforeOurs) {
     net::NftTable known = table;
     for (auto& [name, chain] : known.chains) chain.rules.emplace();
     net::NftTable damaged = known;
-    damaged.chains["foreign"] = {net::NftHook{NF_INET_FORWARD, -5},
+    damaged.chains["foreign"] = {net::NftHook{2 /* NF_INET_FORWARD */, -5},
                                  {{net::NftRuleWriter().accept().rule()}}};
     must(net::applyChanges(socket, net::tableChanges(known, damaged)));
   });

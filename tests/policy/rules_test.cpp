@@ -307,7 +307,7 @@ TEST_F(Rules, PodsOfOneProfileShareChains) {
   }
   const auto table = nodeTable(index, {}, cluster_.policies);
   ASSERT_TRUE(table);
-  // Three base chains, always, remember, the policy's and the profile's.
+  // Two base chains, always, accepted, remember, the policy's and the profile's.
   EXPECT_EQ(table->chains.size(), 7u);
   EXPECT_EQ(table->sets.at("ingress_v4").elements.size(), 100u);
   EXPECT_EQ(index.classes().size(), 1u);
