@@ -33,7 +33,8 @@ AddressRange rangeOf(const net::Cidr& range) {
   return {range.network(), withHostBits(range)};
 }
 
-std::vector<AddressRange> cutOut(std::vector<AddressRange> ranges, const AddressRange& hole) {
+std::vector<AddressRange> cutOut(const std::vector<AddressRange>& ranges,
+                                 const AddressRange& hole) {
   std::vector<AddressRange> rest;
   for (const AddressRange& range : ranges) {
     if (hole.last < range.first || range.last < hole.first) {
@@ -54,7 +55,7 @@ std::vector<AddressRange> unionOf(const std::vector<IpBlock>& blocks, net::Famil
     if (block.range.family() != family) continue;
     std::vector<AddressRange> own{rangeOf(block.range)};
     for (const net::Cidr& except : block.except) {
-      if (except.family() == family) own = cutOut(std::move(own), rangeOf(except));
+      if (except.family() == family) own = cutOut(own, rangeOf(except));
     }
     all.insert(all.end(), own.begin(), own.end());
   }

@@ -188,7 +188,7 @@ Connection connectPods(const TestPod& from, const TestPod& to, UniqueFd& listene
   EXPECT_EQ(::listen(listener.get(), 8), 0);
   Connection made;
   made.client = socketOf(from, SOCK_STREAM);
-  ::connect(made.client.get(), address.get(), address.size);
+  beginConnect(made.client, address);
   EXPECT_TRUE(readable(listener.get(), 5000));
   made.server = UniqueFd(::accept(listener.get(), nullptr, nullptr));
   EXPECT_TRUE(made.server);
@@ -211,12 +211,12 @@ TEST(PolicyPackets, EstablishedTcpGoesOnAndNewOnesAreRefused) {
     }
     const net::SocketAddress address(world.pods()[1].addresses.front(), 7000);
     UniqueFd another = socketOf(world.pods()[0], SOCK_STREAM);
-    ::connect(another.get(), address.get(), address.size);
+    beginConnect(another, address);
     EXPECT_FALSE(readable(listener.get(), 200));
     // And the node still reaches its pod, as probes do.
     const TestNode& node = world.network().nodes()[1];
     UniqueFd probe = must(net::openSocketIn(node.networkPath, AF_INET, SOCK_STREAM, 0));
-    ::connect(probe.get(), address.get(), address.size);
+    beginConnect(probe, address);
     EXPECT_TRUE(readable(listener.get(), 5000));
   });
 }

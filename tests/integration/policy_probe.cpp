@@ -13,7 +13,6 @@
 #include <netinet/icmp6.h>
 
 #include "net/namespaces.hpp"
-#include "net/reach_packet.hpp"
 
 namespace podlab::test {
 namespace {
@@ -49,6 +48,12 @@ void closeHard(int fd) {
 }
 
 }  // namespace
+
+void beginConnect(const UniqueFd& socket, const SocketAddress& address) {
+  if (::connect(socket.get(), address.get(), address.size) < 0 && errno != EINPROGRESS) {
+    must(errnoStatus(errno, "connect"));
+  }
+}
 
 struct PolicyProbe::Pod {
   TestPod pod;
@@ -202,7 +207,7 @@ std::set<Cell> PolicyProbe::ask(const std::set<Cell>& expected) {
     } else {
       UniqueFd client = socketIn(from.pod, domainOf(cell.family), SOCK_STREAM);
       const SocketAddress to(target, cell.port);
-      ::connect(client.get(), to.get(), to.size);
+      beginConnect(client, to);
       closeHard(client.get());
       epoll_event event{EPOLLOUT, {.fd = client.get()}};
       ::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, client.get(), &event);

@@ -9,10 +9,14 @@
 
 #include "common/unique_fd.hpp"
 #include "net/address.hpp"
+#include "net/reach_packet.hpp"
 #include "policy/protocol.hpp"
 #include "tests/integration/net_fixture.hpp"
 
 namespace podlab::test {
+
+/// The connection is there when the socket can be written to.
+void beginConnect(const UniqueFd& socket, const net::SocketAddress& address);
 
 /// One question that a policy answers: may this pod open that to the other?
 struct Cell {

@@ -61,7 +61,7 @@ class Registers {
 
  private:
   char* at(std::uint32_t reg, std::size_t size) {
-    if (reg < NFT_REG32_00 || (reg - NFT_REG32_00) * 4 + size > bytes_.size()) {
+    if (reg < NFT_REG32_00 || std::size_t{reg - NFT_REG32_00} * 4 + size > bytes_.size()) {
       unknown("a register is out of bounds");
     }
     return bytes_.data() + std::size_t{reg - NFT_REG32_00} * 4;

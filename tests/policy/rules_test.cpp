@@ -108,7 +108,8 @@ class Differential : public testing::TestWithParam<int> {};
 TEST_P(Differential, RulesAgreeWithTheModel) {
   constexpr int kClusters = 8;
   for (int i = 0; i < kClusters; ++i) {
-    const auto seed = static_cast<std::uint64_t>(GetParam() * kClusters + i);
+    const auto seed =
+        static_cast<std::uint64_t>(GetParam()) * kClusters + static_cast<std::uint64_t>(i);
     SCOPED_TRACE("seed " + std::to_string(seed));
     SeededRng rng(seed);
     const Cluster cluster = randomCluster(rng, {});
