@@ -53,6 +53,26 @@ void encodePodlab(benchmark::State& state) {
   report(state, sample().ours);
 }
 
+void transcodePodlab(benchmark::State& state) {
+  const std::string bytes = sample().pod.SerializeAsString();
+  for (auto _ : state) {
+    std::string json;
+    podlab::JsonWriter writer(json);
+    podlab::api::transcodeJson(writer, bytes, corev1::Pod::descriptor());
+    benchmark::DoNotOptimize(json);
+  }
+  report(state, sample().ours);
+}
+
+void parseProtobuf(benchmark::State& state) {
+  const std::string bytes = sample().pod.SerializeAsString();
+  for (auto _ : state) {
+    corev1::Pod pod;
+    benchmark::DoNotOptimize(pod.ParseFromString(bytes));
+  }
+  report(state, sample().ours);
+}
+
 void encodeJsonUtil(benchmark::State& state) {
   for (auto _ : state) {
     std::string json;
@@ -104,6 +124,8 @@ void encodeYamlPodlab(benchmark::State& state) {
 }
 
 BENCHMARK(encodePodlab);
+BENCHMARK(transcodePodlab);
+BENCHMARK(parseProtobuf);
 BENCHMARK(encodeJsonUtil);
 BENCHMARK(decodePodlab);
 BENCHMARK(decodeStrictPodlab);

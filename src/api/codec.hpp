@@ -13,9 +13,9 @@
 
 /// The one codec between JSON or YAML and the messages of proto/, driven by their descriptors and
 /// the options of field_options.proto; no kind has code of its own here. Quantity, IntOrString,
-/// Time, MicroTime, Duration, FieldsV1, RawExtension and lists in a message of their own ("items" alone) have
-/// upstream's scalar forms. Unless a field is marked `presence`, its false, 0 and "" read as unset,
-/// as in upstream's Go types.
+/// Time, MicroTime, Duration, FieldsV1, RawExtension and lists in a message of their own ("items"
+/// alone) have upstream's scalar forms. Unless a field is marked `presence`, its false, 0 and ""
+/// read as unset, as in upstream's Go types.
 namespace podlab::api {
 
 /// What every API object names first; not part of the messages.
@@ -58,6 +58,10 @@ std::string toJson(const google::protobuf::Message& message, const EncodeOptions
 /// The same as a part of a larger document.
 void writeJson(JsonWriter& writer, const google::protobuf::Message& message,
                const TypeMeta& type = {});
+/// As writeJson writes the message that `bytes`, in the wire format, are of; the message is not
+/// made. False when they are malformed: what was written then is no JSON.
+bool transcodeJson(JsonWriter& writer, std::string_view bytes,
+                   const google::protobuf::Descriptor* descriptor, const TypeMeta& type = {});
 /// As `kubectl -o yaml`: sorted, quoted only where needed, block literals for lines.
 std::string toYaml(const google::protobuf::Message& message, const TypeMeta& type = {});
 

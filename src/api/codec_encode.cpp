@@ -1,10 +1,6 @@
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdint>
-#include <functional>
-#include <limits>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +14,7 @@
 #include "api/codec_base64.hpp"
 #include "api/codec_map.hpp"
 #include "api/codec_table.hpp"
+#include "api/codec_values.hpp"
 #include "api/custom/custom_object.hpp"
 #include "api/quantity.hpp"
 #include "api/times.hpp"
@@ -88,42 +85,6 @@ struct MapSource {
   const Message& message() const { return value.GetMessageValue(); }
 };
 
-template <typename Time>
-void writeTime(JsonWriter& writer, const Time& time) {
-  constexpr std::int64_t kLimit = std::numeric_limits<Duration::rep>::max() / 1'000'000'000 - 1;
-  const bool known = isSet(time) && time.seconds() > -kLimit && time.seconds() < kLimit;
-  if (!known) {
-    writer.null();
-  } else if constexpr (std::is_same_v<Time, metav1::Time>) {
-    writer.plainString(formatTime(toWallTime(time)));
-  } else {
-    writer.plainString(formatMicroTime(toWallTime(time)));
-  }
-}
-
-/// Whether it is JSON without white space, as podlab and most clients write what is embedded. What
-/// was found to be so lately is known again: objects of one writer have the same managedFields.
-bool isCompactJson(std::string_view json) {
-  constexpr std::size_t kLongest = 4096;
-  thread_local std::array<std::string, 16> known;
-  std::string& slot = known[std::hash<std::string_view>()(json) % known.size()];
-  if (slot == json && !json.empty()) return true;
-  JsonReader check(json);
-  const bool isCompact =
-      json.find_first_of(" \t\r\n") == std::string_view::npos && check.skip() && check.finish();
-  if (isCompact && json.size() <= kLongest) slot = json;
-  return isCompact;
-}
-
-/// Embedded JSON; what is not JSON (other clients may store anything) becomes null.
-void writeRaw(JsonWriter& writer, std::string_view json) {
-  if (isCompactJson(json)) return writer.literal(json);
-  JsonReader check(json);
-  if (!check.skip() || !check.finish()) return writer.null();
-  JsonReader reader(json);
-  copyJson(reader, writer);
-}
-
 class Encoder {
  public:
   explicit Encoder(JsonWriter& out) : out_(out) {}
@@ -135,21 +96,27 @@ class Encoder {
   }
 
   void root(const Message& message, const Table& table, const TypeMeta& type) {
-    const std::pair<std::string_view, std::string_view> first[] = {{"apiVersion", type.apiVersion},
-                                                                   {"kind", type.kind}};
-    std::span<const std::pair<std::string_view, std::string_view>> pending(first);
-    const auto writeTypeBefore = [&](std::string_view name) {
-      for (; !pending.empty() && (name.empty() || pending[0].first < name);
-           pending = pending.subspan(1)) {
-        if (pending[0].second.empty()) continue;
-        out_.key(pending[0].first);
-        out_.string(pending[0].second);
-      }
-    };
+    codec::TypeMembers typeMembers(out_, type);
     out_.beginObject();
-    members(message, table, writeTypeBefore);
-    writeTypeBefore({});
+    members(message, table, [&](std::string_view name) { typeMembers.before(name); });
+    typeMembers.rest();
     out_.endObject();
+  }
+
+  /// The schema, or what stands in its place.
+  void schemaOr(const Message& message) {
+    const auto* schema = message.GetDescriptor()->FindFieldByName("schema");
+    const Reflection& reflection = *message.GetReflection();
+    const bool given = reflection.HasField(message, schema);
+    if (given) {
+      return object(reflection.GetMessage(message, schema), Table::of(schema->message_type()));
+    }
+    for (const Field& field : Table::of(message.GetDescriptor()).fields()) {
+      if (field.descriptor == schema) continue;
+      if (field.shape == Shape::kSingle)
+        return value(field, SingleSource{message, reflection, field.descriptor});
+      elements(message, reflection, field, reflection.FieldSize(message, field.descriptor));
+    }
   }
 
  private:
@@ -288,12 +255,12 @@ class Encoder {
       case Form::kBytes:
         return out_.plainString(codec::base64Encode(source.string()));
       case Form::kEnum:
-        return enumeration(field, source.enumNumber());
+        return codec::writeEnum(out_, field, source.enumNumber());
       case Form::kMessage:
         return object(source.message(), *field.message);
       case Form::kQuantity: {
         const auto& quantity = static_cast<const resourcev1::Quantity&>(source.message());
-        return quantity.string().empty() ? out_.plainString("0") : out_.string(quantity.string());
+        return codec::writeQuantity(out_, quantity.string());
       }
       case Form::kIntOrString: {
         const auto& either = static_cast<const intstr::IntOrString&>(source.message());
@@ -301,18 +268,20 @@ class Encoder {
                                   : out_.string(either.strval());
       }
       case Form::kTime:
-        return writeTime(out_, static_cast<const metav1::Time&>(source.message()));
+        return codec::writeTime(out_, static_cast<const metav1::Time&>(source.message()));
       case Form::kMicroTime:
-        return writeTime(out_, static_cast<const metav1::MicroTime&>(source.message()));
+        return codec::writeTime(out_, static_cast<const metav1::MicroTime&>(source.message()));
       case Form::kDuration:
         return out_.plainString(formatDuration(
             Duration(static_cast<const metav1::Duration&>(source.message()).duration())));
       case Form::kFieldsV1:
-        return writeRaw(out_, static_cast<const metav1::FieldsV1&>(source.message()).raw());
+        return codec::writeRaw(out_, static_cast<const metav1::FieldsV1&>(source.message()).raw());
       case Form::kRawExtension:
-        return writeRaw(out_, static_cast<const runtime::RawExtension&>(source.message()).raw());
+        return codec::writeRaw(out_,
+                               static_cast<const runtime::RawExtension&>(source.message()).raw());
       case Form::kJson:
-        return writeRaw(out_, static_cast<const apiextensionsv1::JSON&>(source.message()).raw());
+        return codec::writeRaw(out_,
+                               static_cast<const apiextensionsv1::JSON&>(source.message()).raw());
       case Form::kSchemaOr:
         return schemaOr(source.message());
       case Form::kBareList: {
@@ -324,32 +293,15 @@ class Encoder {
     }
   }
 
-  /// The schema, or what stands in its place.
-  void schemaOr(const Message& message) {
-    const auto* schema = message.GetDescriptor()->FindFieldByName("schema");
-    const Reflection& reflection = *message.GetReflection();
-    const bool given = reflection.HasField(message, schema);
-    if (given) {
-      return object(reflection.GetMessage(message, schema), Table::of(schema->message_type()));
-    }
-    for (const Field& field : Table::of(message.GetDescriptor()).fields()) {
-      if (field.descriptor == schema) continue;
-      if (field.shape == Shape::kSingle)
-        return value(field, SingleSource{message, reflection, field.descriptor});
-      elements(message, reflection, field, reflection.FieldSize(message, field.descriptor));
-    }
-  }
-
-  void enumeration(const Field& field, int number) {
-    const auto* known = field.value->enum_type()->FindValueByNumber(number);
-    known ? out_.plainString(known->name()) : out_.null();
-  }
-
   JsonWriter& out_;
   std::vector<const FieldDescriptor*> listed_;
 };
 
 }  // namespace
+
+void codec::writeSchemaOr(JsonWriter& writer, const Message& message) {
+  Encoder(writer).schemaOr(message);
+}
 
 void writeJson(JsonWriter& writer, const Message& message, const TypeMeta& type) {
   if (const auto* custom = dynamic_cast<const CustomObject*>(&message))

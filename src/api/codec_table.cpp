@@ -1,5 +1,7 @@
 #include "api/codec_table.hpp"
 
+#include <google/protobuf/wire_format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -123,13 +125,19 @@ const Table& Table::of(const Descriptor* descriptor) {
 
 void Table::add(const Descriptor* descriptor, const std::vector<const FieldDescriptor*>& via) {
   const std::size_t group = groups_.size();
-  groups_.push_back(
-      {via, std::vector(static_cast<std::size_t>(descriptor->field_count()), Group::kNone)});
+  int last = 0;
+  for (int i = 0; i < descriptor->field_count(); ++i)
+    last = std::max(last, descriptor->field(i)->number());
+  groups_.push_back({via,
+                     std::vector(static_cast<std::size_t>(descriptor->field_count()), Group::kNone),
+                     std::vector(static_cast<std::size_t>(last) + 1, Group::kNone)});
   for (int i = 0; i < descriptor->field_count(); ++i) {
     const FieldDescriptor* from = descriptor->field(i);
     if (from->options().GetExtension(podlab::inline_)) {
       auto longer = via;
       longer.push_back(from);
+      groups_[group].byNumber[static_cast<std::size_t>(from->number())] =
+          static_cast<std::uint16_t>(Group::kInlined | groups_.size());
       add(from->message_type(), longer);
       continue;
     }
@@ -146,6 +154,7 @@ void Table::add(const Descriptor* descriptor, const std::vector<const FieldDescr
                   : from->is_repeated() ? Shape::kList
                                         : Shape::kSingle;
     field.always = from->options().GetExtension(podlab::always);
+    field.wireType = google::protobuf::internal::WireFormat::WireTypeForFieldType(from->type());
     field.presence = from->options().GetExtension(podlab::presence) || from->has_default_value();
     fields_.push_back(std::move(field));
   }
@@ -159,7 +168,10 @@ void Table::index() {
   for (std::size_t i = 0; i < fields_.size(); ++i) {
     Field& field = fields_[i];
     field.index = i;
-    groups_[field.group].members[field.position] = static_cast<std::uint16_t>(i);
+    Group& group = groups_[field.group];
+    group.members[field.position] = static_cast<std::uint16_t>(i);
+    group.byNumber[static_cast<std::size_t>(field.descriptor->number())] =
+        static_cast<std::uint16_t>(i);
     if (field.always) always_[i / 64] |= std::uint64_t{1} << i % 64;
   }
 

@@ -50,6 +50,7 @@ struct Field {
   Shape shape = Shape::kSingle;
   bool always = false;
   bool presence = false;
+  int wireType = 0;                ///< of one value, protobuf's WireType
   std::size_t index = 0;           ///< in Table::fields()
   std::size_t group = 0;           ///< in Table::groups()
   std::size_t position = 0;        ///< of the descriptor in its message's
@@ -69,8 +70,15 @@ class Table {
   /// The members that are fields of one message: the object's own, or one that is inlined.
   struct Group {
     static constexpr std::uint16_t kNone = 0xffff;
+    static constexpr std::uint16_t kInlined = 0x8000;
     std::vector<const google::protobuf::FieldDescriptor*> via;
     std::vector<std::uint16_t> members;  ///< indices into fields() by the descriptor's position
+    /// By a field's number: the same, or the inlined message's index into groups() with kInlined.
+    std::vector<std::uint16_t> byNumber;
+
+    std::uint16_t at(std::uint32_t number) const {
+      return number < byNumber.size() ? byNumber[number] : kNone;
+    }
   };
 
   /// Sorted by name.
