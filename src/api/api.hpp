@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/object.hpp"
+#include "api/packed.hpp"
 #include "common/co.hpp"
 #include "common/status.hpp"
 #include "common/time.hpp"
@@ -33,10 +34,13 @@ struct ListOptions {
 };
 
 struct ListResult {
-  std::vector<ObjectPtr> items;
+  std::vector<ListItem> items;
   std::string resourceVersion;
   std::string continueToken;  ///< empty: that was all
   std::optional<std::int64_t> remainingItemCount;
+
+  /// All of them, decoded.
+  std::vector<ObjectPtr> objects() const { return {items.begin(), items.end()}; }
 };
 
 struct WatchOptions {

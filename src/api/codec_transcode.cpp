@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "custom_object.pb.h"
 #include "intstr.pb.h"
 #include "meta_v1.pb.h"
 #include "resource.pb.h"
@@ -21,6 +22,7 @@
 #include "api/codec_table.hpp"
 #include "api/codec_values.hpp"
 #include "api/codec_wire.hpp"
+#include "api/custom/custom_object.hpp"
 #include "api/quantity.hpp"
 #include "api/times.hpp"
 
@@ -410,6 +412,12 @@ class Transcoder {
 
 bool transcodeJson(JsonWriter& writer, std::string_view bytes,
                    const google::protobuf::Descriptor* descriptor, const TypeMeta& type) {
+  if (descriptor == CustomObject::descriptor()) {
+    CustomObject object;
+    if (!object.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
+    writeCustomObject(writer, object);
+    return true;
+  }
   return Transcoder(writer).root(bytes, Table::of(descriptor), type);
 }
 

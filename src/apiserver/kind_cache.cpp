@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "api/status_conversion.hpp"
+#include "common/log.hpp"
 #include "common/sync.hpp"
 
 namespace podlab::apiserver {
@@ -23,34 +24,6 @@ constexpr std::size_t kKeptQueue = 32;
 
 }  // namespace
 
-/// A state of an object that watches may need which go on from the past. Once it is no longer the
-/// present one it is kept as its bytes, which take a fifth of the memory.
-class KindCache::Past {
- public:
-  explicit Past(api::ObjectPtr object) : object_(std::move(object)) {}
-
-  void pack() {
-    if (!object_) return;
-    object_->SerializeToString(&bytes_);
-    alive_ = object_;
-    object_ = nullptr;
-  }
-  api::ObjectPtr get(const api::Kind& kind) {
-    if (object_) return object_;
-    if (auto alive = alive_.lock()) return alive;
-    auto object = kind.make();
-    object->ParseFromString(bytes_);
-    alive_ = object;
-    return object;
-  }
-  std::size_t size() const { return bytes_.size(); }
-
- private:
-  api::ObjectPtr object_;
-  std::weak_ptr<const google::protobuf::Message> alive_;  ///< somebody else has it yet
-  std::string bytes_;
-};
-
 /// What becomes of an object, as watches are told.
 struct KindCache::Change {
   store::Revision revision = 0;
@@ -64,31 +37,38 @@ struct KindCache::Event {
   store::Revision revision = 0;
   MonoTime at;
   std::string key;
-  std::shared_ptr<Past> before;
-  std::shared_ptr<Past> now;
+  api::PackedPtr before;
+  api::PackedPtr now;
 
   /// In memory, but for what is the present state.
-  std::size_t size() const { return kEventSize + key.size() + (before ? before->size() : 0); }
+  std::size_t size() const {
+    return kEventSize + key.size() + (before ? before->bytes().size() : 0);
+  }
 };
 
 struct KindCache::Watcher {
   KindCache* cache = nullptr;  ///< null once the watch or the cache is gone
   Filter filter;
   bool bookmarks = false;
-  std::vector<api::WatchEvent> queue;
+  struct Queued {
+    api::EventType type;
+    api::ListItem object;  ///< what was there at first is decoded when it is its turn
+  };
+  std::vector<Queued> queue;
   std::size_t taken = 0;      ///< of the queue, by the reader
   std::size_t most = 0;       ///< that may wait
   std::optional<Status> end;  ///< after the queue
   WaitQueue ready;
 
   std::size_t waiting() const { return queue.size() - taken; }
-  void push(api::EventType type, api::ObjectPtr object) {
+  void push(api::EventType type, api::ListItem object) {
     queue.push_back({type, std::move(object)});
     if (waiting() == 1) ready.notifyOne();
   }
   std::optional<api::WatchEvent> take() {
     if (waiting() == 0) return std::nullopt;
-    api::WatchEvent event = std::move(queue[taken++]);
+    const Queued queued = std::move(queue[taken++]);
+    api::WatchEvent event{queued.type, queued.object};
     if (waiting() > 0) return event;
     taken = 0;
     if (queue.capacity() > kKeptQueue) queue = {};
@@ -147,9 +127,21 @@ KindCache::~KindCache() {
   endWatches({Code::kUnavailable, "the server is stopping"});
 }
 
-api::ObjectPtr KindCache::get(std::string_view key) const {
+const api::ObjectPtr& KindCache::decoded(const api::PackedPtr& packed) const {
+  Recent& recent =
+      recent_[std::hash<api::PackedPtr>()(packed) / alignof(std::max_align_t) % kRecent];
+  if (recent.packed != packed) recent = {packed, packed->decode()};
+  return recent.object;
+}
+
+api::PackedPtr KindCache::find(std::string_view key) const {
   const auto found = objects_.find(key);
   return found == objects_.end() ? nullptr : found->second;
+}
+
+api::ObjectPtr KindCache::get(std::string_view key) const {
+  const auto packed = find(key);
+  return packed ? decoded(packed) : nullptr;
 }
 
 bool KindCache::selects(const Filter& filter, const google::protobuf::Message& object) const {
@@ -162,26 +154,31 @@ std::string KindCache::nodeNameOf(const api::ObjectPtr& object) const {
 }
 
 void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
+  const std::string prefix = filter.ns.empty() ? "" : filter.ns + "/";
+  const auto matches = [&](const api::ListItem& object) {
+    return !filter.matches || filter.matches(*object);
+  };
   const bool keyKnown = filter.name && (!filter.ns.empty() || !kind_.namespaced());
   if (keyKnown) {
-    const std::string key = filter.ns.empty() ? *filter.name : filter.ns + "/" + *filter.name;
-    const auto object = get(key);
-    if (object && selects(filter, *object)) visit(key, object);
+    const std::string key = prefix + *filter.name;
+    const api::ListItem object = find(key);
+    if (object.packed() && matches(object)) visit(key, object);
     return;
   }
   if (filter.nodeName && nodeNameReader_ != nullptr && !filter.nodeName->empty()) {
     const auto keys = keysByNode_.find(*filter.nodeName);
     if (keys == keysByNode_.end()) return;
     for (const auto& key : keys->second) {
-      const auto& object = objects_.find(key)->second;
-      if (selects(filter, *object) && !visit(key, object)) return;
+      if (!key.starts_with(prefix)) continue;
+      const api::ListItem object = objects_.find(key)->second;
+      if (matches(object) && !visit(key, object)) return;
     }
     return;
   }
-  const std::string prefix = filter.ns.empty() ? "" : filter.ns + "/";
   for (auto it = objects_.lower_bound(prefix); it != objects_.end(); ++it) {
     if (!it->first.starts_with(prefix)) return;
-    if (selects(filter, *it->second) && !visit(it->first, it->second)) return;
+    const api::ListItem object = it->second;
+    if (matches(object) && !visit(it->first, object)) return;
   }
 }
 
@@ -222,8 +219,8 @@ Result<std::unique_ptr<api::Watch>> KindCache::watchFrom(Filter filter, store::R
   watcher->filter = std::move(filter);
   auto first = std::ranges::upper_bound(history_, revision, {}, &Event::revision);
   for (; first != history_.end(); ++first) {
-    Change change{first->revision, first->before ? first->before->get(kind_) : nullptr,
-                  first->now ? first->now->get(kind_) : nullptr};
+    Change change{first->revision, first->before ? first->before->decode() : nullptr,
+                  first->now ? first->now->decode() : nullptr};
     offer(*watcher, change);
   }
   return subscribe(std::move(watcher), options);
@@ -233,8 +230,8 @@ std::unique_ptr<api::Watch> KindCache::watchFromNow(Filter filter, store::Revisi
                                                     const api::WatchOptions& options) {
   auto watcher = std::make_shared<Watcher>();
   watcher->filter = std::move(filter);
-  forEach(watcher->filter, [&](const std::string&, const api::ObjectPtr& object) {
-    watcher->push(api::EventType::kAdded, object);
+  forEach(watcher->filter, [&](const std::string&, const api::ListItem& object) {
+    watcher->push(api::EventType::kAdded, object.packed());
     return true;
   });
   if (options.sendInitialEvents) {
@@ -275,16 +272,16 @@ void KindCache::index(const std::string& key, const api::ObjectPtr& before,
 }
 
 void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revision revision) {
-  Change change{revision, nullptr, now};
-  if (now) {
-    auto& slot = objects_[key];
-    change.before = std::exchange(slot, std::move(now));
+  const auto found = objects_.find(key);
+  if (!now && found == objects_.end()) return;
+  Event event{revision, clock_.now(), key, nullptr, now ? api::Packed::of(now) : nullptr};
+  if (found == objects_.end()) {
+    objects_.emplace(key, event.now);
   } else {
-    const auto found = objects_.find(key);
-    if (found == objects_.end()) return;
-    change.before = std::move(found->second);
-    objects_.erase(found);
+    event.before = std::exchange(found->second, event.now);
+    if (!now) objects_.erase(found);
   }
+  Change change{revision, event.before ? decoded(event.before) : nullptr, std::move(now)};
   index(key, change.before, change.now);
   auto offerAll = [&](const Watchers& list) {
     for (const auto& watcher : list) {
@@ -311,19 +308,10 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
     offerNode(to);
     if (from != to) offerNode(from);
   }
-  remember(key, change);
+  remember(std::move(event));
 }
 
-void KindCache::remember(const std::string& key, const Change& change) {
-  Event event{change.revision, clock_.now(), key, nullptr, nullptr};
-  auto& latest = latest_[key];
-  if (change.before) {
-    event.before = latest ? latest : std::make_shared<Past>(change.before);
-    event.before->pack();
-  }
-  if (change.now) event.now = std::make_shared<Past>(change.now);
-  latest = event.now;
-  if (!latest) latest_.erase(key);
+void KindCache::remember(Event event) {
   historyBytes_ += event.size();
   history_.push_back(std::move(event));
   while (historyBytes_ > kMaxHistory) forgetOldest();
@@ -333,24 +321,30 @@ void KindCache::forgetOldest() {
   const Event& oldest = history_.front();
   historyStart_ = oldest.revision;
   historyBytes_ -= oldest.size();
-  const auto latest = latest_.find(oldest.key);
-  if (latest != latest_.end() && latest->second == oldest.now) latest_.erase(latest);
   history_.pop_front();
 }
 
 void KindCache::reset(Objects objects, store::Revision revision) {
   endWatches({Code::kExpired, "too old resource version: the server has read its store anew"});
-  for (const auto& [key, object] : objects_) index(key, object, nullptr);
+  for (const auto& [key, packed] : objects_) index(key, packed->decode(), nullptr);
   objects_ = std::move(objects);
-  for (const auto& [key, object] : objects_) index(key, nullptr, object);
+  for (auto it = objects_.begin(); it != objects_.end();) {
+    const auto object = it->second->decode();
+    if (object) {
+      index(it->first, nullptr, object);
+      ++it;
+    } else {
+      logError("object_unreadable", {{"resource", kind_.plural}, {"key", it->first}});
+      it = objects_.erase(it);
+    }
+  }
   history_.clear();
-  latest_.clear();
   historyBytes_ = 0;
   historyStart_ = revision;
 }
 
 void KindCache::convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted) {
-  for (auto& [key, object] : objects_) object = converted(object);
+  for (auto& [key, packed] : objects_) packed = api::Packed::of(converted(packed->decode()));
 }
 
 void KindCache::restartWatches() {

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <deque>
 #include <functional>
 #include <map>
@@ -27,12 +28,12 @@ struct Filter {
   std::function<bool(const google::protobuf::Message&)> matches;  ///< unset: all
 };
 
-/// The present objects of one kind, decoded, the recent changes, and the watches that they feed:
+/// The present objects of one kind, packed, the recent changes, and the watches that they feed:
 /// each change is decoded once and shared by all.
 class KindCache {
  public:
   using Objects =
-      std::map<std::string, api::ObjectPtr, std::less<>>;  ///< by "namespace/name" or "name"
+      std::map<std::string, api::PackedPtr, std::less<>>;  ///< by "namespace/name" or "name"
 
   KindCache(const api::Kind& kind, Clock& clock);
   /// Ends the watches with kUnavailable.
@@ -41,9 +42,11 @@ class KindCache {
   KindCache& operator=(const KindCache&) = delete;
 
   const api::Kind& kind() const { return kind_; }
+  /// nullptr when there is none.
   api::ObjectPtr get(std::string_view key) const;
+  api::PackedPtr find(std::string_view key) const;
   /// Calls `visit` for each match in the order of keys, until it returns false.
-  using Visitor = std::function<bool(const std::string& key, const api::ObjectPtr& object)>;
+  using Visitor = std::function<bool(const std::string& key, const api::ListItem& object)>;
   void forEach(const Filter& filter, const Visitor& visit) const;
 
   /// Changes after `revision`, then what comes. kExpired when they are no longer kept.
@@ -61,7 +64,8 @@ class KindCache {
 
   /// One change, not before any earlier one; `now` null: deleted.
   void apply(const std::string& key, api::ObjectPtr now, store::Revision revision);
-  /// Replaces all objects without history; every watch ends with kExpired.
+  /// Replaces all objects without history, those aside that are damaged; every watch ends with
+  /// kExpired.
   void reset(Objects objects, store::Revision revision);
   /// Replaces each object by another form of the same revision; nobody is told.
   void convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted);
@@ -72,13 +76,20 @@ class KindCache {
   void trimHistory();
 
  private:
-  class Past;
   struct Change;
   struct Event;
   struct Watcher;
   class CacheWatch;
   using Watchers = std::vector<std::shared_ptr<Watcher>>;
 
+  /// One that was asked for lately, and is decoded yet.
+  struct Recent {
+    api::PackedPtr packed;
+    api::ObjectPtr object;
+  };
+  static constexpr std::size_t kRecent = 64;
+
+  const api::ObjectPtr& decoded(const api::PackedPtr& packed) const;
   bool selects(const Filter& filter, const google::protobuf::Message& object) const;
   std::string nodeNameOf(const api::ObjectPtr& object) const;
   void index(const std::string& key, const api::ObjectPtr& before, const api::ObjectPtr& now);
@@ -88,7 +99,7 @@ class KindCache {
   Watchers& listOf(const Filter& filter);
   void unsubscribe(const std::shared_ptr<Watcher>& watcher);
   void forEachWatcher(const std::function<void(Watcher&)>& visit);
-  void remember(const std::string& key, const Change& change);
+  void remember(Event event);
   void forgetOldest();
   void endWatches(const Status& status);
   api::ObjectPtr bookmark(store::Revision revision, bool endOfInitialEvents) const;
@@ -98,11 +109,10 @@ class KindCache {
   /// Reads the field label spec.nodeName; null when the kind has none.
   const std::function<std::string(const google::protobuf::Message&)>* nodeNameReader_ = nullptr;
   Objects objects_;
+  mutable std::array<Recent, kRecent> recent_;
   std::unordered_map<std::string, std::set<std::string>> keysByNode_;
   std::vector<Observer> observers_;
   std::deque<Event> history_;
-  /// The states in history_ that are present ones, by their keys.
-  std::unordered_map<std::string, std::shared_ptr<Past>> latest_;
   std::size_t historyBytes_ = 0;
   store::Revision historyStart_ = 0;  ///< every change after this one is in history_
   Watchers watchers_;                 ///< of filters without an indexed value

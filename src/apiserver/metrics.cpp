@@ -76,7 +76,8 @@ class Metrics final : public VirtualKind {
     auto objects = co_await reader_.list(std::move(measured), std::move(options));
     if (!objects) co_return objects.status();
     api::ListResult result;
-    result.items = co_await measure(std::move(objects->items));
+    auto found = co_await measure(objects->objects());
+    result.items.assign(found.begin(), found.end());
     co_return result;
   }
 

@@ -89,6 +89,11 @@ bool servesSubresource(const api::Kind& kind, const std::string& subresource) {
          (subresource == "scale" && kind.strategy.scaling);
 }
 
+api::ListItem inVersionOf(const api::Kind& kind, api::PackedPtr stored) {
+  if (&kind.resourceKind() == &kind) return stored;
+  return api::inVersionOf(kind, stored->decode());
+}
+
 }  // namespace
 
 api::ObjectPtr Registry::find(const api::Kind& kind, const std::string& ns,
@@ -123,12 +128,12 @@ Co<Result<api::ListResult>> Registry::list(api::ResourceId collection, api::List
   std::int64_t remaining = 0;
   const auto limit = static_cast<std::size_t>(options.limit);
   cache_.of(*collection.kind)
-      .forEach(*filter, [&](const std::string& key, const api::ObjectPtr& object) {
+      .forEach(*filter, [&](const std::string& key, const api::ListItem& object) {
         if (limit > 0 && result.items.size() == limit) {
           ++remaining;
           return !filter->matches;  // without a selector, count what is left
         }
-        result.items.push_back(api::inVersionOf(*collection.kind, object));
+        result.items.push_back(inVersionOf(*collection.kind, object.packed()));
         if (limit > 0) lastKey = key;
         return true;
       });
@@ -174,14 +179,17 @@ Co<Result<api::ListResult>> Registry::listPage(api::ResourceId collection, Filte
       lastKey = kv.key;
       // What has not changed since is shared with the cache.
       const auto& kind = *collection.kind;
-      auto object = api::inVersionOf(
-          kind, cache_.of(kind).get(std::string_view(kv.key).substr(prefix.size())));
-      if (!object || api::meta(*object).resourceversion() != std::to_string(kv.modRevision)) {
-        auto decoded = cache_.decode(*collection.kind, kv);
-        if (!decoded) co_return decoded.status();
-        object = std::move(*decoded);
+      api::PackedPtr packed = WatchCache::pack(kind.resourceKind(), kv);
+      auto present = cache_.of(kind).find(std::string_view(kv.key).substr(prefix.size()));
+      if (present && present->bytes() == packed->bytes()) {
+        packed = std::move(present);
+      } else if (!packed->decode()) {
+        co_return Status(Code::kInternal, "the stored value of " + kv.key + " is damaged");
       }
-      if (!filter.matches || filter.matches(*object)) result.items.push_back(std::move(object));
+      api::ListItem item = inVersionOf(kind, std::move(packed));
+      // A copy is looked at: what is listed stays packed.
+      if (filter.matches && !filter.matches(*api::ListItem(item))) continue;
+      result.items.push_back(std::move(item));
     }
     if (range->remaining == 0) co_return result;
   }

@@ -152,14 +152,19 @@ void beginList(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
 }
 
 void writeItem(JsonWriter& writer, const RestForm& form, const api::Kind& kind,
-               const google::protobuf::Message& object, WallTime now) {
+               const api::ListItem& item, WallTime now) {
   switch (form.kind) {
     case RestForm::Kind::kTable:
-      return writeRow(writer, form, kind, object, now);
+      return writeRow(writer, form, kind, *item, now);
     case RestForm::Kind::kMetadata:
-      return writeMetadata(writer, form, object);
+      return writeMetadata(writer, form, *item);
     default:
-      return api::writeJson(writer, object);
+      if (const auto& packed = item.packed()) {
+        // What is stored has been read once.
+        (void)api::transcodeJson(writer, packed->bytes(), packed->descriptor());
+      } else {
+        api::writeJson(writer, *item);
+      }
   }
 }
 
@@ -241,7 +246,7 @@ std::string writeList(const RestForm& form, const api::Kind& kind, const api::Li
   std::string text;
   JsonWriter writer(text);
   beginList(writer, form, kind, list);
-  for (const auto& item : list.items) writeItem(writer, form, kind, *item, now);
+  for (const auto& item : list.items) writeItem(writer, form, kind, item, now);
   endList(writer);
   return text;
 }
@@ -254,8 +259,8 @@ std::string ListWriter::next() {
   begun_ = true;
   while (text_.size() < kPiece && written_ < list_.items.size()) {
     // What was written needs not stay.
-    const api::ObjectPtr item = std::move(list_.items[written_++]);
-    writeItem(writer_, form_, kind_, *item, now_);
+    const api::ListItem item = std::move(list_.items[written_++]);
+    writeItem(writer_, form_, kind_, item, now_);
   }
   if (written_ == list_.items.size() && !ended_) {
     ended_ = true;

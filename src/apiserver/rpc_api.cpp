@@ -55,7 +55,13 @@ Status fill(rpc::ApiResponse& response, const Result<api::WriteResult>& result) 
 
 Status fill(rpc::ApiResponse& response, const Result<api::ListResult>& result) {
   if (!result) return result.status();
-  for (const auto& item : result->items) item->SerializeToString(response.add_items());
+  for (const auto& item : result->items) {
+    if (const auto& packed = item.packed()) {
+      response.add_items(packed->bytes());
+    } else {
+      item->SerializeToString(response.add_items());
+    }
+  }
   response.set_resourceversion(result->resourceVersion);
   response.set_continue_(result->continueToken);
   if (const auto& remaining = result->remainingItemCount) {

@@ -24,6 +24,18 @@ constexpr std::int64_t kPageSize = 5000;
 /// How many revisions of history a starting server reads again: watches that were open go on.
 constexpr store::Revision kReplayedRevisions = 2000;
 
+/// As the store has it, with its revision.
+api::PackedPtr stored(const api::Kind& kind, const store::KeyValue& kv) {
+  // Of what comes twice the last counts: metadata is field 1 of every kind.
+  metav1::ObjectMeta revision;
+  revision.set_resourceversion(std::to_string(kv.modRevision));
+  const std::string suffix = revision.SerializeAsString();
+  std::string bytes;
+  bytes.reserve(kv.value.size() + suffix.size() + 2);
+  bytes.append(kv.value).append({'\x0a', static_cast<char>(suffix.size())}).append(suffix);
+  return std::make_shared<const api::Packed>(*kind.prototype, std::move(bytes));
+}
+
 }  // namespace
 
 std::string storePrefix(const api::Kind& kind) {
@@ -131,14 +143,13 @@ KindCache* WatchCache::cacheOf(std::string_view key, std::string_view& prefix) c
   return next->second;
 }
 
-Result<api::ObjectPtr> WatchCache::decode(const api::Kind& kind, const store::KeyValue& kv) const {
-  auto object = kind.make();
-  if (!object->ParseFromString(kv.value)) {
-    return Status(Code::kInternal, "the stored value of " + kv.key + " is damaged");
-  }
-  if (kind.custom) api::adoptCustomObject(static_cast<CustomObject&>(*object), kind);
-  setRevision(*object, kv.modRevision);
-  return api::ObjectPtr(std::move(object));
+api::PackedPtr WatchCache::pack(const api::Kind& kind, const store::KeyValue& kv) {
+  auto packed = stored(kind, kv);
+  if (!kind.custom) return packed;
+  CustomObject object;
+  if (!object.ParseFromString(packed->bytes())) return packed;
+  api::adoptCustomObject(object, kind);
+  return std::make_shared<const api::Packed>(*kind.prototype, object.SerializeAsString());
 }
 
 api::ObjectPtr WatchCache::objectOf(const api::Kind& kind, const store::KeyValue& kv) {
@@ -147,13 +158,12 @@ api::ObjectPtr WatchCache::objectOf(const api::Kind& kind, const store::KeyValue
       if (expected->object_ == nullptr || expected->value_ != kv.value) continue;
       api::MutableObjectPtr object = std::move(expected->object_);
       setRevision(*object, kv.modRevision);
-      return object;
+      return stored(kind, kv)->adopt(std::move(object));
     }
   }
-  auto decoded = decode(kind, kv);
-  if (decoded) return std::move(*decoded);
-  logError("object_unreadable", {{"key", kv.key}, {"error", decoded.status()}});
-  return nullptr;
+  auto object = pack(kind, kv)->decode();
+  if (!object) logError("object_unreadable", {{"key", kv.key}});
+  return object;
 }
 
 // The kinds of what follows. The revision is that of the snapshot.
@@ -186,9 +196,7 @@ Co<Result<WatchCache::WatcherPtr>> WatchCache::load(store::Revision revision) {
       std::string_view prefix;
       KindCache* cache = cacheOf(kv.key, prefix);
       if (cache == nullptr) continue;
-      if (auto object = objectOf(cache->kind(), kv)) {
-        objects[cache].emplace(kv.key.substr(prefix.size()), std::move(object));
-      }
+      objects[cache].emplace(kv.key.substr(prefix.size()), pack(cache->kind(), kv));
     }
     page.revision = result->revision;
     more = result->remaining > 0;

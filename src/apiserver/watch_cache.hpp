@@ -38,8 +38,9 @@ class WatchCache {
   store::Revision revision() const { return revision_; }
   /// Until `revision` is in the caches; kUnavailable when stopped.
   Co<Status> waitFor(store::Revision revision);
-  /// The object of a stored value.
-  Result<api::ObjectPtr> decode(const api::Kind& kind, const store::KeyValue& kv) const;
+  /// The object of a stored value, which is looked at for custom kinds only: theirs becomes one of
+  /// the kind's version, with its defaults.
+  static api::PackedPtr pack(const api::Kind& kind, const store::KeyValue& kv);
 
   /// While it lives, the change that writes `value` under `key` takes `object` instead of decoding
   /// the value again.

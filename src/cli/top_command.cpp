@@ -129,7 +129,7 @@ Co<Result<std::vector<api::ObjectPtr>>> find(Session& session, api::ResourceId i
   list.labelSelector = std::move(labels);
   auto all = co_await session.api.list(std::move(id), std::move(list));
   if (!all) co_return all.status();
-  co_return std::move(all->items);
+  co_return all->objects();
 }
 
 Co<int> topNodes(Session& session, const TopOptions& options) {

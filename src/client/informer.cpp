@@ -22,7 +22,7 @@ std::uint64_t revisionOf(std::string_view text) {
   return revision;
 }
 
-using Cache = std::map<std::string, api::ObjectPtr, std::less<>>;
+using Cache = std::map<std::string, api::PackedPtr, std::less<>>;
 
 }  // namespace
 
@@ -60,7 +60,7 @@ struct Informer::State {
   }
   void upsert(const api::ObjectPtr& object);
   void erase(const std::string& key, const api::ObjectPtr& last);
-  void replaceAll(const std::vector<api::ObjectPtr>& objects);
+  void replaceAll(std::vector<api::ListItem> objects);
   void deliver(const api::WatchEvent& event);
   void stop();
 };
@@ -76,7 +76,7 @@ void Informer::State::upsert(const api::ObjectPtr& object) {
   std::string key = api::keyOf(*object);
   api::ObjectPtr before;
   if (auto it = cache.find(key); it != cache.end()) {
-    before = it->second;
+    before = it->second->decode();
     const auto& now = api::meta(*object);
     const auto& old = api::meta(*before);
     if (now.resourceversion() == old.resourceversion()) return;
@@ -86,18 +86,21 @@ void Informer::State::upsert(const api::ObjectPtr& object) {
       before = nullptr;
     }
   }
-  cache[std::move(key)] = object;
+  cache[std::move(key)] = api::Packed::of(object);
   for (const auto& handler : handlers) {
     if (before && handler.updated) handler.updated(before, object);
     if (!before && handler.added) handler.added(object);
   }
 }
 
-void Informer::State::replaceAll(const std::vector<api::ObjectPtr>& objects) {
-  Cache gone = cache;
-  for (const auto& object : objects) gone.erase(api::keyOf(*object));
-  for (const auto& [key, last] : gone) erase(key, last);
-  for (const auto& object : objects) upsert(object);
+void Informer::State::replaceAll(std::vector<api::ListItem> objects) {
+  // None stays decoded: of each a copy is looked at.
+  if (!cache.empty()) {
+    Cache gone = cache;
+    for (const auto& object : objects) gone.erase(api::keyOf(*api::ListItem(object)));
+    for (const auto& [key, last] : gone) erase(key, last->decode());
+  }
+  for (auto& object : objects) upsert(std::exchange(object, {}));
 }
 
 void Informer::State::deliver(const api::WatchEvent& event) {
@@ -117,7 +120,7 @@ Co<Status> Informer::State::relist() {
   options.labelSelector = labelSelector;
   options.fieldSelector = fieldSelector;
   options.limit = kPageSize;
-  std::vector<api::ObjectPtr> objects;
+  std::vector<api::ListItem> objects;
   for (;;) {
     auto page = co_await api.list(collection, options);
     if (!page) {
@@ -134,7 +137,7 @@ Co<Status> Informer::State::relist() {
     options.continueToken = page->continueToken;
     if (!options.continueToken.empty()) continue;
     if (stopped) co_return Status();
-    replaceAll(objects);
+    replaceAll(std::move(objects));
     version = page->resourceVersion;
     seen = std::max(seen, revisionOf(version));
     advanced.notifyAll();
@@ -259,13 +262,13 @@ const api::ResourceId& Informer::collection() const {
 
 api::ObjectPtr Informer::get(std::string_view key) const {
   auto it = state_->cache.find(key);
-  return it == state_->cache.end() ? nullptr : it->second;
+  return it == state_->cache.end() ? nullptr : it->second->decode();
 }
 
 std::vector<api::ObjectPtr> Informer::list() const {
   std::vector<api::ObjectPtr> objects;
   objects.reserve(state_->cache.size());
-  for (const auto& [key, object] : state_->cache) objects.push_back(object);
+  for (const auto& [key, object] : state_->cache) objects.push_back(object->decode());
   return objects;
 }
 

@@ -135,7 +135,7 @@ Co<Result<DisruptionController::Pods>> DisruptionController::podsOf(Budget budge
   options.labelSelector = selector->toString();
   auto listed = co_await context_.api.list(std::move(id), std::move(options));
   if (!listed) co_return listed.status();
-  co_return std::move(listed->items);
+  co_return listed->objects();
 }
 
 Co<Result<DisruptionController::Expectation>> DisruptionController::expect(Budget budget,

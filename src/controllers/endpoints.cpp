@@ -194,7 +194,8 @@ std::vector<EndpointSlice> EndpointsController::existingSlices(const std::string
                                                                const std::string& family) const {
   std::vector<EndpointSlice> existing;
   for (const auto& key : slicesByService_.of(service)) {
-    const auto& slice = api::as<EndpointSlice>(context_.endpointSlices.get(key));
+    const auto object = context_.endpointSlices.get(key);
+    const auto& slice = api::as<EndpointSlice>(object);
     if (slice.addresstype() == family && !slice.metadata().has_deletiontimestamp())
       existing.push_back(slice);
   }

@@ -292,7 +292,7 @@ Co<Result<HorizontalAutoscaler::Measured>> HorizontalAutoscaler::measure(
   auto pods = co_await context_.api.list(std::move(id), std::move(options));
   if (!pods) co_return fail(pods.status());
   const auto proposal =
-      proposeReplicas(target, pods->items, std::move(*metrics), current, context_.clock.wallNow());
+      proposeReplicas(target, pods->objects(), std::move(*metrics), current, context_.clock.wallNow());
   if (!proposal) co_return fail(proposal.status());
   Measured made{
       *proposal, target.resource + (ofContainer ? " container resource" : " resource"), {}};

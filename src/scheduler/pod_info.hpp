@@ -51,7 +51,7 @@ struct VolumeNeeds {
 struct PodInfo {
   explicit PodInfo(PodPtr pod, VolumeNeeds needs = {});
 
-  PodPtr pod;
+  PodPtr pod;       ///< null once it is bound: there is nothing to decide
   std::string key;  ///< "namespace/name"
   Resources requests;
   /// For scores: containers that request no cpu or memory count as 100m and 200Mi (kube-scheduler's

@@ -121,10 +121,10 @@ void Scheduler::removeNode(const std::string& name) {
 }
 
 void Scheduler::setPod(PodPtr pod, MonoTime now, VolumeNeeds needs) {
-  auto info = std::make_shared<const PodInfo>(std::move(pod), std::move(needs));
+  auto info = std::make_shared<PodInfo>(pod, std::move(needs));
   const std::string& key = info->key;
-  const auto& spec = info->pod->spec();
-  if (api::isFinished(*info->pod)) return removePod(key, now);
+  const auto& spec = pod->spec();
+  if (api::isFinished(*pod)) return removePod(key, now);
   if (!spec.nodename().empty()) {
     dequeue(key);
     pending_.erase(key);
@@ -132,7 +132,8 @@ void Scheduler::setPod(PodPtr pod, MonoTime now, VolumeNeeds needs) {
     const bool moved = placed != placed_.end() && placed->second != spec.nodename();
     if (moved) unplace(key, now);
     if (placed_.contains(key)) snapshot_[spec.nodename()].remove(key);
-    place(key, spec.nodename(), info);
+    info->pod = nullptr;
+    place(key, spec.nodename(), std::move(info));
     return;
   }
   if (!wantsNode(*info->pod)) return removePod(key, now);

@@ -1,12 +1,14 @@
 #pragma once
 #include <string>
 
+#include "apiextensions_v1.pb.h"
 #include "field_options.pb.h"
 #include "intstr.pb.h"
 #include "meta_v1.pb.h"
 #include "resource.pb.h"
 #include "runtime.pb.h"
 
+#include "api/object.hpp"
 #include "common/rng.hpp"
 
 namespace podlab::api {
@@ -32,7 +34,7 @@ class RandomMessage {
   using Field = google::protobuf::FieldDescriptor;
 
   void fill(Message& message, int depth) {
-    if (scalarForm(message)) return;
+    if (scalarForm(message) || schemaOr(message, depth)) return;
     const auto& reflection = *message.GetReflection();
     for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
       const Field* field = message.GetDescriptor()->field(i);
@@ -81,9 +83,30 @@ class RandomMessage {
     } else if (auto* fields = dynamic_cast<pkg::apis::meta::v1::FieldsV1*>(&message)) {
       fields->set_raw(R"({"f:a":{".":{},"k:{\"name\":\"b\"}":[1,null,"x"]}})");
     } else if (auto* raw = dynamic_cast<pkg::runtime::RawExtension*>(&message)) {
-      raw->set_raw(rng_.chance(0.5) ? R"({"kind":"Pod","n":[12345678901234567890,true]})" : "7");
+      raw->set_raw(rawJson());
+    } else if (auto* json = dynamic_cast<apiextensionsv1::JSON*>(&message)) {
+      json->set_raw(rawJson());
     } else {
       return false;
+    }
+    return true;
+  }
+
+  const char* rawJson() {
+    return rng_.chance(0.5) ? R"({"kind":"Pod","n":[12345678901234567890,true]})" : "7";
+  }
+
+  /// A schema, or what stands in its place: the other field.
+  bool schemaOr(Message& message, int depth) {
+    if (!message.GetDescriptor()->name().starts_with("JSONSchemaPropsOr")) return false;
+    const Field* schema = message.GetDescriptor()->FindFieldByName("schema");
+    const Field* other = message.GetDescriptor()->field(schema->index() == 0 ? 1 : 0);
+    if (depth > 0 && rng_.chance(0.5)) {
+      fill(*message.GetReflection()->MutableMessage(&message, schema), depth - 1);
+    } else if (!other->is_repeated()) {
+      single(message, other);
+    } else if (depth > 0) {
+      element(message, other, depth);
     }
     return true;
   }
@@ -118,6 +141,8 @@ class RandomMessage {
       }
       case Field::CPPTYPE_INT64:
         return reflection.SetInt64(&message, field, number(field));
+      case Field::CPPTYPE_DOUBLE:
+        return reflection.SetDouble(&message, field, static_cast<double>(rng_.below(1000)) / 8);
       default:
         return reflection.SetString(&message, field, text(field));
     }
