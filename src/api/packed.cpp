@@ -1,7 +1,12 @@
 #include "api/packed.hpp"
 
+#include <google/protobuf/arena.h>
+
 namespace podlab::api {
 namespace {
+
+/// How many bytes an object takes for each of its bytes in the wire format, in its arena.
+constexpr std::size_t kExpansion = 8;
 
 /// Of an object that was decoded: knows from what. It forgets that when the object goes, since what
 /// it was decoded from remembers this in turn.
@@ -28,9 +33,13 @@ PackedPtr Packed::of(const ObjectPtr& object) {
 
 ObjectPtr Packed::decode() const {
   if (auto alive = alive_.lock()) return alive;
-  std::shared_ptr<google::protobuf::Message> object(prototype_.New());
+  // One piece of memory for the most of it: what comes and goes leaves no holes.
+  google::protobuf::ArenaOptions options;
+  options.start_block_size = bytes_.size() * kExpansion;
+  const auto arena = std::make_shared<google::protobuf::Arena>(options);
+  auto* object = prototype_.New(arena.get());
   if (!object->ParseFromString(bytes_)) return nullptr;
-  return adopt(std::move(object));
+  return adopt(ObjectPtr(arena, object));
 }
 
 ObjectPtr Packed::adopt(ObjectPtr object) const {

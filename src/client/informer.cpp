@@ -7,6 +7,7 @@
 
 #include <asio.hpp>
 
+#include "common/free_memory.hpp"
 #include "common/log.hpp"
 
 namespace podlab::client {
@@ -22,7 +23,20 @@ std::uint64_t revisionOf(std::string_view text) {
   return revision;
 }
 
-using Cache = std::map<std::string, api::PackedPtr, std::less<>>;
+/// An object stays decoded when it is looked at more often than this between its changes within
+/// kWarm: not for controllers that look at it once for each change. It is packed again when nobody
+/// has looked at it for as long (at most twice that).
+constexpr unsigned kOften = 4;
+constexpr Duration kWarm = std::chrono::seconds(15);
+/// So many objects that turn cold at once leave memory that is worth returning to the system.
+constexpr std::size_t kMany = 500;
+
+struct Entry {
+  api::PackedPtr packed;
+  api::ObjectPtr warm;  ///< decoded, while it is looked at again and again
+  unsigned looks = 0;   ///< since the last change or cooling
+};
+using Cache = std::map<std::string, Entry, std::less<>>;
 
 }  // namespace
 
@@ -47,7 +61,8 @@ struct Informer::State {
   WaitQueue syncChanged;
   std::uint64_t seen = 0;  ///< the latest revision that the cache has been through
   WaitQueue advanced;
-  unsigned failures = 0;  ///< since the last sign of life
+  unsigned failures = 0;       ///< since the last sign of life
+  Clock::TimerId cooling = 0;  ///< runs while there are warm entries
 
   /// `self` keeps the state: the task may begin after the informer's end.
   Co<void> run(std::shared_ptr<State> self);
@@ -58,12 +73,43 @@ struct Informer::State {
   api::ObjectPtr kept(const api::ObjectPtr& object) const {
     return transform ? transform(object) : object;
   }
+  api::ObjectPtr look(Entry& entry);
+  void scheduleCooling();
+  void cool();
   void upsert(const api::ObjectPtr& object);
   void erase(const std::string& key, const api::ObjectPtr& last);
   void replaceAll(std::vector<api::ListItem> objects);
   void deliver(const api::WatchEvent& event);
   void stop();
 };
+
+api::ObjectPtr Informer::State::look(Entry& entry) {
+  if (cooling == 0) scheduleCooling();
+  ++entry.looks;
+  if (entry.warm) return entry.warm;
+  auto object = entry.packed->decode();
+  if (entry.looks > kOften) entry.warm = object;
+  return object;
+}
+
+void Informer::State::scheduleCooling() {
+  cooling = clock.scheduleIn(kWarm, [this] { cool(); });
+}
+
+void Informer::State::cool() {
+  cooling = 0;
+  bool looked = false;
+  std::size_t cooled = 0;
+  for (auto& [key, entry] : cache) {
+    if (std::exchange(entry.looks, 0) > 0) {
+      looked = true;
+    } else if (std::exchange(entry.warm, nullptr)) {
+      ++cooled;
+    }
+  }
+  if (looked) scheduleCooling();
+  if (cooled >= kMany) releaseFreeMemory();
+}
 
 void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) {
   if (cache.erase(key) == 0) return;
@@ -76,7 +122,7 @@ void Informer::State::upsert(const api::ObjectPtr& object) {
   std::string key = api::keyOf(*object);
   api::ObjectPtr before;
   if (auto it = cache.find(key); it != cache.end()) {
-    before = it->second->decode();
+    before = it->second.packed->decode();
     const auto& now = api::meta(*object);
     const auto& old = api::meta(*before);
     if (now.resourceversion() == old.resourceversion()) return;
@@ -86,7 +132,11 @@ void Informer::State::upsert(const api::ObjectPtr& object) {
       before = nullptr;
     }
   }
-  cache[std::move(key)] = api::Packed::of(object);
+  Entry& entry = cache[std::move(key)];
+  entry.packed = api::Packed::of(object);
+  entry.looks = 0;
+  // Who looked at what it was looks at what it is.
+  if (entry.warm) entry.warm = object;
   for (const auto& handler : handlers) {
     if (before && handler.updated) handler.updated(before, object);
     if (!before && handler.added) handler.added(object);
@@ -98,7 +148,7 @@ void Informer::State::replaceAll(std::vector<api::ListItem> objects) {
   if (!cache.empty()) {
     Cache gone = cache;
     for (const auto& object : objects) gone.erase(api::keyOf(*api::ListItem(object)));
-    for (const auto& [key, last] : gone) erase(key, last->decode());
+    for (const auto& [key, last] : gone) erase(key, last.packed->decode());
   }
   for (auto& object : objects) upsert(std::exchange(object, {}));
 }
@@ -133,7 +183,10 @@ Co<Status> Informer::State::relist() {
       options.limit = 0;
       continue;
     }
-    for (const auto& object : page->items) objects.push_back(kept(object));
+    for (auto& item : page->items) {
+      if (transform) item = api::Packed::of(transform(item));
+      objects.push_back(std::move(item));
+    }
     options.continueToken = page->continueToken;
     if (!options.continueToken.empty()) continue;
     if (stopped) co_return Status();
@@ -201,6 +254,7 @@ Co<void> Informer::State::run(std::shared_ptr<State> /*self*/) {
 
 void Informer::State::stop() {
   stopped = true;
+  if (cooling != 0) clock.cancel(std::exchange(cooling, 0));
   tasks.cancel();
   syncChanged.notifyAll();
   advanced.notifyAll();
@@ -262,13 +316,13 @@ const api::ResourceId& Informer::collection() const {
 
 api::ObjectPtr Informer::get(std::string_view key) const {
   auto it = state_->cache.find(key);
-  return it == state_->cache.end() ? nullptr : it->second->decode();
+  return it == state_->cache.end() ? nullptr : state_->look(it->second);
 }
 
 std::vector<api::ObjectPtr> Informer::list() const {
   std::vector<api::ObjectPtr> objects;
   objects.reserve(state_->cache.size());
-  for (const auto& [key, object] : state_->cache) objects.push_back(object->decode());
+  for (auto& [key, entry] : state_->cache) objects.push_back(state_->look(entry));
   return objects;
 }
 

@@ -14,10 +14,10 @@
 
 namespace podlab::client {
 
-/// A cache of one collection, its objects packed, kept by list and watch, that never stops trying:
-/// lost watches are resumed from the last revision, expired ones start again with a list and
-/// deliver the difference. Handlers run on the executor, in the order of revisions by object. All
-/// use is from one thread.
+/// A cache of one collection, kept by list and watch, that never stops trying: lost watches are
+/// resumed from the last revision, expired ones start again with a list and deliver the difference.
+/// Objects that nobody has looked at for some seconds are kept packed. Handlers run on the
+/// executor, in the order of revisions by object. All use is from one thread.
 class Informer {
  public:
   struct Handlers {

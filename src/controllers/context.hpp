@@ -12,6 +12,7 @@
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "controllers/object_index.hpp"
+#include "controllers/pod_facts.hpp"
 
 namespace podlab::controllers {
 
@@ -78,7 +79,8 @@ struct Context {
   client::EventRecorder& events;
   const ObjectIndex& podsByNode;
   const ObjectIndex& podsByClaim;
-  const ObjectIndex& podsByOwner;         ///< ownerOf()
+  const ObjectIndex& podsByOwner;  ///< ownerOf()
+  const PodFactsIndex& podFacts;
   const ObjectIndex& replicaSetsByOwner;  ///< ownerOf()
   const ObjectIndex& revisionsByOwner;    ///< ownerOf()
   const ObjectIndex& jobsByOwner;         ///< ownerOf()

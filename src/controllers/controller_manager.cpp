@@ -77,6 +77,7 @@ struct ControllerManager::State {
                 .podsByNode = podsByNode,
                 .podsByClaim = podsByClaim,
                 .podsByOwner = podsByOwner,
+                .podFacts = podFacts,
                 .replicaSetsByOwner = replicaSetsByOwner,
                 .revisionsByOwner = revisionsByOwner,
                 .jobsByOwner = jobsByOwner} {}
@@ -115,6 +116,7 @@ struct ControllerManager::State {
   ObjectIndex podsByNode{pods, nodeOf};
   ObjectIndex podsByClaim{pods, claimsOf};
   ObjectIndex podsByOwner{pods, ownerOf};
+  PodFactsIndex podFacts{pods};
   ObjectIndex replicaSetsByOwner{replicaSets, ownerOf};
   ObjectIndex revisionsByOwner{revisions, ownerOf};
   ObjectIndex jobsByOwner{jobs, ownerOf};

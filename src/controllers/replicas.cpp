@@ -51,21 +51,36 @@ Co<Status> ReplicaController::reconcile(std::string key) {
   const auto object = objects_.get(key);
   if (!object) co_return Status();
   const ReplicaSpec spec = kind_.specOf(*object);
-  const OwnedObjects owned{context_.pods, context_.podsByOwner};
-  auto pods = co_await claim(context_, owned, object, spec.selector, isActivePod);
-  if (!pods) co_return pods.status();
-  const std::size_t present = pods->size();
   Status managed;
-  if (!api::meta(*object).has_deletiontimestamp())
-    managed = co_await manage(object, spec.replicas, std::move(*pods));
   ReplicaStatus status;
-  if (!managed.ok()) {
-    status.failure = present < spec.replicas ? "FailedCreate" : "FailedDelete";
-    status.message = managed.message();
+  if (!isSettled(*object, spec)) {
+    const OwnedObjects owned{context_.pods, context_.podsByOwner};
+    auto pods = co_await claim(context_, owned, object, spec.selector, isActivePod);
+    if (!pods) co_return pods.status();
+    const std::size_t present = pods->size();
+    managed = co_await manage(object, spec.replicas, std::move(*pods));
+    if (!managed.ok()) {
+      status.failure = present < spec.replicas ? "FailedCreate" : "FailedDelete";
+      status.message = managed.message();
+    }
   }
-  count(key, spec, podsOf(*object, spec.selector), status);
+  count(key, spec, api::meta(*object).uid(), status);
   const Status written = co_await writeStatus(object, std::move(status));
   co_return managed.ok() ? written : managed;
+}
+
+bool ReplicaController::isSettled(const Message& object, const ReplicaSpec& spec) const {
+  const auto& metadata = api::meta(object);
+  if (metadata.has_deletiontimestamp()) return true;
+  const auto matches = [&](const auto& pod) {
+    return pod.second.active && spec.selector.matches(*pod.second.labels);
+  };
+  const auto& pods = context_.podFacts.of(metadata.uid());
+  const auto mine = std::ranges::count_if(pods, matches);
+  const auto active =
+      std::ranges::count_if(pods, [](const auto& pod) { return pod.second.active; });
+  return mine == active && std::cmp_equal(mine, spec.replicas) &&
+         std::ranges::none_of(context_.podFacts.of(orphansOf(metadata.namespace_())), matches);
 }
 
 Co<Status> ReplicaController::manage(api::ObjectPtr object, std::size_t wanted,
@@ -99,38 +114,26 @@ std::map<std::string, int> ReplicaController::relativesByNode(const api::ObjectP
   return counts;
 }
 
-std::vector<api::ObjectPtr> ReplicaController::podsOf(const Message& object,
-                                                      const api::LabelSelector& selector) const {
-  std::vector<api::ObjectPtr> pods;
-  for (const auto& key : context_.podsByOwner.of(api::meta(object).uid())) {
-    auto pod = context_.pods.get(key);
-    if (isActivePod(*pod) && selector.matches(api::meta(*pod).labels()))
-      pods.push_back(std::move(pod));
-  }
-  return pods;
-}
-
 void ReplicaController::count(const std::string& key, const ReplicaSpec& spec,
-                              const std::vector<api::ObjectPtr>& pods, ReplicaStatus& status) {
+                              const std::string& uid, ReplicaStatus& status) {
   const WallTime now = context_.clock.wallNow();
   const auto& labels = spec.pod->metadata().labels();
   std::optional<WallTime> next;
-  for (const auto& object : pods) {
-    const auto& pod = api::as<corev1::Pod>(object);
-    const auto& has = pod.metadata().labels();
+  for (const auto& [name, pod] : context_.podFacts.of(uid)) {
+    if (!pod.active || !spec.selector.matches(*pod.labels)) continue;
     const bool full = std::ranges::all_of(labels, [&](const auto& label) {
-      const auto found = has.find(label.first);
-      return found != has.end() && found->second == label.second;
+      const auto found = pod.labels->find(label.first);
+      return found != pod.labels->end() && found->second == label.second;
     });
     ++status.replicas;
     if (full) ++status.fullyLabeled;
-    const auto since = availableSince(pod, spec.minReadySeconds);
-    if (!since) continue;
+    if (!pod.readySince) continue;
     ++status.ready;
-    if (spec.minReadySeconds == 0 || *since <= now) {
+    const WallTime since = *pod.readySince + std::chrono::seconds(spec.minReadySeconds);
+    if (spec.minReadySeconds == 0 || since <= now) {
       ++status.available;
     } else {
-      next = next ? std::min(*next, *since) : *since;
+      next = next ? std::min(*next, since) : since;
     }
   }
   if (next) reconciler_.addAfter(key, *next - now);

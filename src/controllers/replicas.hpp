@@ -53,16 +53,15 @@ class ReplicaController {
 
  private:
   Co<Status> reconcile(std::string key);
+  /// Whether no pod is to be made, deleted, adopted or released.
+  bool isSettled(const google::protobuf::Message& object, const ReplicaSpec& spec) const;
   Co<Status> manage(api::ObjectPtr object, std::size_t wanted, std::vector<api::ObjectPtr> pods);
   Co<Status> writeStatus(api::ObjectPtr object, ReplicaStatus status);
   /// Counts pods, and comes back when the next of them becomes available.
-  void count(const std::string& key, const ReplicaSpec& spec,
-             const std::vector<api::ObjectPtr>& pods, ReplicaStatus& status);
+  void count(const std::string& key, const ReplicaSpec& spec, const std::string& uid,
+             ReplicaStatus& status);
   /// Active pods by node, of the object and of all that have the same controller.
   std::map<std::string, int> relativesByNode(const api::ObjectPtr& object) const;
-  /// The pods that the object controls, of those in the cache.
-  std::vector<api::ObjectPtr> podsOf(const google::protobuf::Message& object,
-                                     const api::LabelSelector& selector) const;
 
   Context& context_;
   client::EventRecorder& events_;
