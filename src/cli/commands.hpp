@@ -10,6 +10,7 @@ namespace podlab::cli {
 /// Each adds its commands to `app`; a command that runs sets context.exitCode.
 void addLabCommands(CLI::App& app, Context& context);   // up, down, ls, status
 void addNodeCommands(CLI::App& app, Context& context);  // node add|stop|start|kill|rm
+void addFaultCommands(CLI::App& app, Context& context);  // fault partition|loss|...|ls|clear
 void addResourceCommands(
     CLI::App& app, Context& context);  // get, describe, apply, create, delete, logs, exec, ...
 void addConfigCommands(CLI::App& app, Context& context);  // config schema, validate

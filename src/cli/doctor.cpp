@@ -49,8 +49,8 @@ const TrialRule kRules[] = {
     {kTryIpv6, "works", CheckResult::kWarn,
      "only networking.ipFamily: ipv4 works; remedy: boot without ipv6.disable=1"},
     {kTryNetem, "works", CheckResult::kWarn,
-     "faults of delay and loss will not be available; remedy: as root, modprobe sch_netem, or a "
-     "kernel with CONFIG_NET_SCH_NETEM"},
+     "faults of delay will not be available; remedy: as root, modprobe sch_netem, or a kernel with "
+     "CONFIG_NET_SCH_NETEM"},
 };
 
 Check checkUserNamespaces(const HostFacts& facts) {

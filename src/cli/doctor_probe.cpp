@@ -1,9 +1,5 @@
 #include <fcntl.h>
-#include <linux/if_link.h>
 #include <linux/magic.h>
-#include <linux/netlink.h>
-#include <linux/pkt_sched.h>
-#include <linux/rtnetlink.h>
 #include <pwd.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -28,6 +24,7 @@
 #include "net/link.hpp"
 #include "net/namespaces.hpp"
 #include "net/nft_kernel.hpp"
+#include "net/qdisc.hpp"
 #include "node/overlay.hpp"
 
 namespace podlab::cli {
@@ -114,15 +111,9 @@ Status tryNftables() {
 
 /// A queueing discipline on the loopback link of this namespace.
 Status tryNetem(net::NetlinkSocket& socket) {
-  net::NetlinkMessage message(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, "netem");
-  tcmsg header{};
-  header.tcm_family = AF_UNSPEC;
-  header.tcm_ifindex = kLoopbackIndex;
-  header.tcm_parent = TC_H_ROOT;
-  tc_netem_qopt options{};
-  options.limit = 1;
-  message.header(header).put(TCA_KIND, "netem").put(TCA_OPTIONS, &options, sizeof options);
-  return socket.execute(std::move(message));
+  net::LinkShape shape;
+  shape.delay = std::chrono::milliseconds(1);
+  return socket.executeAll(net::shapeLink(kLoopbackIndex, /*mtu=*/1500, shape));
 }
 
 Status tryIpv6() {

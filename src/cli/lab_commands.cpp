@@ -8,6 +8,7 @@
 #include <iterator>
 #include <optional>
 
+#include "cli/ask_lab.hpp"
 #include "cli/commands.hpp"
 #include "cli/executable.hpp"
 #include "cli/kubeconfig.hpp"
@@ -127,6 +128,16 @@ void warnOfKubeconfig(const Status& why) {
   std::fprintf(stderr, "warning: the kubeconfig is not changed: %s\n", why.message().c_str());
 }
 
+/// Begins the faults of the cluster file; the exit code.
+int startTimeline(const Context& context, const lab::Cluster& cluster) {
+  if (cluster.faults().timeline().empty()) return kDone;
+  lab::LabRequest request;
+  request.set_starttimeline(true);
+  const auto answer = askRunningLab(context, request);
+  if (answer) return kDone;
+  return fail(answer.status().withContext("the lab is up, but its faults will not come"));
+}
+
 int up(Context& context, const UpOptions& options) {
   const auto patience = parseDuration(options.wait);
   if (!patience || *patience < Duration(0))
@@ -198,7 +209,7 @@ int up(Context& context, const UpOptions& options) {
   }
   NodeBoots nodes;
   if (code == kDone) {
-    if (*patience == Duration(0)) return kDone;
+    if (*patience == Duration(0)) return startTimeline(context, cluster);
     nodes = runningNodes(*answer);
     code = withSession(context, [&](Session& session) {
       return waitForNodes(session, context, *paths, nodes, *patience, progress);
@@ -212,6 +223,7 @@ int up(Context& context, const UpOptions& options) {
     progress.done("The lab \"" + context.lab + "\" is " + (running ? "already running" : "up") +
                   ": " + std::to_string(nodes.size()) +
                   (nodes.size() == 1 ? " node is" : " nodes are") + " Ready.");
+    code = startTimeline(context, cluster);
   }
   return code;
 }

@@ -1,8 +1,8 @@
 #include "api/kinds.hpp"
+#include "cli/ask_lab.hpp"
 #include "cli/commands.hpp"
 #include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
-#include "lab/control.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -30,13 +30,7 @@ int act(const Context& context, const NodeOptions& options, const lab::LabReques
   if (!patience || *patience < Duration(0)) {
     return failUsage("--wait: \"" + options.wait + "\" is not a duration such as 60s or 5m");
   }
-  auto paths = lab::labPaths(context.lab);
-  if (!paths) return fail(paths.status());
-  if (!lab::runningLab(*paths)) {
-    return fail(Status(Code::kUnavailable,
-                       "the lab \"" + context.lab + "\" is not running; start it with: podlab up"));
-  }
-  auto answer = lab::askLab(paths->controlSocket(), request);
+  auto answer = askRunningLab(context, request);
   if (!answer) return fail(answer.status());
   if (then == Then::kDeleteObject) {
     const int code = withSession(
@@ -44,6 +38,8 @@ int act(const Context& context, const NodeOptions& options, const lab::LabReques
     if (code != kDone) return code;
   }
   if (then == Then::kWaitForReady && *patience > Duration(0)) {
+    auto paths = lab::labPaths(context.lab);
+    if (!paths) return fail(paths.status());
     Progress progress(context);
     NodeBoots nodes = runningNodes(*answer);
     std::erase_if(nodes, [&](const auto& node) { return node.first != options.name; });

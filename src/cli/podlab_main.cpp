@@ -45,6 +45,7 @@ int run(int argc, char** argv) {
   offerCustomKinds(context);
   addLabCommands(app, context);
   addNodeCommands(app, context);
+  addFaultCommands(app, context);
   addImageCommand(app, context);
   addResourceCommands(app, context);
   addConfigCommands(app, context);

@@ -106,7 +106,9 @@ std::string highestUsable(const Hierarchy& hierarchy, const std::string& own,
 
 const CgroupHierarchy* Cgroups::of(std::string_view controller) const {
   for (const auto& hierarchy : hierarchies_) {
-    if (contains(hierarchy.controllers, controller)) return &hierarchy;
+    if (contains(hierarchy.controllers, controller) ||
+        (hierarchy.unified && controller == "freezer"))
+      return &hierarchy;
   }
   return nullptr;
 }
@@ -218,6 +220,17 @@ std::vector<std::string> cgroupsIn(const std::string& folder) {
     if (it->is_directory(error)) names.push_back(it->path().filename());
   }
   return names;
+}
+
+Status freezeCgroup(const std::string& folder, bool frozen) {
+  if (::access((folder + "/freezer.state").c_str(), F_OK) == 0)
+    return writeCgroupFile(folder + "/freezer.state", frozen ? "FROZEN" : "THAWED");
+  return writeCgroupFile(folder + "/cgroup.freeze", frozen ? "1" : "0");
+}
+
+void thawCgroups(const std::string& folder) {
+  (void)freezeCgroup(folder, false);
+  for (const auto& name : cgroupsIn(folder)) thawCgroups(folder + "/" + name);
 }
 
 void killCgroup(const std::string& folder) {

@@ -10,7 +10,8 @@ namespace podlab {
 
 /// The controllers that podlab uses; a host may have each in a version 1 hierarchy, in the unified
 /// one (version 2), or in neither.
-inline constexpr const char* kCgroupControllers[] = {"cpu", "cpuacct", "memory", "pids", "devices"};
+inline constexpr const char* kCgroupControllers[] = {"cpu",  "cpuacct", "memory",
+                                                     "pids", "devices", "freezer"};
 
 /// A mounted cgroup hierarchy, and where in it this process may make cgroups.
 struct CgroupHierarchy {
@@ -35,7 +36,8 @@ class Cgroups {
   static Cgroups find();
 
   const std::vector<CgroupHierarchy>& hierarchies() const { return hierarchies_; }
-  /// The one that limits `controller`, or null. cpuacct is part of cpu in version 2.
+  /// The one that limits `controller`, or null. cpuacct is part of cpu in version 2, and the
+  /// freezer of every cgroup.
   const CgroupHierarchy* of(std::string_view controller) const;
   bool isUnified() const { return hierarchies_.size() == 1 && hierarchies_.front().unified; }
   /// Why a controller has no hierarchy of use, and what would help; empty when all have.
@@ -64,6 +66,12 @@ Status writeCgroupFile(const std::string& file, std::string_view value);
 std::optional<std::uint64_t> readCgroupNumber(const std::string& file, std::string_view key = "");
 /// The names of the cgroups in one; none when it is not there.
 std::vector<std::string> cgroupsIn(const std::string& folder);
+/// Holds all processes in the cgroup and below it, those that come as well, or lets them go on; the
+/// hierarchy is that of the freezer. kNotFound when the cgroup is not there.
+Status freezeCgroup(const std::string& folder, bool frozen);
+/// Lets the processes of all cgroups below it, and its own, go on; other hierarchies are left
+/// alone.
+void thawCgroups(const std::string& folder);
 /// Sends SIGKILL to all processes in the cgroup and below.
 void killCgroup(const std::string& folder);
 /// Removes the cgroup and those below; absent is OK, kConflict while processes are in it.

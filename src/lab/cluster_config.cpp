@@ -6,6 +6,7 @@
 #include "api/codec.hpp"
 #include "api/names.hpp"
 #include "api/quantity.hpp"
+#include "lab/fault_timeline.hpp"
 
 namespace podlab::lab {
 namespace {
@@ -15,11 +16,6 @@ constexpr std::string_view kDefaultPodV6 = "fd00:10:244::/48";
 constexpr std::string_view kDefaultUnderlayV4 = "172.29.0.0/16";
 constexpr std::string_view kDefaultUnderlayV6 = "fd00:172:29::/64";
 constexpr int kMaxNodes = 250;
-
-Cause invalid(std::string field, std::string_view value, std::string_view why) {
-  return {"FieldValueInvalid", std::move(field),
-          "Invalid value: \"" + std::string(value) + "\": " + std::string(why)};
-}
 
 void addRanges(google::protobuf::RepeatedPtrField<std::string>& ranges, std::string_view family,
                std::string_view v4, std::string_view v6) {
@@ -38,19 +34,19 @@ std::vector<net::Cidr> checkRanges(const google::protobuf::RepeatedPtrField<std:
     const std::string path = field + "[" + std::to_string(i) + "]";
     auto range = net::Cidr::parse(ranges[i]);
     if (!range) {
-      causes.push_back(invalid(path, ranges[i], range.status().message()));
+      causes.push_back(invalidField(path, ranges[i], range.status().message()));
       continue;
     }
     int& count = range->family() == net::Family::kV4 ? v4 : v6;
     if (++count > 1)
       causes.push_back(
-          invalid(path, ranges[i], "a second range of the same IP family; give one a family"));
+          invalidField(path, ranges[i], "a second range of the same IP family; give one a family"));
     parsed.push_back(*range);
   }
   const bool wantV4 = family != "ipv6", wantV6 = family != "ipv4";
   if (causes.empty() && (wantV4 != (v4 > 0) || wantV6 != (v6 > 0))) {
-    causes.push_back(invalid(field, ranges.empty() ? "" : ranges[0],
-                             "does not fit networking.ipFamily: " + std::string(family)));
+    causes.push_back(invalidField(field, ranges.empty() ? "" : ranges[0],
+                                  "does not fit networking.ipFamily: " + std::string(family)));
   }
   return parsed;
 }
@@ -59,32 +55,32 @@ void checkNodePrefix(int prefix, int bits, const net::Cidr& range, const std::st
                      int nodes, std::vector<Cause>& causes) {
   const int smallest = bits == 32 ? 29 : 125;
   if (prefix <= range.prefix() || prefix > smallest) {
-    causes.push_back(invalid(field, std::to_string(prefix),
-                             "must be longer than the prefix of " + range.toString() +
-                                 " and at most " + std::to_string(smallest)));
+    causes.push_back(invalidField(field, std::to_string(prefix),
+                                  "must be longer than the prefix of " + range.toString() +
+                                      " and at most " + std::to_string(smallest)));
   } else if (range.subnetCount(prefix) < static_cast<std::uint64_t>(nodes)) {
-    causes.push_back(invalid(field, std::to_string(prefix),
-                             range.toString() + " has only " +
-                                 std::to_string(range.subnetCount(prefix)) +
-                                 " ranges of this size for " + std::to_string(nodes) + " nodes"));
+    causes.push_back(
+        invalidField(field, std::to_string(prefix),
+                     range.toString() + " has only " + std::to_string(range.subnetCount(prefix)) +
+                         " ranges of this size for " + std::to_string(nodes) + " nodes"));
   }
 }
 
 void checkNode(const config::v1alpha1::Node& node, const std::string& path,
                std::vector<Cause>& causes) {
   if (node.has_count()) {
-    causes.push_back(invalid(path + ".count", std::to_string(node.count()),
-                             "must be at least 1; leave the group out for no nodes"));
+    causes.push_back(invalidField(path + ".count", std::to_string(node.count()),
+                                  "must be at least 1; leave the group out for no nodes"));
     return;
   }
   for (const auto& why : api::faultsOfDns1123Label(node.name()))
-    causes.push_back(invalid(path + ".name", node.name(), why));
+    causes.push_back(invalidField(path + ".name", node.name(), why));
   const auto checkQuantity = [&](const char* field, const std::string& text) {
     const auto quantity = api::Quantity::parse(text);
     if (!quantity) {
-      causes.push_back(invalid(path + "." + field, text, quantity.status().message()));
+      causes.push_back(invalidField(path + "." + field, text, quantity.status().message()));
     } else if (*quantity <= api::Quantity()) {
-      causes.push_back(invalid(path + "." + field, text, "must be greater than zero"));
+      causes.push_back(invalidField(path + "." + field, text, "must be greater than zero"));
     }
   };
   if (node.has_cpu()) checkQuantity("cpu", node.cpu().string());
@@ -95,43 +91,44 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
                                              "nodefs.inodesFree", "pid.available"};
     const std::string at = path + ".evictionHard[" + signal + "]";
     if (std::find(std::begin(kSignals), std::end(kSignals), signal) == std::end(kSignals))
-      causes.push_back(invalid(at, signal,
-                               "must be one of imagefs.available, imagefs.inodesFree, "
-                               "memory.available, nodefs.available, nodefs.inodesFree, "
-                               "pid.available"));
+      causes.push_back(invalidField(at, signal,
+                                    "must be one of imagefs.available, imagefs.inodesFree, "
+                                    "memory.available, nodefs.available, nodefs.inodesFree, "
+                                    "pid.available"));
     const auto least = api::Quantity::parse(
         amount.ends_with('%') ? std::string_view(amount).substr(0, amount.size() - 1) : amount);
     if (!least || least->isNegative())
       causes.push_back(
-          invalid(at, amount, "must be an amount such as 100Mi, or a share such as 10%"));
+          invalidField(at, amount, "must be an amount such as 100Mi, or a share such as 10%"));
   }
   if (node.has_podpidslimit() && node.podpidslimit() < 1) {
-    causes.push_back(invalid(path + ".podPidsLimit", std::to_string(node.podpidslimit()),
-                             "must be greater than 0"));
+    causes.push_back(invalidField(path + ".podPidsLimit", std::to_string(node.podpidslimit()),
+                                  "must be greater than 0"));
   }
   if (node.has_containerlogmaxsize())
     checkQuantity("containerLogMaxSize", node.containerlogmaxsize().string());
   if (node.has_containerlogmaxfiles() && node.containerlogmaxfiles() < 2) {
-    causes.push_back(invalid(path + ".containerLogMaxFiles",
-                             std::to_string(node.containerlogmaxfiles()), "must be at least 2"));
+    causes.push_back(invalidField(path + ".containerLogMaxFiles",
+                                  std::to_string(node.containerlogmaxfiles()),
+                                  "must be at least 2"));
   }
   if (node.has_maxpods() && (node.maxpods() < 1 || node.maxpods() > 1000)) {
     // A bridge bears at most 1,023 ports.
-    causes.push_back(
-        invalid(path + ".maxPods", std::to_string(node.maxpods()), "must be between 1 and 1000"));
+    causes.push_back(invalidField(path + ".maxPods", std::to_string(node.maxpods()),
+                                  "must be between 1 and 1000"));
   }
   for (const auto& [key, value] : node.labels()) {
     for (const auto& why : api::faultsOfQualifiedName(key))
-      causes.push_back(invalid(path + ".labels", key, why));
+      causes.push_back(invalidField(path + ".labels", key, why));
     const std::string field = path + ".labels[" + key + "]";
     for (const auto& why : api::faultsOfLabelValue(value))
-      causes.push_back(invalid(field, value, why));
+      causes.push_back(invalidField(field, value, why));
   }
   for (int i = 0; i < node.taints_size(); ++i) {
     const auto& taint = node.taints(i);
     const std::string at = path + ".taints[" + std::to_string(i) + "]";
     for (const auto& why : api::faultsOfQualifiedName(taint.key()))
-      causes.push_back(invalid(at + ".key", taint.key(), why));
+      causes.push_back(invalidField(at + ".key", taint.key(), why));
     if (taint.effect() != "NoSchedule" && taint.effect() != "PreferNoSchedule" &&
         taint.effect() != "NoExecute") {
       causes.push_back(
@@ -218,10 +215,10 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
                                    const std::vector<HostNetwork>& hostNetworks) {
   std::vector<Cause> causes;
   for (const auto& why : api::faultsOfDns1123Label(cluster.name()))
-    causes.push_back(invalid("name", cluster.name(), why));
+    causes.push_back(invalidField("name", cluster.name(), why));
   if (cluster.nodes_size() > kMaxNodes) {
-    causes.push_back(
-        invalid("nodes", std::to_string(cluster.nodes_size()), "at most 250 nodes on one host"));
+    causes.push_back(invalidField("nodes", std::to_string(cluster.nodes_size()),
+                                  "at most 250 nodes on one host"));
   }
   std::set<std::string> names;
   for (int i = 0; i < cluster.nodes_size(); ++i) {
@@ -233,23 +230,26 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
     }
   }
 
+  const auto faults = faultsOfTimeline(cluster.faults(), nodeLabels(cluster));
+  causes.insert(causes.end(), faults.begin(), faults.end());
+
   const auto& network = cluster.networking();
   checkChoice("networking.ipFamily", network.ipfamily(), {"ipv4", "ipv6", "dual"}, causes);
   checkChoice("networking.backend", network.backend(), {"vxlan", "host-gw"}, causes);
   checkChoice("images.missing", cluster.images().missing(), {"error", "stand-in"}, causes);
   if (network.vxlanid() < 1 || network.vxlanid() > 0xffffff) {
-    causes.push_back(invalid("networking.vxlanID", std::to_string(network.vxlanid()),
-                             "must be between 1 and 16777215"));
+    causes.push_back(invalidField("networking.vxlanID", std::to_string(network.vxlanid()),
+                                  "must be between 1 and 16777215"));
   }
   if (network.vxlanport() < 1 || network.vxlanport() > 65535) {
-    causes.push_back(invalid("networking.vxlanPort", std::to_string(network.vxlanport()),
-                             "must be between 1 and 65535"));
+    causes.push_back(invalidField("networking.vxlanPort", std::to_string(network.vxlanport()),
+                                  "must be between 1 and 65535"));
   }
   // 1280 is the least that IPv6 asks of a link (RFC 8200, section 5), here of the pods' links
   // behind the overlay's 70 bytes.
   if (network.mtu() < 1350 || network.mtu() > 65535) {
-    causes.push_back(
-        invalid("networking.mtu", std::to_string(network.mtu()), "must be between 1350 and 65535"));
+    causes.push_back(invalidField("networking.mtu", std::to_string(network.mtu()),
+                                  "must be between 1350 and 65535"));
   }
   if (!causes.empty()) return causes;
 
@@ -265,25 +265,42 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
                     cluster.nodes_size(), causes);
     for (const auto& other : underlay) {
       if (range.overlaps(other)) {
-        causes.push_back(invalid("networking.podCIDRs", range.toString(),
-                                 "overlaps networking.underlayCIDRs " + other.toString()));
+        causes.push_back(invalidField("networking.podCIDRs", range.toString(),
+                                      "overlaps networking.underlayCIDRs " + other.toString()));
       }
     }
     for (const auto& host : hostNetworks) {
       if (range.overlaps(host.range)) {
-        causes.push_back(invalid("networking.podCIDRs", range.toString(),
-                                 "overlaps " + host.range.toString() + " of this host (" +
-                                     host.origin + "); choose another range"));
+        causes.push_back(invalidField("networking.podCIDRs", range.toString(),
+                                      "overlaps " + host.range.toString() + " of this host (" +
+                                          host.origin + "); choose another range"));
       }
     }
   }
   for (const auto& range : underlay) {
     if (range.size() < static_cast<std::uint64_t>(kMaxNodes) + 10) {
-      causes.push_back(invalid("networking.underlayCIDRs", range.toString(),
-                               "is too small; at least 260 addresses are needed"));
+      causes.push_back(invalidField("networking.underlayCIDRs", range.toString(),
+                                    "is too small; at least 260 addresses are needed"));
     }
   }
   return causes;
+}
+
+NodeLabels nodeLabels(const Cluster& cluster) {
+  NodeLabels nodes;
+  for (const auto& node : cluster.nodes())
+    nodes[node.name()] = {node.labels().begin(), node.labels().end()};
+  return nodes;
+}
+
+void dropBrokenFaults(Cluster& cluster) {
+  const NodeLabels nodes = nodeLabels(cluster);
+  auto& timeline = *cluster.mutable_faults()->mutable_timeline();
+  timeline.erase(std::remove_if(timeline.begin(), timeline.end(),
+                                [&](const FaultConfig& fault) {
+                                  return !faultsOfEntry(fault, nodes, "").empty();
+                                }),
+                 timeline.end());
 }
 
 std::string formatCluster(const Cluster& cluster) {

@@ -6,6 +6,7 @@
 #include "cluster_config.pb.h"
 
 #include "common/status.hpp"
+#include "lab/fault.hpp"
 #include "net/address.hpp"
 
 namespace podlab::lab {
@@ -28,6 +29,10 @@ struct HostNetwork {
 };
 std::vector<Cause> validateCluster(const Cluster& cluster,
                                    const std::vector<HostNetwork>& hostNetworks);
+/// The nodes with their labels.
+NodeLabels nodeLabels(const Cluster& cluster);
+/// Takes out of the timeline what names nodes that are not there.
+void dropBrokenFaults(Cluster& cluster);
 /// The file as stored and printed, with apiVersion and kind.
 std::string formatCluster(const Cluster& cluster);
 

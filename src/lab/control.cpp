@@ -84,7 +84,7 @@ Result<LabResponse> askLab(const std::string& socketPath, const LabRequest& requ
   LabResponse response;
   if (!response.ParseFromString(answer))
     return Status(Code::kInternal, "the lab's answer is malformed");
-  if (response.has_error()) return Status(Code::kInternal, response.error());
+  if (response.has_error()) return Status(codeFromName(response.errorcode()), response.error());
   return response;
 }
 

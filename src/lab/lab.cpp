@@ -22,9 +22,13 @@
 #include "common/real_clock.hpp"
 #include "common/sync.hpp"
 #include "lab/control.hpp"
+#include "lab/fault_board.hpp"
+#include "lab/fault_requests.hpp"
 #include "lab/isolate.hpp"
 #include "lab/listen.hpp"
 #include "lab/mounts.hpp"
+#include "lab/node_freezer.hpp"
+#include "lab/node_init.hpp"
 #include "lab/pki.hpp"
 #include "lab/restart_delay.hpp"
 #include "lab/underlay.hpp"
@@ -47,6 +51,8 @@ struct NodeState {
   pid_t pid = 0;  ///< 0: not running
   int restarts = 0;
   std::string bootId;  ///< of the last start
+  bool frozen = false;
+  bool killedByFault = false;  ///< and starts when the fault is over
 };
 
 std::string join(const std::vector<std::string>& parts) {
@@ -55,7 +61,7 @@ std::string join(const std::vector<std::string>& parts) {
   return text;
 }
 
-class Lab {
+class Lab final : public FaultTarget {
  public:
   explicit Lab(LabOptions options)
       : options_(std::move(options)),
@@ -63,7 +69,9 @@ class Lab {
         rng_(makeSystemRng()),
         files_(makeRealFilesystem()),
         signals_(io_, SIGCHLD, SIGTERM, SIGINT),
-        tasks_(io_.get_executor()) {}
+        tasks_(io_.get_executor()),
+        freezer_(cgroups_, labCgroup(options_.paths)),
+        faults_(*clock_, *this) {}
 
   int run() {
     if (Status status = prepare(); !status.ok()) {
@@ -151,7 +159,7 @@ class Lab {
 
   /// For when none of the node's processes is left.
   void removeNodeCgroups(const std::string& node) {
-    for (const auto& folder : cgroups_.folders(labCgroup(options_.paths) + "/" + node)) {
+    for (const auto& folder : freezer_.folders(node)) {
       if (Status status = removeCgroup(folder); !status.ok())
         logWarning("cgroup_not_removed", {{"node", node}, {"error", status}});
     }
@@ -315,6 +323,8 @@ class Lab {
                "--containers-dir", options_.paths.node(name) + "/containers", "--start-fd",
                std::to_string(wait.get()), "--"});
     node.bootId = rng_->uuid();
+    node.frozen = false;
+    node.killedByFault = false;
     const auto agent = agentArguments(node);
     spec.argv.insert(spec.argv.end(), agent.begin(), agent.end());
     spec.namespaces = CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC;
@@ -325,8 +335,71 @@ class Lab {
     // The node starts its agent when it reads a byte here, that is, when its link is there; on
     // failure it sees the end and ends.
     if (Status status = underlay_->connect(node.pid, node.index); !status.ok()) return status;
+    if (Status status = freezer_.adopt(name, node.pid); !status.ok())
+      logWarning("node_not_freezable", {{"node", name}, {"error", status}});
+    if (Status status = underlay_->enforce(effects_, indices()); !status.ok()) return status;
+    if (Status status = enforceFreeze(node); !status.ok()) return status;
     if (::write(go.get(), "", 1) != 1) return errnoStatus(errno, "cannot start node " + name);
     logInfo("node_started", {{"node", name}, {"pid", node.pid}});
+    return {};
+  }
+
+  std::map<std::string, int> indices() const {
+    std::map<std::string, int> all;
+    for (const auto& [name, node] : nodes_) all[name] = node.index;
+    return all;
+  }
+
+  Status enforceFreeze(NodeState& node) {
+    const bool wanted = effects_.frozen.contains(node.config.name());
+    if (node.pid == 0 || node.frozen == wanted) return {};
+    Status status = freezer_.set(node.config.name(), wanted);
+    if (status.ok()) node.frozen = wanted;
+    return status;
+  }
+
+  /// Kills the node for a fault, or starts it when the fault is over.
+  Status enforceLife(NodeState& node) {
+    const bool dead = effects_.dead.contains(node.config.name());
+    if (dead && node.pid != 0) {
+      ::kill(node.pid, SIGKILL);
+      node.killedByFault = true;
+    }
+    if (dead || node.pid != 0 || !node.killedByFault || stopping_) return {};
+    return startNode(node);
+  }
+
+  /// Whether a node that a fault has killed has not ended yet.
+  bool anyDies() const {
+    return std::ranges::any_of(nodes_, [this](const auto& entry) {
+      return entry.second.pid != 0 && effects_.dead.contains(entry.first);
+    });
+  }
+
+  // FaultTarget.
+  NodeLabels nodes() const override { return nodeLabels(cluster_); }
+
+  Status enforce(const FaultEffects& effects) override {
+    effects_ = effects;
+    if (Status status = underlay_->enforce(effects_, indices()); !status.ok()) return status;
+    for (auto& [name, node] : nodes_) {
+      if (Status status = enforceFreeze(node); !status.ok()) return status;
+    }
+    for (auto& [name, node] : nodes_) {
+      if (Status status = enforceLife(node); !status.ok()) return status;
+    }
+    return {};
+  }
+
+  Status supports(FaultKind kind) override {
+    return kind == FaultKind::kNodeFreeze ? freezer_.supported() : underlay_->supports(kind);
+  }
+
+  Status killAgent(const std::string& name) override {
+    const auto it = nodes_.find(name);
+    if (it == nodes_.end() || it->second.pid == 0)
+      return Status(Code::kConflict, "node " + name + " is not running");
+    if (::kill(it->second.pid, kKillAgent) < 0) return errnoStatus(errno, "kill");
     return {};
   }
 
@@ -354,7 +427,11 @@ class Lab {
         logInfo("node_ended", {{"node", name}, {"exit_code", code}});
         node.pid = 0;
         ++node.restarts;
+        underlay_->disconnect(node.index);
         removeNodeCgroups(name);
+        // A fault that was over before the node was.
+        if (Status started = enforceLife(node); !started.ok())
+          logError("node_not_started", {{"node", name}, {"error", started}});
       }
     }
     ended_.notifyAll();
@@ -365,6 +442,7 @@ class Lab {
   void shutDown() {
     if (stopping_) return;
     stopping_ = true;
+    faults_.stop();  // what is frozen cannot end
     clock_->scheduleIn(kShutdownGrace, [this] { io_.stop(); });
     tasks_.spawn("shut down", stopAll());
   }
@@ -388,6 +466,7 @@ class Lab {
   Co<Status> stopNode(std::string name, int signal) {
     auto it = nodes_.find(name);
     if (it->second.pid == 0) co_return Status(Code::kConflict, "node " + name + " is not running");
+    if (Status status = faults_.spare(FaultKind::kNodeFreeze, name); !status.ok()) co_return status;
     ::kill(it->second.pid, signal);
     const MonoTime deadline = clock_->now() + kShutdownGrace;
     while (it->second.pid != 0) {
@@ -406,6 +485,7 @@ class Lab {
     }
     if (Status status = adopt(config); !status.ok()) return status;
     Status status = store(std::move(changed));
+    if (status.ok()) status = faults_.refresh();
     if (status.ok()) status = startNode(nodes_.at(config.name()));
     if (!status.ok()) (void)forget(config.name());
     return status;
@@ -417,8 +497,12 @@ class Lab {
     nodes.erase(std::remove_if(nodes.begin(), nodes.end(),
                                [&](const NodeConfig& node) { return node.name() == name; }),
                 nodes.end());
+    // What the timeline would do to this node alone goes with it.
+    dropBrokenFaults(changed);
     if (Status status = store(std::move(changed)); !status.ok()) return status;
     nodes_.erase(name);
+    if (Status status = faults_.forget(name); !status.ok())
+      logWarning("faults_not_enforced", {{"error", status}});
     return files_->removeTree(options_.paths.node(name));
   }
 
@@ -458,7 +542,8 @@ class Lab {
         NodeState& node = nodes_.at(request.startnode());
         if (node.pid != 0)
           co_return Status(Code::kConflict, "node " + request.startnode() + " is already running");
-        co_return startNode(node);
+        co_return node.killedByFault ? faults_.spare(FaultKind::kNodeKill, request.startnode())
+                                     : startNode(node);
       }
       case LabRequest::kRemoveNode: {
         Status status = known(request.removenode());
@@ -467,7 +552,7 @@ class Lab {
         if (status.ok()) status = forget(request.removenode());
         co_return status;
       }
-      case LabRequest::ACTION_NOT_SET:
+      default:
         break;
     }
     co_return Status(Code::kBadRequest,
@@ -476,9 +561,19 @@ class Lab {
   }
 
   Co<LabResponse> answer(LabRequest request) {
-    const Status status = co_await act(request);
     LabResponse response;
-    if (!status.ok()) response.set_error(status.message());
+    Status status;
+    if (isFaultRequest(request)) {
+      status = stopping_ ? Status(Code::kUnavailable, "the lab is stopping")
+                         : answerFaultRequest(faults_, *clock_, cluster_, request, response);
+      while (anyDies()) co_await ended_.wait();
+    } else {
+      status = co_await act(request);
+    }
+    if (!status.ok()) {
+      response.set_error(status.message());
+      response.set_errorcode(std::string(codeName(status.code())));
+    }
     for (const auto& [name, node] : nodes_) {
       auto* out = response.add_nodes();
       out->set_name(name);
@@ -516,6 +611,9 @@ class Lab {
   int serverRestarts_ = 0;
   std::map<std::string, NodeState> nodes_;
   bool stopping_ = false;
+  NodeFreezer freezer_;
+  FaultEffects effects_;
+  FaultBoard faults_;
 };
 
 }  // namespace

@@ -101,9 +101,14 @@ Status removeLabCgroups(Filesystem& files, const LabPaths& paths) {
   auto text = files.readFile(paths.cgroups());
   if (!text) return text.status().is(Code::kNotFound) ? Status() : text.status();
   const std::string own = "/" + labCgroup(paths);
+  std::vector<std::string> folders;
   std::istringstream lines(*text);
   for (std::string folder; std::getline(lines, folder);) {
-    if (!folder.ends_with(own)) continue;
+    if (folder.ends_with(own)) folders.push_back(folder);
+  }
+  // Version 1 keeps what is frozen even from SIGKILL.
+  for (const auto& folder : folders) thawCgroups(folder);
+  for (const auto& folder : folders) {
     Status removed = removeCgroup(folder);
     if (removed.is(Code::kConflict)) killCgroup(folder);
     if (!removed) return removed;

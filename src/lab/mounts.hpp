@@ -10,8 +10,8 @@ Status makeMountsPrivate();
 /// Lets all mounts of this mount namespace propagate to and from those that are made from it, as
 /// systemd does on a machine: pods may ask for it (mountPropagation).
 Status makeMountsShared();
-/// Binds the folder, which is made when absent (for its owner alone), on itself, so that mounts in it
-/// propagate nowhere.
+/// Binds the folder, which is made when absent (for its owner alone), on itself, so that mounts in
+/// it propagate nowhere.
 Status keepMountsIn(const std::string& path);
 /// A /proc of this PID namespace.
 Status mountProc();

@@ -32,7 +32,9 @@ class NodeInit {
   explicit NodeInit(const NodeInitOptions& options)
       : options_(options),
         clock_(makeRealClock(io_.get_executor())),
-        signals_(io_, SIGCHLD, SIGTERM, SIGINT) {}
+        signals_(io_, SIGCHLD, SIGTERM, SIGINT) {
+    signals_.add(kKillAgent);
+  }
 
   int run() {
     waitForSignal();
@@ -45,7 +47,11 @@ class NodeInit {
   void waitForSignal() {
     signals_.async_wait([this](const asio::error_code& error, int signal) {
       if (error) return;
-      if (signal != SIGCHLD) shutDown();
+      if (signal == kKillAgent) {
+        if (agent_ > 0) ::kill(agent_, SIGKILL);
+      } else if (signal != SIGCHLD) {
+        shutDown();
+      }
       reap();
       waitForSignal();
     });

@@ -1,15 +1,19 @@
 #pragma once
+#include <signal.h>
+
 #include <string>
 #include <vector>
 
 namespace podlab::lab {
+
+inline constexpr int kKillAgent = SIGUSR1;
 
 /// The first process of one node of a lab, in PID, network, mount, UTS and IPC namespaces of its
 /// own: the node's "machine". It mounts /proc, runs the agent, starts it again when it dies (1 s,
 /// doubling to 30 s, back to 1 s after a minute), and reaps what the agent leaves behind, so that
 /// pods outlive the agent. SIGTERM shuts the node down as init does: the agent first, then SIGTERM
 /// to all that is left, and the end after two seconds at most. Its death ends every process of the
-/// node.
+/// node. kKillAgent kills the agent, as a fault.
 struct NodeInitOptions {
   std::string hostname;
   std::string runDir;         ///< gets a tmpfs: pins and sockets that must go with the node

@@ -100,6 +100,31 @@ NftRuleWriter& NftRuleWriter::isProtocol(std::uint8_t protocol) {
   return compare(NFT_CMP_EQ, {&value, 1});
 }
 
+NftRuleWriter& NftRuleWriter::isEtherType(std::uint16_t type) {
+  const std::uint16_t value = htons(type);
+  addMeta(body_, NFT_META_PROTOCOL, 0);
+  return compare(NFT_CMP_EQ, bytesOf(value));
+}
+
+NftRuleWriter& NftRuleWriter::isChosen(std::uint32_t chances) {
+  addExpression(body_, "numgen", [](NetlinkMessage& data) {
+    putRegister(data, NFTA_NG_DREG, 0);
+    putNumber(data, NFTA_NG_MODULUS, kChances);
+    putNumber(data, NFTA_NG_TYPE, NFT_NG_RANDOM);
+    putNumber(data, NFTA_NG_OFFSET, 0);
+  });
+  // Comparisons are of bytes.
+  addExpression(body_, "byteorder", [](NetlinkMessage& data) {
+    putRegister(data, NFTA_BYTEORDER_SREG, 0);
+    putRegister(data, NFTA_BYTEORDER_DREG, 0);
+    putNumber(data, NFTA_BYTEORDER_OP, NFT_BYTEORDER_HTON);
+    putNumber(data, NFTA_BYTEORDER_LEN, sizeof(std::uint32_t));
+    putNumber(data, NFTA_BYTEORDER_SIZE, sizeof(std::uint32_t));
+  });
+  const std::uint32_t bound = htonl(chances);
+  return compare(NFT_CMP_LT, {reinterpret_cast<const char*>(&bound), sizeof bound});
+}
+
 NftRuleWriter& NftRuleWriter::isNotTcp() {
   const char value = IPPROTO_TCP;
   addMeta(body_, NFT_META_L4PROTO, 0);
@@ -155,6 +180,11 @@ NftRuleWriter& NftRuleWriter::load(PacketField field, unsigned reg) {
 
 NftRuleWriter& NftRuleWriter::loadProtocol(unsigned reg) {
   addMeta(body_, NFT_META_L4PROTO, reg);
+  return *this;
+}
+
+NftRuleWriter& NftRuleWriter::loadLinkName(LinkSide side) {
+  addMeta(body_, side == LinkSide::kIn ? NFT_META_IIFNAME : NFT_META_OIFNAME, 0);
   return *this;
 }
 

@@ -32,6 +32,12 @@ struct PacketField {
   static PacketField destinationPort() { return {Header::kTransport, 2, 2}; }
 };
 
+/// A network device, by its name.
+struct LinkName {
+  std::string name;
+};
+enum class LinkSide { kIn, kOut };
+
 /// Writes the expressions of one rule in their order. A packet goes on to the next expression while
 /// each holds, and to the next rule when one does not, or reads what the packet does not have.
 /// Registers are the kernel's sixteen of four bytes; a key of several parts lies in successive
@@ -43,6 +49,11 @@ class NftRuleWriter {
   // Matches. They use register 0.
   NftRuleWriter& isFamily(Family family);
   NftRuleWriter& isProtocol(std::uint8_t protocol);
+  /// ETH_P_ARP, ...; for tables of family bridge.
+  NftRuleWriter& isEtherType(std::uint16_t type);
+  /// So many of kChances, at random.
+  NftRuleWriter& isChosen(std::uint32_t chances);
+  static constexpr std::uint32_t kChances = 1'000'000;
   NftRuleWriter& isNotTcp();
   /// From `low` to `high`, in network order.
   NftRuleWriter& isPort(std::uint16_t low, std::uint16_t high);
@@ -56,6 +67,8 @@ class NftRuleWriter {
   // Keys, and what is done with them.
   NftRuleWriter& load(PacketField field, unsigned reg = 0);
   NftRuleWriter& loadProtocol(unsigned reg);
+  /// The name of the link by which the packet came or goes: four registers.
+  NftRuleWriter& loadLinkName(LinkSide side);
   /// The key that begins at register 0 is in the set.
   NftRuleWriter& isIn(const std::string& set);
   /// Goes where the set of verdicts says for the key.

@@ -1,6 +1,7 @@
 #include "net/nft_table.hpp"
 
 #include <arpa/inet.h>
+#include <linux/if.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -13,16 +14,19 @@
 namespace podlab::net {
 namespace {
 
+static_assert(static_cast<int>(NftFamily::kInet) == NFPROTO_INET &&
+              static_cast<int>(NftFamily::kBridge) == NFPROTO_BRIDGE);
 constexpr std::uint32_t kVerdictType = 0xffffff00;  // NFT_DATA_VERDICT
 constexpr unsigned kTypeBits = 6;                   // of one part in a key's type, as nft has it
 constexpr std::size_t kElementsInAMessage = 500;    // of 64 KiB at most, each of up to 100 bytes
 constexpr std::size_t kLongestComment = 120;        // NFT_USERDATA_MAXLEN is 256
 constexpr std::uint8_t kCommentTag = 0;             // NFTNL_UDATA_RULE_COMMENT of libnftnl
 
-NetlinkMessage request(std::uint16_t type, std::uint16_t flags, std::string what) {
+NetlinkMessage request(NftFamily family, std::uint16_t type, std::uint16_t flags,
+                       std::string what) {
   NetlinkMessage message(static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | type), flags,
                          std::move(what));
-  message.header(nfgenmsg{NFPROTO_INET, NFNETLINK_V0, 0});
+  message.header(nfgenmsg{static_cast<std::uint8_t>(family), NFNETLINK_V0, 0});
   return message;
 }
 
@@ -30,22 +34,26 @@ void putNumber(NetlinkMessage& message, std::uint16_t type, std::uint32_t value)
   message.put(type, htonl(value));
 }
 
-NetlinkMessage tableRequest(std::uint16_t type, std::uint16_t flags, const char* verb) {
-  auto message = request(type, flags, std::string(verb) + " table inet " + kNftTableName);
+NetlinkMessage tableRequest(NftFamily family, std::uint16_t type, std::uint16_t flags,
+                            const char* verb) {
+  auto message =
+      request(family, type, flags,
+              std::string(verb) + (family == NftFamily::kInet ? " table inet " : " table bridge ") +
+                  kNftTableName);
   message.put(NFTA_TABLE_NAME, std::string_view(kNftTableName));
   return message;
 }
 
-NetlinkMessage chainRequest(std::uint16_t type, std::uint16_t flags, const char* verb,
-                            const std::string& name) {
-  auto message = request(type, flags, std::string(verb) + " chain " + name);
+NetlinkMessage chainRequest(NftFamily family, std::uint16_t type, std::uint16_t flags,
+                            const char* verb, const std::string& name) {
+  auto message = request(family, type, flags, std::string(verb) + " chain " + name);
   message.put(NFTA_CHAIN_TABLE, std::string_view(kNftTableName))
       .put(NFTA_CHAIN_NAME, std::string_view(name));
   return message;
 }
 
-NetlinkMessage newChain(const std::string& name, const NftChain& chain) {
-  auto message = chainRequest(NFT_MSG_NEWCHAIN, NLM_F_CREATE, "add", name);
+NetlinkMessage newChain(NftFamily family, const std::string& name, const NftChain& chain) {
+  auto message = chainRequest(family, NFT_MSG_NEWCHAIN, NLM_F_CREATE, "add", name);
   if (!chain.hook) return message;
   message.nest(NFTA_CHAIN_HOOK, [&](NetlinkMessage& hook) {
     putNumber(hook, NFTA_HOOK_HOOKNUM, chain.hook->number);
@@ -56,15 +64,16 @@ NetlinkMessage newChain(const std::string& name, const NftChain& chain) {
   return message;
 }
 
-NetlinkMessage flushChain(const std::string& name) {
-  auto message = request(NFT_MSG_DELRULE, 0, "flush chain " + name);
+NetlinkMessage flushChain(NftFamily family, const std::string& name) {
+  auto message = request(family, NFT_MSG_DELRULE, 0, "flush chain " + name);
   message.put(NFTA_RULE_TABLE, std::string_view(kNftTableName))
       .put(NFTA_RULE_CHAIN, std::string_view(name));
   return message;
 }
 
-NetlinkMessage newRule(const std::string& chain, const NftRule& rule) {
-  auto message = request(NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, "add a rule to " + chain);
+NetlinkMessage newRule(NftFamily family, const std::string& chain, const NftRule& rule) {
+  auto message =
+      request(family, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND, "add a rule to " + chain);
   message.put(NFTA_RULE_TABLE, std::string_view(kNftTableName))
       .put(NFTA_RULE_CHAIN, std::string_view(chain))
       .put(NLA_F_NESTED | NFTA_RULE_EXPRESSIONS, rule.expressions.data(), rule.expressions.size());
@@ -91,8 +100,9 @@ std::uint32_t flagsOf(const NftSet& set) {
   return 0;
 }
 
-NetlinkMessage newSet(const std::string& name, const NftSet& set, std::uint32_t id) {
-  auto message = request(NFT_MSG_NEWSET, NLM_F_CREATE, "add set " + name);
+NetlinkMessage newSet(NftFamily family, const std::string& name, const NftSet& set,
+                      std::uint32_t id) {
+  auto message = request(family, NFT_MSG_NEWSET, NLM_F_CREATE, "add set " + name);
   message.put(NFTA_SET_TABLE, std::string_view(kNftTableName))
       .put(NFTA_SET_NAME, std::string_view(name));
   putNumber(message, NFTA_SET_FLAGS, flagsOf(set));
@@ -108,8 +118,8 @@ NetlinkMessage newSet(const std::string& name, const NftSet& set, std::uint32_t 
   return message;
 }
 
-NetlinkMessage deleteSet(const std::string& name) {
-  auto message = request(NFT_MSG_DELSET, 0, "delete set " + name);
+NetlinkMessage deleteSet(NftFamily family, const std::string& name) {
+  auto message = request(family, NFT_MSG_DELSET, 0, "delete set " + name);
   message.put(NFTA_SET_TABLE, std::string_view(kNftTableName))
       .put(NFTA_SET_NAME, std::string_view(name));
   return message;
@@ -134,12 +144,12 @@ void putElement(NetlinkMessage& list, const NftElement& element) {
   });
 }
 
-void appendElements(NftGroup& out, std::uint16_t type, const std::string& set,
+void appendElements(NftFamily family, NftGroup& out, std::uint16_t type, const std::string& set,
                     const std::vector<NftElement>& elements) {
   const bool adds = type == NFT_MSG_NEWSETELEM;
   for (std::size_t at = 0; at < elements.size(); at += kElementsInAMessage) {
     const std::size_t end = std::min(elements.size(), at + kElementsInAMessage);
-    auto message = request(type, adds ? NLM_F_CREATE : 0,
+    auto message = request(family, type, adds ? NLM_F_CREATE : 0,
                            (adds ? "add elements to set " : "delete elements of set ") + set);
     message.put(NFTA_SET_ELEM_LIST_TABLE, std::string_view(kNftTableName))
         .put(NFTA_SET_ELEM_LIST_SET, std::string_view(set));
@@ -159,6 +169,7 @@ std::vector<NftElement> without(const std::vector<NftElement>& elements,
 
 /// Collects the requests by their time.
 struct Plan {
+  NftFamily family = NftFamily::kInet;
   std::vector<NftGroup> before;  ///< new sets and chains, which nothing uses yet
   std::vector<NftGroup> switches;
   std::vector<NftGroup> after;
@@ -178,16 +189,17 @@ struct Plan {
 /// `present` is nullptr for a set that is not there.
 void planSet(Plan& plan, const std::string& name, const NftSet* present, const NftSet& wanted) {
   const bool verdicts = wanted.kind == NftSet::Kind::kVerdicts;
-  if (present == nullptr) plan.before.emplace_back().push_back(newSet(name, wanted, ++plan.setIds));
+  if (present == nullptr)
+    plan.before.emplace_back().push_back(newSet(plan.family, name, wanted, ++plan.setIds));
   if (wanted.kind == NftSet::Kind::kDynamic) return;
   const std::vector<NftElement> none;
   const auto& old = present == nullptr ? none : present->elements;
   auto added = without(wanted.elements, old);
   auto gone = without(old, wanted.elements);
   NftGroup adds;
-  appendElements(adds, NFT_MSG_NEWSETELEM, name, added);
+  appendElements(plan.family, adds, NFT_MSG_NEWSETELEM, name, added);
   NftGroup removals;
-  appendElements(removals, NFT_MSG_DELSETELEM, name, gone);
+  appendElements(plan.family, removals, NFT_MSG_DELSETELEM, name, gone);
   const bool intervals = wanted.kind == NftSet::Kind::kIntervals;
   if (verdicts || (intervals && present != nullptr)) {
     // A key's other verdict, and intervals that overlap, take the place of the old ones.
@@ -203,6 +215,7 @@ void planSet(Plan& plan, const std::string& name, const NftSet* present, const N
 /// One that is not what the name is to be, of an older podlab or of somebody else: all goes and
 /// comes again, at once.
 bool fits(const NftTable& actual, const NftTable& desired) {
+  if (actual.family != desired.family) return false;
   const bool sets = std::ranges::all_of(desired.sets, [&](const auto& entry) {
     const auto found = actual.sets.find(entry.first);
     return found == actual.sets.end() || found->second.sameDefinition(entry.second);
@@ -225,6 +238,12 @@ std::string nftKey(const IpAddress& address) {
   return {reinterpret_cast<const char*>(address.data()), address.size()};
 }
 
+std::string nftKey(const LinkName& link) {
+  std::string key = link.name;
+  key.resize(IFNAMSIZ);
+  return key;
+}
+
 std::string nftKey(std::uint8_t number) {
   return {static_cast<char>(number), '\0', '\0', '\0'};
 }
@@ -241,7 +260,8 @@ std::vector<NftGroup> tableChanges(const std::optional<NftTable>& actual,
                                    const std::optional<NftTable>& desired) {
   std::vector<NftGroup> groups;
   if (!desired) {
-    if (actual) groups.emplace_back().push_back(tableRequest(NFT_MSG_DELTABLE, 0, "delete"));
+    if (actual)
+      groups.emplace_back().push_back(tableRequest(actual->family, NFT_MSG_DELTABLE, 0, "delete"));
     return groups;
   }
   if (actual && !fits(*actual, *desired)) {
@@ -254,9 +274,12 @@ std::vector<NftGroup> tableChanges(const std::optional<NftTable>& actual,
   }
   static const NftTable kEmpty;
   const NftTable& present = actual ? *actual : kEmpty;
+  const NftFamily family = desired->family;
   Plan plan;
+  plan.family = family;
   if (!actual) {
-    plan.before.emplace_back().push_back(tableRequest(NFT_MSG_NEWTABLE, NLM_F_CREATE, "add"));
+    plan.before.emplace_back().push_back(
+        tableRequest(family, NFT_MSG_NEWTABLE, NLM_F_CREATE, "add"));
   }
   for (const auto& [name, set] : desired->sets) {
     const auto found = present.sets.find(name);
@@ -269,15 +292,15 @@ std::vector<NftGroup> tableChanges(const std::optional<NftTable>& actual,
     const auto found = present.chains.find(name);
     if (found != present.chains.end() && found->second.rules == chain.rules) continue;
     NftGroup rules;
-    for (const NftRule& rule : *chain.rules) rules.push_back(newRule(name, rule));
+    for (const NftRule& rule : *chain.rules) rules.push_back(newRule(family, name, rule));
     if (found != present.chains.end()) {
-      rules.insert(rules.begin(), flushChain(name));
+      rules.insert(rules.begin(), flushChain(family, name));
       refilled.push_back(std::move(rules));
     } else if (chain.hook) {
-      rules.insert(rules.begin(), newChain(name, chain));
+      rules.insert(rules.begin(), newChain(family, name, chain));
       refilled.push_back(std::move(rules));
     } else {
-      newChains.push_back(newChain(name, chain));
+      newChains.push_back(newChain(family, name, chain));
       std::ranges::move(rules, std::back_inserter(newRules));
     }
   }
@@ -292,12 +315,12 @@ std::vector<NftGroup> tableChanges(const std::optional<NftTable>& actual,
   for (const auto& [name, chain] : present.chains) {
     if (desired->chains.contains(name)) continue;
     // Chains that go may jump to each other.
-    if (!chain.rules || !chain.rules->empty()) flushed.push_back(flushChain(name));
-    deleted.push_back(chainRequest(NFT_MSG_DELCHAIN, 0, "delete", name));
+    if (!chain.rules || !chain.rules->empty()) flushed.push_back(flushChain(family, name));
+    deleted.push_back(chainRequest(family, NFT_MSG_DELCHAIN, 0, "delete", name));
   }
   Plan::addEach(plan.after, std::move(flushed));
   for (const auto& [name, set] : present.sets) {
-    if (!desired->sets.contains(name)) plan.after.emplace_back().push_back(deleteSet(name));
+    if (!desired->sets.contains(name)) plan.after.emplace_back().push_back(deleteSet(family, name));
   }
   Plan::addEach(plan.after, std::move(deleted));
   return plan.take();

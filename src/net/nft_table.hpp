@@ -11,12 +11,14 @@
 
 namespace podlab::net {
 
-/// podlab's one table of nftables (family inet) in a node's network namespace.
+/// podlab's one table of nftables in a network namespace: a node's is of family inet, that of a
+/// lab's switch of family bridge.
 inline constexpr char kNftTableName[] = "podlab";
+enum class NftFamily : std::uint8_t { kInet = 1, kBridge = 7 };  // NFPROTO_*
 
 /// Where a base chain is called.
 struct NftHook {
-  std::uint32_t number = 0;  ///< NF_INET_FORWARD, ...
+  std::uint32_t number = 0;  ///< NF_INET_FORWARD, NF_BR_FORWARD, ...
   std::int32_t priority = 0;
   auto operator<=>(const NftHook&) const = default;
 };
@@ -53,15 +55,23 @@ struct NftSet {
 };
 
 /// nft's numbers of types (libnftables, datatype.h), of a key of several parts together.
-enum class NftType : std::uint32_t { kIpv4 = 7, kIpv6 = 8, kProtocol = 12, kPort = 13 };
+enum class NftType : std::uint32_t {
+  kIpv4 = 7,
+  kIpv6 = 8,
+  kProtocol = 12,
+  kPort = 13,
+  kLinkName = 41
+};
 std::uint32_t nftKeyType(std::initializer_list<NftType> parts);
 /// A part of a key, padded to registers of four bytes.
 std::string nftKey(const IpAddress& address);
+std::string nftKey(const LinkName& link);
 std::string nftKey(std::uint8_t number);
 std::string nftKey(std::uint16_t number);
 
 /// All of a table.
 struct NftTable {
+  NftFamily family = NftFamily::kInet;
   std::map<std::string, NftChain> chains;
   std::map<std::string, NftSet> sets;
   bool operator==(const NftTable&) const = default;

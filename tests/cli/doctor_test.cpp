@@ -75,7 +75,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Lack{kTryBridge, [](HostFacts& f) { f.trials.erase(kTryBridge); },
                          CheckResult::kMissing, "not tried"},
                     Lack{kTryNetem, [](HostFacts& f) { f.trials[kTryNetem] = "ENOENT"; },
-                         CheckResult::kWarn, "faults of delay and loss will not be available"},
+                         CheckResult::kWarn, "faults of delay will not be available"},
                     Lack{kTryIpv6, [](HostFacts& f) { f.trials[kTryIpv6] = "off"; },
                          CheckResult::kWarn, "ipFamily: ipv4"},
                     Lack{"cgroups", [](HostFacts& f) { f.cgroups = Cgroups({}, "none here"); },

@@ -39,6 +39,7 @@ TEST(Cgroups, Version2AsRoot) {
   EXPECT_EQ(found.hierarchies()[0].controllers,
             (std::vector<std::string>{"cpu", "memory", "pids"}));
   EXPECT_TRUE(found.isUnified());
+  EXPECT_EQ(found.of("freezer"), found.of("memory"));
   EXPECT_EQ(found.reason(), "");
   EXPECT_EQ(found.folders("podlab/x"), std::vector<std::string>{"/sys/fs/cgroup/podlab/x"});
 }
@@ -86,7 +87,8 @@ TEST(Cgroups, HybridUsesVersion1) {
             "/sys/fs/cgroup/freezer", "/sys/fs/cgroup/unified"},
            {{"/sys/fs/cgroup/unified/cgroup.controllers", "hugetlb\n"}}};
   const auto found = find(one, kHybrid, "3:memory:/a\n2:cpu,cpuacct:/\n0::/\n");
-  ASSERT_EQ(found.hierarchies().size(), 3U);
+  ASSERT_EQ(found.hierarchies().size(), 4U);
+  EXPECT_EQ(found.of("freezer")->base, "/sys/fs/cgroup/freezer");
   EXPECT_EQ(found.of("cpu"), found.of("cpuacct"));
   EXPECT_EQ(found.of("memory")->base, "/sys/fs/cgroup/memory");
   EXPECT_EQ(found.of("devices"), nullptr);

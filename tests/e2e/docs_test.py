@@ -12,7 +12,7 @@ from harness import PODLAB
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CLI = ROOT / "docs" / "cli"
-NEEDS_DEMO = ("objects.md", "streams.md", "debug.md", "reach.md", "top.md", "troubleshooting.md")
+NEEDS_DEMO = ("objects.md", "streams.md", "debug.md", "reach.md", "fault.md", "top.md", "troubleshooting.md")
 
 
 def examples(page):
@@ -90,6 +90,9 @@ class Docs(unittest.TestCase):
 
     def test_reach(self):
         self.run_page(CLI / "reach.md")
+
+    def test_fault(self):
+        self.run_page(CLI / "fault.md")
 
     def test_top(self):
         self.run_page(CLI / "top.md")
