@@ -349,6 +349,9 @@ int status(const Context& context) {
     table.add({node.name(), node.running() ? "Running" : "Stopped", addresses});
   }
   std::fputs(table.text().c_str(), stdout);
+  if (!answer->faults().empty())
+    std::printf("\nFaults in force: %d (podlab fault ls%s)\n", answer->faults_size(),
+                nameFlag(context).c_str());
   return kDone;
 }
 

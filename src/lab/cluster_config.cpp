@@ -294,6 +294,7 @@ NodeLabels nodeLabels(const Cluster& cluster) {
 }
 
 void dropBrokenFaults(Cluster& cluster) {
+  if (!cluster.has_faults()) return;
   const NodeLabels nodes = nodeLabels(cluster);
   auto& timeline = *cluster.mutable_faults()->mutable_timeline();
   timeline.erase(std::remove_if(timeline.begin(), timeline.end(),

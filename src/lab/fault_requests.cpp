@@ -51,17 +51,21 @@ bool isFaultRequest(const LabRequest& request) {
          request.has_thawnodes() || request.has_starttimeline();
 }
 
+void listFaults(const FaultBoard& faults, const Clock& clock, LabResponse& response) {
+  for (const auto& [id, entry] : faults.entries()) add(id, entry, clock, response);
+  // f2 before f10.
+  std::ranges::sort(*response.mutable_faults(), {}, [](const FaultInForce& fault) {
+    return std::pair(fault.id().size(), fault.id());
+  });
+}
+
 Status answerFaultRequest(FaultBoard& faults, const Clock& clock, const Cluster& cluster,
                           const LabRequest& request, LabResponse& response) {
   if (request.has_addfault()) return addFault(faults, clock, request.addfault(), response);
   if (request.has_clearfaults()) return clearFaults(faults, clock, request.clearfaults(), response);
   if (request.has_thawnodes()) return thaw(faults, request.thawnodes(), nodeLabels(cluster));
   if (request.has_starttimeline()) return faults.startTimeline(cluster.faults());
-  for (const auto& [id, entry] : faults.entries()) add(id, entry, clock, response);
-  // f2 before f10.
-  std::ranges::sort(*response.mutable_faults(), {}, [](const FaultInForce& fault) {
-    return std::pair(fault.id().size(), fault.id());
-  });
+  listFaults(faults, clock, response);
   return {};
 }
 

@@ -542,6 +542,10 @@ class Lab final : public FaultTarget {
         NodeState& node = nodes_.at(request.startnode());
         if (node.pid != 0)
           co_return Status(Code::kConflict, "node " + request.startnode() + " is already running");
+        // A machine that was switched on does not hang.
+        if (Status status = faults_.spare(FaultKind::kNodeFreeze, request.startnode());
+            !status.ok())
+          co_return status;
         co_return node.killedByFault ? faults_.spare(FaultKind::kNodeKill, request.startnode())
                                      : startNode(node);
       }
@@ -584,6 +588,7 @@ class Lab final : public FaultTarget {
       for (const auto& address : underlay_->nodeAddresses(node.index))
         out->add_addresses(address.toString());
     }
+    if (request.has_status()) listFaults(faults_, *clock_, response);
     response.set_serverrunning(server_ != 0);
     response.set_serverrestarts(serverRestarts_);
     co_return response;

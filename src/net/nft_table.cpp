@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string_view>
 #include <utility>
 
 namespace podlab::net {
@@ -21,6 +22,10 @@ constexpr unsigned kTypeBits = 6;                   // of one part in a key's ty
 constexpr std::size_t kElementsInAMessage = 500;    // of 64 KiB at most, each of up to 100 bytes
 constexpr std::size_t kLongestComment = 120;        // NFT_USERDATA_MAXLEN is 256
 constexpr std::uint8_t kCommentTag = 0;             // NFTNL_UDATA_RULE_COMMENT of libnftnl
+
+/// For nft alone, which shows text the wrong way round without it: NFTNL_UDATA_SET_KEYBYTEORDER
+/// (libnftnl) of four bytes, BYTEORDER_HOST_ENDIAN (libnftables).
+constexpr std::string_view kTextKeys("\0\4\1\0\0\0", 6);
 
 NetlinkMessage request(NftFamily family, std::uint16_t type, std::uint16_t flags,
                        std::string what) {
@@ -109,6 +114,8 @@ NetlinkMessage newSet(NftFamily family, const std::string& name, const NftSet& s
   putNumber(message, NFTA_SET_KEY_TYPE, set.keyType);
   putNumber(message, NFTA_SET_KEY_LEN, set.keyLength);
   if (set.kind == NftSet::Kind::kVerdicts) putNumber(message, NFTA_SET_DATA_TYPE, kVerdictType);
+  if (set.keyType == static_cast<std::uint32_t>(NftType::kLinkName))
+    message.put(NFTA_SET_USERDATA, kTextKeys.data(), kTextKeys.size());
   putNumber(message, NFTA_SET_ID, id);
   if (set.size > 0) {
     message.nest(NFTA_SET_DESC, [&](NetlinkMessage& description) {

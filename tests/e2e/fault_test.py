@@ -26,8 +26,9 @@ spec:
 
 class FaultTestCase(LabTestCase):
     def pods(self):
-        """The names of the running pods of the label app=every, by their nodes."""
-        return {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in self.objects("pods", "-l", "app=every")}
+        """The names of the bound pods of the label app=every, by their nodes."""
+        return {pod["spec"]["nodeName"]: pod["metadata"]["name"] for pod in self.objects("pods", "-l", "app=every")
+                if "nodeName" in pod["spec"]}
 
     def start_pods(self):
         self.podlab("apply", "-f", "-", input=EVERY_NODE)
@@ -249,7 +250,7 @@ spec:
         self.podlab("wait", "deployment/web", "--for", "condition=Available", "--timeout", "60s")
 
         def ready_elsewhere():
-            return [pod for pod in self.objects("pods", "-l", "app=every") if pod["spec"]["nodeName"] != "node1" and
+            return [pod for pod in self.objects("pods", "-l", "app=every") if pod["spec"].get("nodeName") != "node1" and
                     any(one["type"] == "Ready" and one["status"] == "True" for one in pod["status"].get("conditions", []))]
 
         self.assertIn("node1", {pod["spec"]["nodeName"] for pod in self.objects("pods")})

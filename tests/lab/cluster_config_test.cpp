@@ -159,8 +159,34 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"networking: {podCIDRs: [172.29.0.0/16]}", "networking.podCIDRs",
               "overlaps networking.underlayCIDRs 172.29.0.0/16"},
         Fault{"networking: {underlayCIDRs: [172.29.0.0/24]}", "networking.underlayCIDRs",
-              "is too small"}),
+              "is too small"},
+        Fault{"faults: {timeline: [{at: 1s, kind: link-down, nodes: node4}]}",
+              "faults.timeline[0].nodes", "no node is called node4"},
+        Fault{"faults: {timeline: [{at: 1s, kind: link-down, nodes: zone=a}]}",
+              "faults.timeline[0].nodes", "no node has the label zone=a"},
+        Fault{"faults: {timeline: [{kind: link-down, nodes: node1}]}", "faults.timeline[0].at",
+              "Required value"},
+        Fault{"faults: {timeline: [{at: 1s, kind: flood, nodes: node1}]}",
+              "faults.timeline[0].kind", "supported values: \"partition\""},
+        Fault{"faults: {timeline: [{at: 1s, kind: loss, between: [node1, node2], loss: '0.1'}]}",
+              "faults.timeline[0].loss", "share such as 30%"}),
     [](const auto& info) { return paramName(info.param.field, info.index); });
+
+TEST(ClusterConfig, FaultsOfANodeThatIsGoneGoWithIt) {
+  Cluster cluster = clusterOf(
+      "faults: {seed: 3, timeline: [{at: 1s, kind: link-down, nodes: node3}, "
+      "{at: 1s, kind: link-down, nodes: 'node*'}]}");
+  EXPECT_THAT(validateCluster(cluster, {}), IsEmpty());
+  cluster.mutable_nodes()->RemoveLast();
+  EXPECT_FALSE(validateCluster(cluster, {}).empty());
+  dropBrokenFaults(cluster);
+  EXPECT_THAT(validateCluster(cluster, {}), IsEmpty());
+  EXPECT_EQ(cluster.faults().timeline_size(), 1);
+  // A file without faults has none afterwards.
+  Cluster plain = clusterOf("");
+  dropBrokenFaults(plain);
+  EXPECT_FALSE(plain.has_faults());
+}
 
 TEST(ClusterConfig, OverlapWithTheHostNamesTheClash) {
   const auto range = net::Cidr::parse("10.244.128.0/24");
