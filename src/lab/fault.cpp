@@ -63,16 +63,25 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-/// With '*' for any characters.
+/// With '*' for any characters. Of several ways to match, only the last '*' has to try others.
 bool matches(std::string_view pattern, std::string_view name) {
-  const auto star = pattern.find('*');
-  if (star == std::string_view::npos) return pattern == name;
-  if (!name.starts_with(pattern.substr(0, star))) return false;
-  pattern.remove_prefix(star + 1);
-  for (name.remove_prefix(star);; name.remove_prefix(1)) {
-    if (matches(pattern, name)) return true;
-    if (name.empty()) return false;
+  constexpr auto kNone = std::string_view::npos;
+  std::size_t star = kNone, begin = 0, p = 0, n = 0;
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      begin = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != kNone) {
+      p = star + 1;
+      n = ++begin;
+    } else {
+      return false;
+    }
   }
+  return pattern.find_first_not_of('*', p) == kNone;
 }
 
 bool isPattern(std::string_view member) {

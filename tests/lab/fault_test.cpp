@@ -53,6 +53,9 @@ TEST(Fault, GroupsAreNamesPatternsAndLabels) {
             (Groups{{"node1", "node3"}, {"worker"}}));
   EXPECT_EQ(groupsOf(between({"zone=a", "zone==b,server"})),
             (Groups{{"node1", "node2"}, {"node3", kServer}}));
+  EXPECT_EQ(groupsOf(between({"*o*e1,w**r*", "n*"})),
+            (Groups{{"node1", "worker"}, {"node2", "node3"}}));
+  EXPECT_THAT(problemOf(between({"*ode", "node1"})), HasSubstr("no node has such a name"));
   EXPECT_EQ(groupsOf(between({"node*", "w*r"})), (Groups{{"node1", "node2", "node3"}, {"worker"}}));
 }
 
