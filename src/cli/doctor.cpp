@@ -48,9 +48,10 @@ const TrialRule kRules[] = {
      "network policies will not be available; remedy: as root, modprobe nf_tables"},
     {kTryIpv6, "works", CheckResult::kWarn,
      "only networking.ipFamily: ipv4 works; remedy: boot without ipv6.disable=1"},
-    {kTryNetem, "works", CheckResult::kWarn,
-     "faults of delay will not be available; remedy: as root, modprobe sch_netem, or a kernel with "
-     "CONFIG_NET_SCH_NETEM"},
+    {kTryBridgeFilter, "works", CheckResult::kWarn,
+     "faults of partition and loss will not be available"},
+    {kTryTbf, "works", CheckResult::kWarn, "faults of rate will not be available"},
+    {kTryNetem, "works", CheckResult::kWarn, "faults of delay will not be available"},
 };
 
 Check checkUserNamespaces(const HostFacts& facts) {

@@ -41,6 +41,8 @@ inline constexpr const char* kTryVeth = "veth";
 inline constexpr const char* kTryVxlan = "vxlan";
 inline constexpr const char* kTryNftables = "nftables";
 inline constexpr const char* kTryIpv6 = "ipv6";
+inline constexpr const char* kTryBridgeFilter = "bridge filter";
+inline constexpr const char* kTryTbf = "sch_tbf";
 inline constexpr const char* kTryNetem = "sch_netem";
 
 /// Asks the kernel and the tools; changes nothing on the host.

@@ -21,16 +21,14 @@
 #include "cli/doctor.hpp"
 #include "common/spawn.hpp"
 #include "lab/mounts.hpp"
+#include "lab/underlay.hpp"
 #include "net/link.hpp"
 #include "net/namespaces.hpp"
 #include "net/nft_kernel.hpp"
-#include "net/qdisc.hpp"
 #include "node/overlay.hpp"
 
 namespace podlab::cli {
 namespace {
-
-constexpr int kLoopbackIndex = 1;  // in every network namespace
 
 /// Runs `body` in a child process, whose namespaces end with it, and returns what it wrote to the
 /// descriptor.
@@ -109,13 +107,6 @@ Status tryNftables() {
   return net::nftGeneration(*socket).status();
 }
 
-/// A queueing discipline on the loopback link of this namespace.
-Status tryNetem(net::NetlinkSocket& socket) {
-  net::LinkShape shape;
-  shape.delay = std::chrono::milliseconds(1);
-  return socket.executeAll(net::shapeLink(kLoopbackIndex, /*mtu=*/1500, shape));
-}
-
 Status tryIpv6() {
   const UniqueFd socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   if (!socket) return failed("IPv6 sockets");
@@ -139,8 +130,11 @@ void tryNetwork(int fd) {
   net::VxlanConfig vxlan;
   vxlan.local = address;
   report(fd, kTryVxlan, socket->execute(net::newVxlan("doctor-vx", mac, kMtu, vxlan)));
-  report(fd, kTryNetem, tryNetem(*socket));
   report(fd, kTryNftables, tryNftables());
+  lab::Underlay underlay({}, kMtu);
+  report(fd, kTryBridgeFilter, underlay.supports(lab::FaultKind::kPartition));
+  report(fd, kTryTbf, underlay.supports(lab::FaultKind::kRate));
+  report(fd, kTryNetem, underlay.supports(lab::FaultKind::kDelay));
   report(fd, kTryIpv6, tryIpv6());
 }
 

@@ -14,8 +14,9 @@ using ::testing::HasSubstr;
 HostFacts goodHost() {
   HostFacts facts;
   facts.user = "ada";
-  for (const char* trial : {kTryUser, kTryNetwork, kTryProc, kTryBridge, kTryVeth, kTryVxlan,
-                            kTryNftables, kTryIpv6, kTryNetem, kTryOverlay})
+  for (const char* trial :
+       {kTryUser, kTryNetwork, kTryProc, kTryBridge, kTryVeth, kTryVxlan, kTryNftables,
+        kTryBridgeFilter, kTryTbf, kTryIpv6, kTryNetem, kTryOverlay})
     facts.trials[trial] = "";
   facts.cgroups = Cgroups({{"/sys/fs/cgroup", {"cpu", "memory", "pids"}, true}}, "");
   facts.runtimeVersion = "crun version 1.8.1";
