@@ -138,6 +138,13 @@ int startTimeline(const Context& context, const lab::Cluster& cluster) {
   return fail(answer.status().withContext("the lab is up, but its faults will not come"));
 }
 
+/// Whether the two differ in nothing but what breaks, and when.
+bool differInFaultsOnly(lab::Cluster one, lab::Cluster other) {
+  one.clear_faults();
+  other.clear_faults();
+  return lab::formatCluster(one) == lab::formatCluster(other);
+}
+
 int up(Context& context, const UpOptions& options) {
   const auto patience = parseDuration(options.wait);
   if (!patience || *patience < Duration(0))
@@ -153,27 +160,30 @@ int up(Context& context, const UpOptions& options) {
 
   lab::Cluster cluster = std::move(*wanted);
   const bool exists = files->exists(paths->clusterFile());
+  const bool running = lab::runningLab(*paths).has_value();
+  bool changed = !exists;
   if (exists) {
     auto text = files->readFile(paths->clusterFile());
     auto stored = text ? lab::parseCluster(*text) : Result<lab::Cluster>(text.status());
     if (!stored) return fail(stored.status().withContext(paths->clusterFile()));
     const bool asked = options.nodes || !options.file.empty();
-    if (asked && lab::formatCluster(*stored) != lab::formatCluster(cluster)) {
+    changed = asked && lab::formatCluster(*stored) != lab::formatCluster(cluster);
+    if (changed && (running || !differInFaultsOnly(*stored, cluster))) {
       return fail(
           Status(Code::kConflict,
                  "the lab \"" + context.lab +
                      "\" exists with another cluster file; change its nodes with podlab node, " +
-                     "or delete it first: podlab down --purge" + nameFlag(context)));
+                     "its faults while it is stopped, or delete it first: podlab down --purge" +
+                     nameFlag(context)));
     }
-    cluster = std::move(*stored);
+    if (!changed) cluster = std::move(*stored);
   }
-  const bool running = lab::runningLab(*paths).has_value();
   if (!running) {
     auto networks = hostNetworks();
     if (!networks) return fail(networks.status());
     if (Status status = checkCluster(cluster, *networks); !status.ok()) return fail(status);
   }
-  if (!exists) {
+  if (changed) {
     Status status = files->createDirectories(paths->root);
     if (status.ok())
       status = files->writeFileAtomic(paths->clusterFile(), lab::formatCluster(cluster));

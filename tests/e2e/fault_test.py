@@ -220,15 +220,24 @@ nodes: [{name: a, count: 2, labels: {zone: a}}, {name: b, count: 3, labels: {zon
         self.assertTrue(eventually(lambda: not processes_below(self.state)), processes_below(self.state))
 
     def test_10_a_timeline_that_this_kernel_cannot_have_is_said(self):
-        text = HEAD + "nodes: [{name: one}]\nfaults: {timeline: [{at: 1h, kind: delay, nodes: one, delay: 1s}]}\n"
-        with cluster_file(text) as file:
-            done = self.run_podlab("--name", "slow", "up", "-f", file, "--kubeconfig", "none")
+        def up(fault):
+            with cluster_file(HEAD + "nodes: [{name: one}]\n" + fault) as file:
+                return self.run_podlab("--name", "slow", "up", "-f", file, "--kubeconfig", "none")
+
         self.addCleanup(self.run_podlab, "--name", "slow", "down", "--purge")
+        delay = "faults: {timeline: [{at: 1h, kind: delay, nodes: one, delay: 1s}]}\n"
+        done = up(delay)
         self.assertIn(done.returncode, (0, 4), done.stderr)
         if done.returncode == 4:
             self.assertIn("the lab is up, but its faults will not come: faults.timeline[0]: delay: not on this kernel",
                           done.stderr)
         self.assertIn("Running", self.podlab("--name", "slow", "status"))
+        # Of a stopped lab, faults may change.
+        kill = "faults: {timeline: [{at: 0s, kind: link-down, nodes: one, for: 1h}]}\n"
+        self.assertIn("its faults while it is stopped", up(kill).stderr)
+        self.podlab("--name", "slow", "down")
+        self.assertEqual(up(kill).returncode, 0)
+        self.assertTrue(eventually(lambda: "Faults in force: 1" in self.podlab("--name", "slow", "status")))
 
 
 class Evictions(FaultTestCase):
