@@ -241,7 +241,7 @@ def reach(rounds, count=60):
         lab.bench("rate", count, 1)
         for turn in range(-1, rounds):
             begin = time.monotonic()
-            done = json.loads(lab.podlab("reach", "-o", "json"))
+            done = json.loads(lab.podlab("reach", "--port", "probe", "-o", "json"))
             if turn >= 0:
                 taken.append(time.monotonic() - begin)
             probes = len(done["probes"])

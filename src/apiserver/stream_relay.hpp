@@ -42,7 +42,10 @@ class StreamRelay {
   Co<Status> usage(User user, rpc::Stream& client, std::string first);
   Co<Status> reach(User user, rpc::Stream& client, std::string first);
   Co<Result<std::unique_ptr<rpc::Stream>>> openAt(std::string node, std::string method);
-  Co<Result<rpc::ReachReport>> listEndpoints(rpc::ReachRequest request);
+  Co<Result<rpc::ReachReport>> resolveEndpoints(rpc::ReachRequest request);
+  Co<Status> reachPhase(std::shared_ptr<Session> session, rpc::Stream& client,
+                        rpc::ProbeRequest::Phase phase);
+  Status mayReach(const User& user, const rpc::ReachRequest& request) const;
 
   Status authorize(const User& user, std::string_view verb, api::ResourceId id) const;
 

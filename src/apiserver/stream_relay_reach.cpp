@@ -1,8 +1,9 @@
+#include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
-#include "api/conditions.hpp"
 #include "api/kinds.hpp"
 #include "apiserver/stream_relay.hpp"
 #include "common/sync.hpp"
@@ -10,10 +11,27 @@
 namespace podlab::apiserver {
 namespace {
 
-constexpr std::int64_t kDefaultTimeoutMillis = 2000;
+constexpr std::int64_t kDefaultTimeoutMillis = 1000;
 constexpr Duration kListenTimeout = std::chrono::seconds(10);
-/// What an agent may take beyond the probes' own time-out, for many pods.
+/// What an agent may take beyond the probes' own time-outs, for many pods.
 constexpr Duration kReportSlack = std::chrono::seconds(30);
+/// Connections that an agent waits for at once, at least.
+constexpr std::int64_t kConnectionsAtOnce = 500;
+
+/// How long a node's probes may take when none is answered.
+Duration limitOf(const rpc::ProbeRequest& request, const std::string& node) {
+  std::int64_t senders = 0;
+  std::int64_t ports = 0;
+  for (const auto& endpoint : request.endpoints()) {
+    if (endpoint.sends() && endpoint.node() == node) senders += endpoint.ips_size();
+    if (endpoint.receives()) ports += endpoint.ports_size();
+  }
+  const auto& settings = request.settings();
+  const std::int64_t waves = senders * ports / kConnectionsAtOnce + 2;
+  return settings.count() * (waves * std::chrono::milliseconds(settings.timeoutmillis()) +
+                             std::chrono::nanoseconds(settings.intervalnanos())) +
+         kReportSlack;
+}
 
 }  // namespace
 
@@ -27,7 +45,6 @@ struct StreamRelay::Session {
   std::vector<Agent> agents;
   rpc::ProbeRequest request;
   AsyncQueue<rpc::ProbeReport> reports;
-  std::size_t reporting = 0;
 
   void fail(Agent& agent, const Status& status) {
     rpc::ProbeReport report;
@@ -37,22 +54,11 @@ struct StreamRelay::Session {
     reports.push(std::move(report));
   }
 
-  static Co<void> listen(Agent& agent, std::string request, Status& outcome) {
+  /// Tells the agent what to do and takes its reports up to the last one, which LISTEN alone has.
+  static Co<void> ask(Session& session, Agent& agent, std::string request, bool listening,
+                      Status& outcome) {
     outcome = co_await agent.stream->send(std::move(request));
-    if (!outcome) co_return;
-    auto answer = co_await agent.stream->receive();
-    if (!answer) {
-      outcome = answer.status();
-      co_return;
-    }
-    rpc::ProbeReport report;
-    outcome = rpc::decode(*answer, report);
-    if (outcome && !report.error().empty()) outcome = Status(Code::kInternal, report.error());
-  }
-
-  static Co<void> send(Session& session, Agent& agent, std::string request, Status& outcome) {
-    outcome = co_await agent.stream->send(std::move(request));
-    while (outcome) {
+    for (bool done = false; outcome && !done;) {
       auto message = co_await agent.stream->receive();
       if (!message) {
         outcome = message.status();
@@ -60,110 +66,151 @@ struct StreamRelay::Session {
       }
       rpc::ProbeReport report;
       outcome = rpc::decode(*message, report);
+      done = listening || report.done();
+      if (listening && !report.error().empty()) outcome = Status(Code::kInternal, report.error());
       report.set_node(agent.node);
-      const bool done = report.done();
-      if (outcome) session.reports.push(std::move(report));
-      // The stream stays open: the agent's receivers must outlast the other agents' probes.
-      if (done) break;
+      if (outcome && !listening) session.reports.push(std::move(report));
     }
-    if (outcome.is(Code::kEndOfStream)) outcome = Status();
   }
 
-  static Co<void> listenTask(std::shared_ptr<Session> session, Agent& agent, Clock& clock) {
+  static Co<void> phaseTask(std::shared_ptr<Session> session, Agent& agent, Clock& clock,
+                            std::string request, bool listening, Duration limit,
+                            std::shared_ptr<std::size_t> running) {
     Status outcome;
-    auto work = listen(agent, rpc::encode(session->request), outcome);
-    const bool inTime = co_await withDeadline(clock, clock.now() + kListenTimeout, std::move(work));
-    if (!inTime) outcome = Status(Code::kTimeout, "the agent did not answer in time");
-    if (!outcome) session->fail(agent, outcome);
-  }
-
-  static Co<void> sendTask(std::shared_ptr<Session> session, Agent& agent, Clock& clock,
-                           std::string request) {
-    Status outcome;
-    const Duration limit =
-        std::chrono::milliseconds(session->request.timeoutmillis()) + kReportSlack;
-    auto work = send(*session, agent, std::move(request), outcome);
+    auto work = ask(*session, agent, std::move(request), listening, outcome);
     const bool inTime = co_await withDeadline(clock, clock.now() + limit, std::move(work));
     if (!inTime) outcome = Status(Code::kTimeout, "the agent did not report in time");
     if (!outcome) session->fail(agent, outcome);
-    if (--session->reporting == 0) session->reports.close();
+    // Wakes whoever relays: this phase may be over.
+    if (--*running == 0) session->reports.push({});
   }
 };
 
-// The running pods that have addresses of their own.
-Co<Result<rpc::ReachReport>> StreamRelay::listEndpoints(rpc::ReachRequest request) {
-  api::ResourceId pods{&api::kindFor<corev1::Pod>(), request.namespace_(), "", ""};
-  api::ListOptions options;
-  options.labelSelector = request.labelselector();
-  options.fieldSelector = "status.phase=Running";
-  auto listed = co_await api_->list(std::move(pods), std::move(options));
-  if (!listed) co_return listed.status();
-  rpc::ReachReport endpoints;
-  for (const auto& object : listed->items) {
-    const auto& pod = api::as<corev1::Pod>(object);
-    const bool reachable = !pod.spec().hostnetwork() && !pod.metadata().has_deletiontimestamp() &&
-                           !pod.status().podips().empty();
-    if (!reachable) continue;
-    auto& endpoint = *endpoints.add_endpoints();
-    endpoint.set_namespace_(pod.metadata().namespace_());
-    endpoint.set_name(pod.metadata().name());
-    endpoint.set_uid(pod.metadata().uid());
-    endpoint.set_node(pod.spec().nodename());
-    for (const auto& ip : pod.status().podips()) endpoint.add_ips(ip.ip());
+/// Pods as they are now, by uid: those that do not run, or have no address of their own, are named
+/// as missing and neither send nor receive.
+Co<Result<rpc::ReachReport>> StreamRelay::resolveEndpoints(rpc::ReachRequest request) {
+  std::set<std::string> namespaces;
+  for (const auto& endpoint : request.endpoints()) {
+    if (!endpoint.uid().empty()) namespaces.insert(endpoint.namespace_());
   }
-  co_return endpoints;
+  std::map<std::string, api::ObjectPtr> running;
+  for (const auto& ns : namespaces) {
+    api::ResourceId pods{&api::kindFor<corev1::Pod>(), ns, "", ""};
+    api::ListOptions options;
+    options.fieldSelector = "status.phase=Running";
+    auto listed = co_await api_->list(std::move(pods), std::move(options));
+    if (!listed) co_return listed.status();
+    for (auto& object : listed->items) {
+      const auto& pod = api::as<corev1::Pod>(object);
+      running[pod.metadata().uid()] = std::move(object);
+    }
+  }
+  rpc::ReachReport report;
+  for (auto& endpoint : *request.mutable_endpoints()) {
+    auto& resolved = *report.add_endpoints();
+    resolved = std::move(endpoint);
+    if (resolved.uid().empty()) continue;
+    resolved.clear_ips();
+    resolved.clear_othersources();
+    const auto found = running.find(resolved.uid());
+    const auto* pod = found == running.end() ? nullptr : &api::as<corev1::Pod>(found->second);
+    if (pod == nullptr || pod->spec().hostnetwork() || pod->metadata().has_deletiontimestamp() ||
+        pod->status().podips().empty()) {
+      resolved.clear_sends();
+      resolved.clear_receives();
+      report.add_missing(resolved.namespace_() + "/" + resolved.name());
+      continue;
+    }
+    resolved.set_node(pod->spec().nodename());
+    for (const auto& ip : pod->status().podips()) resolved.add_ips(ip.ip());
+  }
+  co_return report;
+}
+
+/// Pods need the right to "create pods/reach" where they are, other ends "create nodes/reach".
+Status StreamRelay::mayReach(const User& user, const rpc::ReachRequest& request) const {
+  std::set<std::string> namespaces;
+  bool others = request.endpoints().empty();
+  for (const auto& endpoint : request.endpoints()) {
+    if (endpoint.uid().empty()) {
+      others = true;
+    } else {
+      namespaces.insert(endpoint.namespace_());
+    }
+  }
+  for (const auto& ns : namespaces) {
+    api::ResourceId pods{&api::kindFor<corev1::Pod>(), ns, "", "reach"};
+    if (Status denied = authorize(user, "create", std::move(pods)); !denied) return denied;
+  }
+  if (!others) return Status();
+  api::ResourceId nodes{&api::kindFor<corev1::Node>(), "", "", "reach"};
+  return authorize(user, "create", std::move(nodes));
+}
+
+/// One phase at all agents; what they report goes to the client.
+Co<Status> StreamRelay::reachPhase(std::shared_ptr<Session> session, rpc::Stream& client,
+                                   rpc::ProbeRequest::Phase phase) {
+  const bool listening = phase == rpc::ProbeRequest::LISTEN;
+  rpc::ProbeRequest go;
+  go.set_session(session->request.session());
+  go.set_phase(phase);
+  const auto running = std::make_shared<std::size_t>(0);
+  TaskGroup tasks(co_await asio::this_coro::executor);
+  for (auto& agent : session->agents) {
+    if (!agent.stream) continue;
+    ++*running;
+    const Duration limit = listening ? kListenTimeout : limitOf(session->request, agent.node);
+    tasks.spawn("reach", Session::phaseTask(session, agent, clock_,
+                                            rpc::encode(listening ? session->request : go),
+                                            listening, limit, running));
+  }
+  while (*running > 0 || !session->reports.empty()) {
+    auto report = co_await session->reports.pop();
+    if (!report || report->node().empty()) continue;
+    rpc::ReachReport message;
+    *message.mutable_report() = std::move(*report);
+    const Status relayed = co_await client.send(rpc::encode(message));
+    if (!relayed) co_return relayed;
+  }
+  co_await tasks.join();
+  co_return Status();
 }
 
 Co<Status> StreamRelay::reach(User user, rpc::Stream& client, std::string first) {
   rpc::ReachRequest request;
   if (Status bad = rpc::decode(first, request); !bad) co_return bad;
-  api::ResourceId pods{&api::kindFor<corev1::Pod>(), request.namespace_(), "", "reach"};
-  if (Status denied = authorize(user, "create", std::move(pods)); !denied) co_return denied;
-  auto endpoints = co_await listEndpoints(request);
+  if (Status denied = mayReach(user, request); !denied) co_return denied;
+  auto session = std::make_shared<Session>();
+  auto& settings = *session->request.mutable_settings();
+  settings = request.settings();
+  if (settings.timeoutmillis() <= 0) settings.set_timeoutmillis(kDefaultTimeoutMillis);
+  settings.set_count(std::max(settings.count(), 1U));
+  auto endpoints = co_await resolveEndpoints(std::move(request));
   if (!endpoints) co_return endpoints.status();
-  const Status sent = co_await client.send(rpc::encode(*endpoints));
+  Status sent = co_await client.send(rpc::encode(*endpoints));
   if (!sent) co_return sent;
 
-  auto session = std::make_shared<Session>();
-  *session->request.mutable_endpoints() = endpoints->endpoints();
-  session->request.set_timeoutmillis(request.timeoutmillis() > 0 ? request.timeoutmillis()
-                                                                 : kDefaultTimeoutMillis);
+  std::set<std::string> nodes;
+  for (const auto& endpoint : endpoints->endpoints()) {
+    const bool used = endpoint.sends() || endpoint.receives();
+    if (used && !endpoint.node().empty()) nodes.insert(endpoint.node());
+  }
+  *session->request.mutable_endpoints() = std::move(*endpoints->mutable_endpoints());
   session->request.set_session(static_cast<std::uint32_t>(rng_.next()));
-  session->request.set_phase(rpc::ProbeRequest::LISTEN);
-  std::map<std::string, bool> nodes;
-  for (const auto& endpoint : endpoints->endpoints()) nodes[endpoint.node()] = true;
-  for (const auto& [node, used] : nodes) session->agents.push_back({node, nullptr});
-
-  const auto executor = co_await asio::this_coro::executor;
-  TaskGroup listening(executor);
+  for (const auto& node : nodes) session->agents.push_back({node, nullptr});
   for (auto& agent : session->agents) {
     auto stream = co_await openAt(agent.node, "probe");
-    if (!stream) {
+    if (stream) {
+      agent.stream = std::move(*stream);
+    } else {
       session->fail(agent, stream.status());
-      continue;
     }
-    agent.stream = std::move(*stream);
-    listening.spawn("reach_listen", Session::listenTask(session, agent, clock_));
   }
-  co_await listening.join();
-
-  // All receivers are open.
-  rpc::ProbeRequest go;
-  go.set_session(session->request.session());
-  go.set_timeoutmillis(session->request.timeoutmillis());
-  go.set_phase(rpc::ProbeRequest::SEND);
-  TaskGroup sending(executor);
-  for (auto& agent : session->agents) {
-    if (!agent.stream) continue;
-    ++session->reporting;
-    sending.spawn("reach_send", Session::sendTask(session, agent, clock_, rpc::encode(go)));
-  }
-  if (session->reporting == 0) session->reports.close();
-  while (auto report = co_await session->reports.pop()) {
-    rpc::ReachReport message;
-    *message.mutable_report() = std::move(*report);
-    const Status relayed = co_await client.send(rpc::encode(message));
-    if (!relayed) co_return relayed;
+  // Nobody sends before all receivers are open, and none closes before all have sent.
+  for (const auto phase :
+       {rpc::ProbeRequest::LISTEN, rpc::ProbeRequest::SEND, rpc::ProbeRequest::COLLECT}) {
+    sent = co_await reachPhase(session, client, phase);
+    if (!sent) co_return sent;
   }
   for (auto& agent : session->agents) {
     if (agent.stream) agent.stream->finish();

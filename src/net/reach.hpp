@@ -1,7 +1,7 @@
 #pragma once
+#include <compare>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,21 +15,28 @@
 
 namespace podlab::net {
 
-/// Where receivers listen unless the session chooses another port: below the ports that clients are
-/// given (32768 on).
+/// Where reach's own receivers listen: below the ports that clients are given (32768 on).
 inline constexpr std::uint16_t kReachPort = 28462;
+/// TCP connections that a node opens at once.
+inline constexpr std::size_t kReachWindow = 1024;
 
-/// A pod of this node that sends and receives.
-struct ReachPod {
-  std::uint32_t index = 0;  ///< of this pod in the session's list of all pods
-  std::string networkPath;  ///< its network namespace
-  std::vector<IpAddress> addresses;
+/// What an end is probed at.
+struct ReachPort {
+  std::uint8_t protocol = 0;  ///< IPPROTO_ICMP (echo, of either family), IPPROTO_TCP, IPPROTO_UDP
+  std::uint16_t port = 0;     ///< 0 of ICMP
+  bool own = false;           ///< reach's own receiver listens there; else whoever does, if any
+  auto operator<=>(const ReachPort&) const = default;
 };
 
-/// A pod of the cluster to be reached.
-struct ReachTarget {
-  std::uint32_t index = 0;
-  std::vector<IpAddress> addresses;
+/// A pod, a node, or an address outside of the cluster.
+struct ReachEnd {
+  bool local = false;       ///< of this node: what follows is done only by local ends
+  std::string networkPath;  ///< its network namespace; empty: the process's
+  bool sends = false;
+  bool receives = false;
+  std::vector<IpAddress> addresses;     ///< by which it is probed, at most one a family
+  std::vector<IpAddress> otherSources;  ///< besides them, from which it sends
+  std::vector<ReachPort> ports;         ///< at which it is probed
 };
 
 struct ReachOptions {
@@ -37,37 +44,65 @@ struct ReachOptions {
   /// Size in bytes of the whole IP packet that ICMP and UDP send, not to be fragmented; 0: small
   /// ones.
   int packetSize = 0;
+  /// How often each probe is sent. Of one, what gets no answer is sent again twice within the
+  /// time-out: a full receive buffer is not a broken network.
+  int count = 1;
+  Duration interval{};  ///< from one sending of a probe to the next
 };
 
-/// What became of one probe.
-struct ProbeOutcome {
+/// Which probe: indices of ends.
+struct ProbeKey {
   std::uint32_t from = 0;
   std::uint32_t to = 0;
   Family family = Family::kV4;
-  std::uint8_t protocol = 0;  ///< IP protocol number: 1 or 58, 6, 17
-  bool ok = false;
-  std::string error;                        ///< why not, and who said so
-  std::optional<IpAddress> observedSource;  ///< the sender as the receiver saw it (UDP, TCP)
-  Duration rtt{};
+  std::uint8_t protocol = 0;  ///< as in ReachPort
+  std::uint16_t port = 0;
+  auto operator<=>(const ProbeKey&) const = default;
 };
 
-/// Real packets from inside each local pod to every pod, by ICMP echo, UDP and TCP, all at once.
-/// Receivers answer with the source address that they saw, so that address translation on the way
-/// shows. Needs CAP_NET_RAW and CAP_SYS_ADMIN in the pods' user namespace. Runs on `executor`'s
-/// thread; destroying it closes the receivers.
+/// What the sender knows of one probe.
+struct ProbeOutcome {
+  ProbeKey key;
+  std::uint32_t sent = 0;  ///< packets, or connections
+  std::uint32_t answered = 0;
+  bool refused = false;  ///< the target answered that nobody listens there
+  /// Why no good answer came, and who said so. An answer that shows a fault (another source
+  /// address) counts as one, too.
+  std::string error;
+  Duration rttMin{};  ///< of those answered
+  Duration rttMean{};
+  Duration rttMax{};
+  bool ok() const { return answered > 0 && error.empty(); }
+};
+
+/// How many packets of a probe its receiver saw.
+struct ProbeArrivals {
+  ProbeKey key;
+  std::uint32_t count = 0;
+};
+
+/// Real packets from each local sender to every receiver, by ICMP echo, UDP and TCP, all at once.
+/// Reach's own receivers answer with the source address that they saw, so that address translation
+/// on the way shows; and each local receiver's network is observed, so that a probe that arrived
+/// and whose answer was lost is told from one that was lost itself. Needs CAP_NET_RAW and
+/// CAP_SYS_ADMIN in the pods' user namespace. Runs on `executor`'s thread; destroying it closes the
+/// receivers.
 class ReachSession {
  public:
   /// `session` tags the packets, so that those of other sessions are not answered.
   ReachSession(asio::any_io_executor executor, Clock& clock, BlockingPool& pool,
-               std::uint32_t session);
+               std::uint32_t session, std::vector<ReachEnd> ends);
   ~ReachSession();
 
-  /// Opens the receivers of this node's pods. Goes on after a failure, which names the pod's
+  /// Opens receivers and observers of the local ends. Goes on after a failure, which names the
   /// address, and returns the first.
-  Co<Status> listen(std::vector<ReachPod> pods, std::uint16_t port);
-  /// Sends from the pods of listen(), once every node listens. One outcome for each local pod,
-  /// target, family that both have, and protocol.
-  Co<std::vector<ProbeOutcome>> send(std::vector<ReachTarget> targets, ReachOptions options);
+  Co<Status> listen();
+  /// Sends, once every node listens. One outcome for each local sender, receiver, family that both
+  /// have, and port of the receiver.
+  Co<std::vector<ProbeOutcome>> send(ReachOptions options);
+  /// What arrived at local receivers since listen(). TCP is told apart by the sender's address
+  /// alone.
+  std::vector<ProbeArrivals> arrivals() const;
 
  private:
   struct Receivers;
@@ -75,8 +110,7 @@ class ReachSession {
   Clock& clock_;
   BlockingPool& pool_;
   std::uint32_t session_;
-  std::uint16_t port_ = kReachPort;
-  std::vector<ReachPod> pods_;
+  std::shared_ptr<const std::vector<ReachEnd>> ends_;
   std::shared_ptr<Receivers> receivers_;
 };
 

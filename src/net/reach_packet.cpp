@@ -11,7 +11,6 @@
 namespace podlab::net {
 namespace {
 
-constexpr std::uint32_t kMagic = 0x504c5231;
 constexpr std::size_t kEchoHeader = 8;
 
 void store(std::byte* at, std::uint32_t value) {
@@ -33,6 +32,8 @@ std::array<std::byte, ReachPacket::kSize> ReachPacket::encode() const {
   store(&bytes[4], session);
   store(&bytes[8], from);
   store(&bytes[12], to);
+  bytes[18] = static_cast<std::byte>(sequence >> 8);
+  bytes[19] = static_cast<std::byte>(sequence);
   if (source) {
     bytes[16] = static_cast<std::byte>(source->family());
     std::memcpy(&bytes[20], source->data(), source->size());
@@ -42,7 +43,8 @@ std::array<std::byte, ReachPacket::kSize> ReachPacket::encode() const {
 
 std::optional<ReachPacket> ReachPacket::decode(std::span<const std::byte> bytes) {
   if (bytes.size() < kSize || load(&bytes[0]) != kMagic) return std::nullopt;
-  ReachPacket packet{load(&bytes[4]), load(&bytes[8]), load(&bytes[12]), std::nullopt};
+  ReachPacket packet{load(&bytes[4]), load(&bytes[8]), load(&bytes[12]), std::nullopt,
+                     static_cast<std::uint16_t>(load(&bytes[16]))};
   std::array<std::uint8_t, 16> address;
   std::memcpy(address.data(), &bytes[20], address.size());
   switch (std::to_integer<int>(bytes[16])) {
@@ -87,6 +89,11 @@ std::optional<IpAddress> SocketAddress::address() const {
     return IpAddress::v6(bytes);
   }
   return std::nullopt;
+}
+
+std::uint16_t SocketAddress::port() const {
+  // sin6_port is at the same place.
+  return ntohs(reinterpret_cast<const sockaddr_in*>(&storage)->sin_port);
 }
 
 std::uint16_t internetChecksum(std::span<const std::byte> bytes) {

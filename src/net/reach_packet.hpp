@@ -14,13 +14,16 @@
 namespace podlab::net {
 
 /// What a probe carries, and its answer: 36 bytes, numbers in network order: "PLR1", session, from,
-/// to, then the address family of `source` (0 in requests, 4, 6), three zeros, and the address.
+/// to, then the address family of `source` (0 in requests, 4, 6), a zero, the 16 bits of
+/// `sequence`, and the address.
 struct ReachPacket {
   static constexpr std::size_t kSize = 36;
+  static constexpr std::uint32_t kMagic = 0x504c5231;
   std::uint32_t session = 0;
   std::uint32_t from = 0;
   std::uint32_t to = 0;
-  std::optional<IpAddress> source;  ///< of the request, as its receiver saw it
+  std::optional<IpAddress> source = {};  ///< of the request, as its receiver saw it
+  std::uint16_t sequence = 0;            ///< which of the probe's packets
   bool operator==(const ReachPacket&) const = default;
 
   std::array<std::byte, kSize> encode() const;
@@ -37,6 +40,7 @@ struct SocketAddress {
   sockaddr* get() { return reinterpret_cast<sockaddr*>(&storage); }
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   std::optional<IpAddress> address() const;
+  std::uint16_t port() const;
 };
 
 /// An ICMP or ICMPv6 echo request with `payload`, padded with zeros to `payloadSize`. The checksum

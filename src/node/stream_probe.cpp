@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "agent_rpc.pb.h"
@@ -10,81 +11,128 @@
 namespace podlab::node {
 namespace {
 
-std::vector<net::IpAddress> addressesOf(const rpc::ReachEndpoint& endpoint) {
+std::vector<net::IpAddress> addressesOf(
+    const google::protobuf::RepeatedPtrField<std::string>& texts) {
   std::vector<net::IpAddress> addresses;
-  for (const auto& text : endpoint.ips()) {
+  for (const auto& text : texts) {
     auto address = net::IpAddress::parse(text);
     if (address.ok()) addresses.push_back(*address);
   }
   return addresses;
 }
 
-rpc::ProbeResult toResult(const net::ProbeOutcome& outcome) {
-  rpc::ProbeResult result;
-  result.set_from(outcome.from);
-  result.set_to(outcome.to);
-  result.set_family(static_cast<std::uint32_t>(outcome.family));
-  result.set_protocol(outcome.protocol);
-  result.set_ok(outcome.ok);
+void setKey(rpc::ProbeKey& to, const net::ProbeKey& key) {
+  to.set_from(key.from);
+  to.set_to(key.to);
+  to.set_family(static_cast<std::uint32_t>(key.family));
+  to.set_protocol(key.protocol);
+  to.set_port(key.port);
+}
+
+void add(rpc::ProbeReport& report, const net::ProbeOutcome& outcome) {
+  auto& result = *report.add_results();
+  setKey(*result.mutable_key(), outcome.key);
+  result.set_sent(outcome.sent);
+  result.set_answered(outcome.answered);
+  if (outcome.refused) result.set_refused(true);
   if (!outcome.error.empty()) result.set_error(outcome.error);
-  if (outcome.observedSource) result.set_observedsource(outcome.observedSource->toString());
-  result.set_rttnanos(outcome.rtt.count());
-  return result;
+  if (outcome.answered == 0) return;
+  result.set_rttminnanos(outcome.rttMin.count());
+  result.set_rttmeannanos(outcome.rttMean.count());
+  result.set_rttmaxnanos(outcome.rttMax.count());
+}
+
+void add(rpc::ProbeReport& report, const net::ProbeArrivals& arrivals) {
+  auto& added = *report.add_arrivals();
+  setKey(*added.mutable_key(), arrivals.key);
+  added.set_count(arrivals.count);
+}
+
+/// Sends all items, in reports far below the largest message.
+template <typename Item>
+Co<Status> sendAll(rpc::Stream& stream, std::vector<Item> items) {
+  constexpr std::size_t kItemsInAReport = 10000;
+  Status sent;
+  for (std::size_t i = 0; i < items.size() && sent.ok(); i += kItemsInAReport) {
+    rpc::ProbeReport report;
+    for (std::size_t j = i; j < std::min(items.size(), i + kItemsInAReport); ++j) {
+      add(report, items[j]);
+    }
+    sent = co_await stream.send(rpc::encode(report));
+  }
+  co_return sent;
+}
+
+/// The ends as this node sees them; `absent`: pods of its own that have no network.
+std::vector<net::ReachEnd> endsOf(const Agent& agent, const rpc::ProbeRequest& request,
+                                  std::string& absent) {
+  std::vector<net::ReachEnd> ends;
+  for (const auto& endpoint : request.endpoints()) {
+    net::ReachEnd end;
+    end.sends = endpoint.sends();
+    end.receives = endpoint.receives();
+    end.addresses = addressesOf(endpoint.ips());
+    end.otherSources = addressesOf(endpoint.othersources());
+    for (const auto& port : endpoint.ports()) {
+      end.ports.push_back({static_cast<std::uint8_t>(port.protocol()),
+                           static_cast<std::uint16_t>(port.port()), port.own()});
+    }
+    if (endpoint.node() == agent.options().nodeName) {
+      end.local = true;
+      if (!endpoint.uid().empty()) {
+        const auto* worker = agent.pods()->findByUid(endpoint.uid());
+        end.local = worker != nullptr && !worker->namespaces().network.empty();
+        if (end.local) {
+          end.networkPath = worker->namespaces().network;
+        } else {
+          absent += (absent.empty() ? "" : ", ") + endpoint.namespace_() + "/" + endpoint.name();
+        }
+      }
+    }
+    ends.push_back(std::move(end));
+  }
+  return ends;
+}
+
+net::ReachOptions optionsOf(const rpc::ProbeSettings& settings) {
+  constexpr std::uint32_t kMostPackets = 60000;  // of 16 bits of sequence
+  net::ReachOptions options;
+  options.timeout = std::chrono::milliseconds(settings.timeoutmillis());
+  options.packetSize = static_cast<int>(std::min(settings.size(), 65535U));
+  options.count = static_cast<int>(std::clamp(settings.count(), 1U, kMostPackets));
+  options.interval = std::chrono::nanoseconds(settings.intervalnanos());
+  return options;
 }
 
 }  // namespace
 
 Co<Status> serveProbe(Agent& agent, rpc::Stream& stream) {
-  constexpr std::size_t kResultsInAReport = 10000;  // far below the largest message
   const auto& deps = agent.dependencies();
   auto request = co_await receive<rpc::ProbeRequest>(stream);
   if (!request.ok()) co_return request.status();
-  net::ReachSession session(deps.executor, deps.clock, deps.blocking, request->session());
-  std::vector<net::ReachPod> local;
-  std::vector<net::ReachTarget> targets;
   std::string absent;
-  for (int i = 0; i < request->endpoints_size(); ++i) {
-    const auto& endpoint = request->endpoints(i);
-    auto index = static_cast<std::uint32_t>(i);
-    targets.push_back({index, addressesOf(endpoint)});
-    const auto* worker = agent.pods()->findByUid(endpoint.uid());
-    if (worker == nullptr || worker->namespaces().network.empty()) {
-      if (endpoint.node() == agent.options().nodeName) {
-        absent += (absent.empty() ? "" : ", ") + endpoint.namespace_() + "/" + endpoint.name();
-      }
-      continue;
-    }
-    local.push_back({index, worker->namespaces().network, addressesOf(endpoint)});
-  }
-  // A pod without a receiver shows as one that is not reached.
-  Status listening = co_await session.listen(std::move(local), net::kReachPort);
+  net::ReachSession session(deps.executor, deps.clock, deps.blocking, request->session(),
+                            endsOf(agent, *request, absent));
+  // An end without a receiver shows as one that is not reached.
+  const Status listening = co_await session.listen();
   if (!listening.ok()) logWarning("reach_receiver_failed", {{"error", listening}});
   rpc::ProbeReport report;
-  report.set_node(agent.options().nodeName);
   Status sent = co_await stream.send(rpc::encode(report));
-  if (!sent.ok()) co_return sent;
-
-  auto go = co_await receive<rpc::ProbeRequest>(stream);
-  if (!go.ok()) co_return go.status().is(Code::kEndOfStream) ? Status() : go.status();
-  net::ReachOptions options;
-  options.timeout = std::chrono::milliseconds(request->timeoutmillis());
-  auto outcomes = co_await session.send(std::move(targets), options);
-  for (std::size_t i = 0; i < outcomes.size() && sent.ok(); i += kResultsInAReport) {
-    report.clear_results();
-    for (std::size_t j = i; j < std::min(outcomes.size(), i + kResultsInAReport); ++j) {
-      *report.add_results() = toResult(outcomes[j]);
-    }
-    sent = co_await stream.send(rpc::encode(report));
-  }
-  if (!sent.ok()) co_return sent;
-  report.clear_results();
-  report.set_done(true);
-  if (!absent.empty()) report.set_error("pods without a network at present: " + absent);
-  sent = co_await stream.send(rpc::encode(report));
   // Until every node is done, its probes need this node's receivers.
   while (sent.ok()) {
-    auto more = co_await stream.receive();
-    if (!more.ok()) break;
+    auto next = co_await receive<rpc::ProbeRequest>(stream);
+    if (!next.ok()) co_return next.status().is(Code::kEndOfStream) ? Status() : next.status();
+    rpc::ProbeReport last;
+    last.set_done(true);
+    if (next->phase() == rpc::ProbeRequest::SEND) {
+      auto outcomes = co_await session.send(optionsOf(request->settings()));
+      sent = co_await sendAll(stream, std::move(outcomes));
+      if (!absent.empty()) last.set_error("pods without a network at present: " + absent);
+    } else {
+      sent = co_await sendAll(stream, session.arrivals());
+      last.set_collected(listening.ok());
+    }
+    if (sent.ok()) sent = co_await stream.send(rpc::encode(last));
   }
   co_return sent;
 }

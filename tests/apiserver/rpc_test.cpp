@@ -351,6 +351,7 @@ struct Probers {
   std::vector<std::string> journal;
   std::set<std::string> broken;  ///< nodes that cannot listen
   std::set<std::string> silent;  ///< nodes that never answer SEND
+  std::set<std::string> ips;     ///< of what they were told to probe
   std::size_t open = 0;          ///< receivers
 
   Co<Status> serve(std::string node, rpc::Stream& stream) {
@@ -364,6 +365,8 @@ struct Probers {
     if (!sent || broken.contains(node)) co_return sent;
     ++open;
     const int endpoints = request.endpoints_size();
+    for (const auto& endpoint : request.endpoints())
+      ips.insert(endpoint.ips().begin(), endpoint.ips().end());
     message = co_await stream.receive();
     if (!message || !rpc::decode(*message, request) || request.phase() != rpc::ProbeRequest::SEND) {
       co_return Status(Code::kBadRequest, "send");
@@ -376,12 +379,19 @@ struct Probers {
     for (int to = 0; to < endpoints; ++to) {
       report.clear_results();
       auto& result = *report.add_results();
-      result.set_to(static_cast<std::uint32_t>(to));
-      result.set_ok(true);
+      result.mutable_key()->set_to(static_cast<std::uint32_t>(to));
+      report.set_done(to + 1 == endpoints);
       sent = co_await stream.send(rpc::encode(report));
       if (!sent) co_return sent;
     }
-    stream.finish();
+    message = co_await stream.receive();
+    if (!message || !rpc::decode(*message, request)) co_return Status(Code::kBadRequest, "collect");
+    journal.push_back("collect " + node);
+    report.clear_results();
+    report.set_done(true);
+    report.set_collected(true);
+    sent = co_await stream.send(rpc::encode(report));
+    if (!sent) co_return sent;
     message = co_await stream.receive();
     journal.push_back("close " + node);
     --open;
@@ -397,12 +407,28 @@ class ReachTest : public RpcTest {
     };
     return connect("system:node:" + node, handler);
   }
+  /// Asks for a pod as a client knows it, by its uid.
+  void ask(const std::string& name, const std::string& uid) {
+    auto& endpoint = *request_.add_endpoints();
+    endpoint.set_namespace_("default");
+    endpoint.set_name(name);
+    endpoint.set_uid(uid);
+    endpoint.set_sends(true);
+    endpoint.set_receives(true);
+    endpoint.add_ips("203.0.113.9");  // which nobody believes
+  }
+  void askRunning(const std::string& name, const std::string& node, const std::string& ip,
+                  bool hostNetwork = false) {
+    addRunningPod(name, node, ip, hostNetwork);
+    ask(name, get<Pod>(name)->metadata().uid());
+  }
   /// Node to number of results, or its error.
-  std::map<std::string, std::string> reach(rpc::ReachRequest request = {}) {
+  std::map<std::string, std::string> reach() {
+    const rpc::ReachRequest& request = request_;
     auto stream = open("reach", request);
     auto first = receive<rpc::ReachReport>(*stream);
     EXPECT_TRUE(first.ok()) << first.status().toString();
-    for (const auto& endpoint : first->endpoints()) endpoints_.push_back(endpoint.name());
+    missing_.assign(first->missing().begin(), first->missing().end());
     std::map<std::string, int> counts;
     std::map<std::string, std::string> reports;
     while (true) {
@@ -421,32 +447,43 @@ class ReachTest : public RpcTest {
   }
 
   std::shared_ptr<Probers> probers_ = std::make_shared<Probers>();
-  std::vector<std::string> endpoints_;
+  rpc::ReachRequest request_;
+  std::vector<std::string> missing_;
 };
 
-TEST_F(ReachTest, AllListenBeforeAnySends) {
-  addRunningPod("a", "n1", "10.0.1.2");
-  addRunningPod("b", "n2", "10.0.2.2");
-  addRunningPod("c", "n2", "10.0.2.3");
-  addRunningPod("host", "n2", "192.0.2.1", true);
-  ASSERT_TRUE(create(pod("pending", "n1")).ok());
+TEST_F(ReachTest, AllListenBeforeAnySendsAndAllHaveSentBeforeAnyCollects) {
+  askRunning("a", "n1", "10.0.1.2");
+  askRunning("b", "n2", "10.0.2.2");
+  askRunning("c", "n2", "10.0.2.3");
+  askRunning("host", "n2", "192.0.2.1", true);
+  auto pending = create(pod("pending", "n1"));
+  ASSERT_TRUE(pending.ok());
+  ask("pending", pending->metadata().uid());
+  ask("gone", "no-such-uid");
   auto n1 = agent("n1");
   auto n2 = agent("n2");
   auto n3 = agent("n3");
-  EXPECT_EQ(reach(), (std::map<std::string, std::string>{{"n1", "3"}, {"n2", "3"}}));
-  EXPECT_THAT(endpoints_, ElementsAre("a", "b", "c"));
+  EXPECT_EQ(reach(), (std::map<std::string, std::string>{{"n1", "6"}, {"n2", "6"}}));
+  EXPECT_THAT(missing_, ElementsAre("default/host", "default/pending", "default/gone"));
+  // What the server knows of pods, not what the client says.
+  EXPECT_THAT(probers_->ips, ElementsAre("10.0.1.2", "10.0.2.2", "10.0.2.3"));
   const auto& journal = probers_->journal;
-  ASSERT_EQ(journal.size(), 6U);
-  EXPECT_THAT(std::vector(journal.begin(), journal.begin() + 2),
-              testing::UnorderedElementsAre("listen n1", "listen n2"));
-  EXPECT_THAT(std::vector(journal.begin() + 2, journal.begin() + 4),
-              testing::UnorderedElementsAre("send n1 2", "send n2 2"));
+  ASSERT_EQ(journal.size(), 8U);
+  int begin = 0;
+  for (const char* step : {"listen n?", "send n? 2", "collect n?", "close n?"}) {
+    for (const int i : {begin, begin + 1}) {
+      std::string line = journal[static_cast<std::size_t>(i)];
+      line[line.find(" n") + 2] = '?';
+      EXPECT_EQ(line, step);
+    }
+    begin += 2;
+  }
   EXPECT_EQ(probers_->open, 0U);
 }
 
 TEST_F(ReachTest, AgentsThatAreAwayBrokenOrSilentAreReported) {
   for (const char* node : {"n1", "n2", "n3", "n4"}) {
-    addRunningPod(std::string("pod-") + node, node, std::string("10.0.0.") + node[1]);
+    askRunning(std::string("pod-") + node, node, std::string("10.0.0.") + node[1]);
   }
   auto n1 = agent("n1");
   auto n3 = agent("n3");
@@ -460,13 +497,22 @@ TEST_F(ReachTest, AgentsThatAreAwayBrokenOrSilentAreReported) {
   EXPECT_THAT(reports["n4"], HasSubstr("did not report in time"));
 }
 
-TEST_F(ReachTest, WithoutPodsThereIsNothingToDo) {
+TEST_F(ReachTest, WithoutEndsThereIsNothingToDo) {
   EXPECT_TRUE(reach().empty());
-  addRunningPod("a", "n1", "10.0.1.2");
-  rpc::ReachRequest other;
-  other.set_namespace_("kube-system");
-  EXPECT_TRUE(reach(other).empty());
-  EXPECT_TRUE(endpoints_.empty());
+}
+
+TEST_F(ReachTest, PodsAreReachedByWhoMayInTheirNamespaceAndNodesByWhoMayAnywhere) {
+  auto someone = connect("someone");
+  const auto outcome = [&] {
+    auto stream = run(someone->open("reach"));
+    EXPECT_TRUE(run((*stream)->send(rpc::encode(request_))).ok());
+    return run((*stream)->receive()).status();
+  };
+  askRunning("a", "n1", "10.0.1.2");
+  EXPECT_THAT(outcome().message(), HasSubstr("\"pods/reach\""));
+  request_.clear_endpoints();
+  request_.add_endpoints()->set_node("n1");
+  EXPECT_THAT(outcome().message(), HasSubstr("\"nodes/reach\""));
 }
 
 }  // namespace

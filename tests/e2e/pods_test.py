@@ -49,8 +49,8 @@ class Pods(LabTestCase):
         done = self.run_podlab("reach")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertIn("All reach all", done.stdout)
-        measured = json.loads(self.podlab("reach", "-o", "json"))
-        pods = len(measured["pods"])
+        measured = json.loads(self.podlab("reach", "--port", "probe", "-o", "json"))
+        pods = len(measured["ends"])
         self.assertEqual(len(measured["probes"]), pods * pods * 3)
         self.assertTrue(all(probe["ok"] for probe in measured["probes"]))
 

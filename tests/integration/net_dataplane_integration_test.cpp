@@ -52,14 +52,15 @@ TEST_P(Flat, TheMtuIsWhatItPromises) {
     (void)network.reach(options);
     options.packetSize = mtu;
     for (const auto& outcome : network.reach(options)) {
-      EXPECT_TRUE(outcome.ok) << outcome.from << " to " << outcome.to << " protocol "
-                              << int{outcome.protocol} << ": " << outcome.error;
+      EXPECT_TRUE(outcome.ok()) << outcome.key.from << " to " << outcome.key.to << " protocol "
+                                << int{outcome.key.protocol} << ": " << outcome.error;
     }
     options.packetSize = mtu + 1;
     for (const auto& outcome : network.reach(options)) {
-      if (outcome.protocol == IPPROTO_TCP) continue;
-      EXPECT_FALSE(outcome.ok && outcome.from != outcome.to)
-          << outcome.from << " to " << outcome.to << " protocol " << int{outcome.protocol};
+      const net::ProbeKey& key = outcome.key;
+      if (key.protocol == IPPROTO_TCP) continue;
+      EXPECT_FALSE(outcome.ok() && key.from != key.to)
+          << key.from << " to " << key.to << " protocol " << int{key.protocol};
     }
   });
 }
@@ -171,7 +172,7 @@ class Repair : public testing::Test {
         net::ReachOptions options;
         options.timeout = std::chrono::milliseconds(300);
         return std::ranges::all_of(network.reach(options),
-                                   [](const auto& outcome) { return outcome.ok; });
+                                   [](const auto& outcome) { return outcome.ok(); });
       }));
       network.expectFlat();
     });
@@ -363,9 +364,9 @@ TEST(Dataplane, APeerThatLeavesLeavesNothing) {
     net::ReachOptions options;
     options.timeout = std::chrono::seconds(1);
     for (const auto& outcome : network.reach(options)) {
-      if (outcome.from != 0 || outcome.to != 1) continue;
-      EXPECT_FALSE(outcome.ok);
-      if (outcome.protocol == IPPROTO_TCP) continue;
+      if (outcome.key.from != 0 || outcome.key.to != 1) continue;
+      EXPECT_FALSE(outcome.ok());
+      if (outcome.key.protocol == IPPROTO_TCP) continue;
       EXPECT_EQ(outcome.error, "no route to host, says 10.244.1.1");
     }
   });
@@ -563,24 +564,75 @@ TEST(Reach, TellsWhyNot) {
     network.configure();
     network.makePods(2);
     TestNode& node = network.nodes()[0];
-    // Pod 1 has no receivers; pod 9 does not exist.
-    net::ReachSession session(loop.io.get_executor(), *loop.clock, *loop.pool, 7);
-    std::vector<net::ReachPod> local{{0, node.pods[0].namespaces.network, node.pods[0].addresses}};
-    must(loop.run(session.listen(local, net::kReachPort)));
-    std::vector<net::ReachTarget> targets{{1, node.pods[1].addresses},
-                                          {9, TestNetwork::addressesAt(node, 99)}};
+    // Pod 1 has no receivers, but is observed; the third does not exist.
+    const auto& pods = node.pods;
+    const net::ReachPort udp{IPPROTO_UDP, net::kReachPort};
+    const net::ReachPort tcp{IPPROTO_TCP, net::kReachPort};
+    const net::ReachPort icmp{IPPROTO_ICMP, 0};
+    std::vector<net::ReachEnd> ends{
+        {true, pods[0].namespaces.network, true, false, pods[0].addresses, {}, {}},
+        {true, pods[1].namespaces.network, false, true, pods[1].addresses, {}, {icmp, udp, tcp}},
+        {false, "", false, true, TestNetwork::addressesAt(node, 99), {}, {icmp, udp, tcp}}};
+    net::ReachSession session(loop.io.get_executor(), *loop.clock, *loop.pool, 7, ends);
+    must(loop.run(session.listen()));
     net::ReachOptions options;
     options.timeout = std::chrono::milliseconds(300);
-    for (const auto& outcome : loop.run(session.send(targets, options))) {
-      if (outcome.to == 9) {
-        EXPECT_FALSE(outcome.ok);
+    const auto outcomes = loop.run(session.send(options));
+    EXPECT_EQ(outcomes.size(), 6U);
+    for (const auto& outcome : outcomes) {
+      EXPECT_GT(outcome.sent, 0U);
+      if (outcome.key.to == 2) {
+        EXPECT_FALSE(outcome.ok());
         EXPECT_EQ(outcome.error, "no answer within 300ms");
-      } else if (outcome.protocol == IPPROTO_ICMP) {
-        EXPECT_TRUE(outcome.ok) << outcome.error;
+      } else if (outcome.key.protocol == IPPROTO_ICMP) {
+        EXPECT_TRUE(outcome.ok()) << outcome.error;
       } else {
-        EXPECT_FALSE(outcome.ok);
+        EXPECT_TRUE(outcome.refused);
         EXPECT_TRUE(outcome.error.starts_with("connection refused")) << outcome.error;
       }
+    }
+    // That all three arrived at pod 1 is known all the same.
+    const auto arrivals = session.arrivals();
+    ASSERT_EQ(arrivals.size(), 3U);
+    for (const auto& arrival : arrivals) {
+      EXPECT_EQ(arrival.key.from, 0U);
+      EXPECT_EQ(arrival.key.to, 1U);
+      EXPECT_GT(arrival.count, 0U);
+    }
+  });
+}
+
+TEST(Reach, CountsWhatIsLostOnTheWayAndOnTheWayBack) {
+  isolated(Privilege::kRoot, [] {
+    Loop loop;
+    TestNetwork network(loop, {.nodes = 2, .v6 = true});
+    network.configure();
+    network.makePods(1);
+    // The second pod cannot answer the first: one-way.
+    const TestPod& first = network.nodes()[0].pods[0];
+    const TestPod& second = network.nodes()[1].pods[0];
+    auto socket = must(net::inNetworkNamespace(second.namespaces.network,
+                                               [] { return net::NetlinkSocket::open(); }));
+    for (const auto& address : first.addresses) {
+      net::Route route;
+      route.destination = net::Cidr(address, address.bits());
+      route.unreachable = true;
+      must(socket.execute(net::replaceRoute(route)));
+    }
+    net::ReachOptions options;
+    options.timeout = std::chrono::milliseconds(300);
+    options.interval = std::chrono::milliseconds(10);
+    options.count = 3;
+    std::vector<net::ProbeArrivals> arrivals;
+    const auto outcomes = network.reach(options, &arrivals);
+    std::map<net::ProbeKey, std::uint32_t> seen;
+    for (const auto& arrival : arrivals) seen[arrival.key] = arrival.count;
+    EXPECT_EQ(outcomes.size(), 4U * 2 * 3);
+    for (const auto& [key, sent, answered, refused, error, min, mean, max] : outcomes) {
+      EXPECT_EQ(sent, 3U);
+      EXPECT_EQ(answered, key.from == key.to ? 3U : 0U) << key.from << key.to << error;
+      EXPECT_EQ(seen[key], key.from == 1 && key.to == 0 ? 0U : 3U)
+          << key.from << key.to << " protocol " << int{key.protocol};
     }
   });
 }

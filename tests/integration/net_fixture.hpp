@@ -102,10 +102,11 @@ class TestNetwork {
   void restart(TestNode& node);
   /// The n-th address of each of the node's ranges.
   static std::vector<net::IpAddress> addressesAt(const TestNode& node, std::uint64_t n);
-  /// Every pod to every pod; the outcomes of all nodes.
-  std::vector<net::ProbeOutcome> reach(net::ReachOptions options);
-  /// Expects each probe of reach() to succeed with the sender's own address, and as many as there
-  /// should be.
+  /// Every pod to every pod; the outcomes of all nodes, and what arrived.
+  std::vector<net::ProbeOutcome> reach(net::ReachOptions options,
+                                       std::vector<net::ProbeArrivals>* arrivals = nullptr);
+  /// Expects each probe of reach() to arrive and succeed with the sender's own address, and as many
+  /// as there should be.
   void expectFlat();
 
  private:

@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+
+#include "cli/reach_cells.hpp"
+
+namespace podlab::cli {
+
+/// How the terminal's text is to look.
+struct ReachStyle {
+  bool color = false;
+  int width = 0;      ///< columns of the terminal; 0: no limit
+  bool loss = false;  ///< with latency and loss, as of several packets a probe
+};
+
+/// The matrix (pairs by node when there are many ends), what is not as expected, and a summary.
+std::string reachText(const ReachMeasurement& measurement, const ReachStyle& style);
+/// What is not as expected: a line for each reason and pair, at most `most` lines.
+std::string reachFailures(const ReachMeasurement& measurement, const ReachStyle& style,
+                          std::size_t most);
+
+std::string reachJson(const ReachMeasurement& measurement, int indent);
+std::string reachCsv(const ReachMeasurement& measurement);
+/// JUnit's XML: a suite for each sender, a case for each cell.
+std::string reachJunit(const ReachMeasurement& measurement);
+/// Test Anything Protocol, version 14: a line for each cell.
+std::string reachTap(const ReachMeasurement& measurement);
+
+/// "icmp over IPv6", "tcp 80".
+std::string cellName(const ReachCell& cell);
+
+}  // namespace podlab::cli

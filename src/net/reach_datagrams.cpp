@@ -1,0 +1,216 @@
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <asio.hpp>
+
+#include "net/namespaces.hpp"
+#include "net/reach_run.hpp"
+
+namespace podlab::net {
+namespace {
+
+constexpr int kSendBurst = 64;     // datagrams sent before answers are looked at
+constexpr int kTransmissions = 3;  // of a datagram that is to be sent once
+constexpr int kIpHeader[] = {20, 40};
+constexpr int kTransportHeader = 8;  // of UDP, and of an ICMP echo
+
+struct OpenedSender {
+  std::uint32_t end = 0;
+  Family family = Family::kV4;
+  UniqueFd icmp;
+  UniqueFd udp;
+  std::string problem;
+};
+
+/// The datagram sockets of the local senders. On a pool thread.
+std::vector<OpenedSender> openSenders(const std::vector<ReachEnd>& ends, bool whole) {
+  std::vector<OpenedSender> all;
+  for (std::uint32_t i = 0; i < ends.size(); ++i) {
+    const ReachEnd& end = ends[i];
+    if (!end.local || !end.sends) continue;
+    for (const IpAddress& address : end.addresses) {
+      OpenedSender& sender = all.emplace_back();
+      sender.end = i;
+      sender.family = address.family();
+      const Status status = inNetworkNamespace(end.networkPath, [&]() -> Status {
+        auto icmp = openSender(address.family(), true, whole);
+        if (!icmp) return icmp.status();
+        auto udp = openSender(address.family(), false, whole);
+        if (!udp) return udp.status();
+        sender.icmp = std::move(*icmp);
+        sender.udp = std::move(*udp);
+        return Status();
+      });
+      if (!status) sender.problem = status.message();
+    }
+  }
+  return all;
+}
+
+}  // namespace
+
+void ReachRun::watch(const std::shared_ptr<Descriptor>& socket, std::uint32_t end, Family family,
+                     std::uint8_t protocol) {
+  std::function<void()> handle = [this, fd = socket->native_handle(), end, family, protocol] {
+    read(fd, end, family, protocol);
+  };
+  onReadable(socket, shared_from_this(), std::move(handle));
+}
+
+/// Reads answers and errors of one end's datagram socket.
+void ReachRun::read(int fd, std::uint32_t end, Family family, std::uint8_t protocol) {
+  std::array<std::byte, 512> buffer;
+  for (int i = 0; i < kReadBurst; ++i) {
+    SocketAddress sender;
+    ssize_t size = ::recvfrom(fd, buffer.data(), buffer.size(), 0, sender.get(), &sender.size);
+    if (size < 0 && errno == EAGAIN) break;
+    if (size < 0) continue;  // a queued error; its details are below
+    auto bytes = std::span<const std::byte>(buffer).first(static_cast<std::size_t>(size));
+    if (protocol == IPPROTO_ICMP) {
+      auto payload = echoReplyPayload(family, echoId(end), bytes);
+      if (!payload) continue;
+      bytes = *payload;
+    }
+    // An answer by an address that was not asked leaves the probe to its time-out.
+    Probe* probe = find(end, protocol, sender);
+    if (probe == nullptr || probe->done) continue;
+    if (probe->own) {
+      auto answer = ReachPacket::decode(bytes);
+      if (!answer || answer->session != session || answer->from != end) continue;
+      check(*probe, *answer);
+      answered(*probe, answer->sequence);
+    } else {
+      // Whatever a program has to say to it.
+      answered(*probe, probe->sentAt.size() - 1);
+    }
+    if (static_cast<int>(probe->outcome.answered) >= options.count) finish(*probe);
+  }
+  readErrors(fd, end, protocol);
+}
+
+void ReachRun::readErrors(int fd, std::uint32_t end, std::uint8_t protocol) {
+  for (int i = 0; i < kReadBurst; ++i) {
+    SocketAddress target;
+    std::array<std::byte, 64> payload;
+    alignas(cmsghdr) std::array<std::byte, 512> control;
+    iovec part{payload.data(), payload.size()};
+    msghdr message{};
+    message.msg_name = target.get();
+    message.msg_namelen = target.size;
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.data();
+    message.msg_controllen = control.size();
+    if (::recvmsg(fd, &message, MSG_ERRQUEUE) < 0) return;
+    for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr;
+         item = CMSG_NXTHDR(&message, item)) {
+      const bool extended = (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_RECVERR) ||
+                            (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_RECVERR);
+      Probe* probe = find(end, protocol, target);
+      if (!extended || probe == nullptr || probe->done) continue;
+      sock_extended_err error;
+      std::memcpy(&error, CMSG_DATA(item), sizeof error);
+      SocketAddress offender;
+      std::memcpy(
+          &offender.storage, CMSG_DATA(item) + sizeof error,
+          std::min<std::size_t>(item->cmsg_len - CMSG_LEN(sizeof error), sizeof offender.storage));
+      const bool remote = error.ee_origin != SO_EE_ORIGIN_LOCAL && offender.address();
+      fail(*probe, static_cast<int>(error.ee_errno),
+           remote ? offender.address()->toString() : std::string());
+      if (options.count == 1) finish(*probe);
+    }
+  }
+}
+
+void ReachRun::transmit(Probe& probe) {
+  const ProbeKey& key = probe.outcome.key;
+  const Sender& sender = senders_[{key.from, key.family}];
+  if (!sender.problem.empty()) {
+    probe.trouble = sender.problem;
+    return finish(probe);
+  }
+  const bool udp = key.protocol == IPPROTO_UDP;
+  const auto sequence = static_cast<std::uint16_t>(probe.sentAt.size());
+  const auto bytes = ReachPacket{session, key.from, key.to, std::nullopt, sequence}.encode();
+  const int headers = kIpHeader[key.family == Family::kV4 ? 0 : 1] + kTransportHeader;
+  const auto size = static_cast<std::size_t>(
+      std::max(options.packetSize - headers, static_cast<int>(ReachPacket::kSize)));
+  std::vector<std::byte> datagram(bytes.begin(), bytes.end());
+  if (udp) {
+    datagram.resize(size);
+  } else {
+    datagram =
+        echoRequest(key.family, echoId(key.from), static_cast<std::uint16_t>(key.to), bytes, size);
+  }
+  const SocketAddress target(probe.target, udp ? key.port : std::uint16_t{0});
+  const int fd = (udp ? sender.udp : sender.icmp)->native_handle();
+  probe.sentAt.push_back(clock.now());
+  ++probe.outcome.sent;
+  if (::sendto(fd, datagram.data(), datagram.size(), MSG_NOSIGNAL, target.get(), target.size) >=
+      0) {
+    return;
+  }
+  const int error = errno;
+  // A full queue, or an earlier error of this socket that is told now: a later transmission or
+  // the error queue decides.
+  if (error == EAGAIN || error == ENOBUFS || error == EINTR || error == ECONNREFUSED ||
+      error == EHOSTUNREACH || error == ENETUNREACH) {
+    read(fd, key.from, key.family, key.protocol);
+    if (probe.done) return;
+    if (error != EHOSTUNREACH && error != ENETUNREACH) return;
+  }
+  fail(probe, error);
+  if (options.count == 1) finish(probe);
+}
+
+Co<void> ReachRun::sendRound(std::vector<std::size_t> order) {
+  int burst = 0;
+  for (std::size_t position : order) {
+    Probe& probe = probes[position];
+    if (probe.done) continue;
+    transmit(probe);
+    if (++burst % kSendBurst == 0) co_await asio::post(executor, asio::use_awaitable);
+  }
+}
+
+Co<void> ReachRun::waitUntil(MonoTime until) {
+  while (pending_ > 0 && co_await progressed_.waitUntil(clock, until)) {
+  }
+}
+
+Co<void> ReachRun::runDatagrams(BlockingPool& pool) {
+  auto open = [ends = ends, whole = options.packetSize > 0] { return openSenders(*ends, whole); };
+  auto opened = co_await pool.run(std::move(open));
+  for (OpenedSender& one : opened) {
+    Sender& sender = senders_[{one.end, one.family}];
+    sender.problem = std::move(one.problem);
+    if (!sender.problem.empty()) continue;
+    sender.icmp = std::make_shared<Descriptor>(executor, one.icmp.release());
+    sender.udp = std::make_shared<Descriptor>(executor, one.udp.release());
+    watch(sender.icmp, one.end, one.family, IPPROTO_ICMP);
+    watch(sender.udp, one.end, one.family, IPPROTO_UDP);
+  }
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < probes.size(); ++i) {
+    if (probes[i].outcome.key.protocol != IPPROTO_TCP) order.push_back(i);
+  }
+  pending_ = order.size();
+  const MonoTime begin = clock.now();
+  const int rounds = options.count == 1 ? kTransmissions : options.count;
+  const Duration pause = options.count == 1 ? options.timeout / kTransmissions : options.interval;
+  for (int round = 1; round <= rounds && pending_ > 0; ++round) {
+    co_await sendRound(order);
+    if (round < rounds) co_await waitUntil(begin + pause * round);
+  }
+  co_await waitUntil(clock.now() +
+                     (options.count == 1 ? options.timeout / kTransmissions : options.timeout));
+  for (std::size_t position : order) finish(probes[position]);
+}
+
+}  // namespace podlab::net

@@ -1,0 +1,105 @@
+#pragma once
+// Inside src/net only: one ReachSession::send().
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+
+#include "common/blocking.hpp"
+#include "common/clock.hpp"
+#include "common/co.hpp"
+#include "common/sync.hpp"
+#include "common/unique_fd.hpp"
+#include "net/reach.hpp"
+#include "net/reach_packet.hpp"
+#include "net/reach_socket.hpp"
+
+namespace podlab::net {
+
+/// The probes of a node and what waits for them. Handlers own it.
+struct ReachRun : std::enable_shared_from_this<ReachRun> {
+  struct Probe {
+    ProbeOutcome outcome;
+    IpAddress target;
+    bool own = false;              // reach's receiver answers
+    bool done = false;             // no more is expected of it
+    std::vector<MonoTime> sentAt;  // by sequence; MonoTime::max(): answered
+    std::string trouble;           // why there may be no answer
+    Duration rttSum{};
+  };
+  /// The datagram sockets of one end and family.
+  struct Sender {
+    std::shared_ptr<Descriptor> icmp;
+    std::shared_ptr<Descriptor> udp;
+    std::string problem;  // why they could not be opened
+  };
+
+  ReachRun(asio::any_io_executor theExecutor, Clock& theClock, std::uint32_t theSession,
+           std::shared_ptr<const std::vector<ReachEnd>> theEnds, ReachOptions theOptions);
+
+  /// Makes the probes of the local senders.
+  void plan();
+  Co<void> runDatagrams(BlockingPool& pool);
+  Co<void> runConnections(BlockingPool& pool);
+  /// Ends all handlers.
+  void close();
+
+  asio::any_io_executor executor;
+  Clock& clock;
+  const std::uint32_t session;
+  const std::shared_ptr<const std::vector<ReachEnd>> ends;
+  const ReachOptions options;
+  std::vector<Probe> probes;
+
+ private:
+  struct Address {
+    std::uint32_t from;
+    std::uint8_t protocol;
+    std::uint16_t port;
+    IpAddress target;
+    bool operator==(const Address&) const = default;
+  };
+  struct AddressHash {
+    std::size_t operator()(const Address& address) const;
+  };
+
+  std::uint16_t echoId(std::uint32_t end) const;
+  std::string noAnswer() const;
+  /// Nothing more is to come.
+  void finish(Probe& probe);
+  void fail(Probe& probe, int error, const std::string& who = "");
+  /// An answer to the probe's packet of that sequence.
+  void answered(Probe& probe, std::size_t sequence);
+  /// Checks what reach's own receiver says.
+  void check(Probe& probe, const ReachPacket& answer) const;
+  Probe* find(std::uint32_t from, std::uint8_t protocol, const SocketAddress& target);
+
+  // datagrams
+  void watch(const std::shared_ptr<Descriptor>& socket, std::uint32_t end, Family family,
+             std::uint8_t protocol);
+  void read(int fd, std::uint32_t end, Family family, std::uint8_t protocol);
+  void readErrors(int fd, std::uint32_t end, std::uint8_t protocol);
+  void transmit(Probe& probe);
+  Co<void> sendRound(std::vector<std::size_t> order);
+  Co<void> waitUntil(MonoTime until);
+
+  // connections
+  Co<void> connectAll(BlockingPool& pool, std::vector<std::size_t> order);
+  void connect(std::size_t position, UniqueFd fd);
+  void await(std::size_t position, std::shared_ptr<Descriptor> socket);
+  void connectionReady(std::size_t position, const std::shared_ptr<Descriptor>& socket);
+  void endConnection(std::size_t position);
+
+  std::map<std::pair<std::uint32_t, Family>, Sender> senders_;
+  std::unordered_map<Address, std::size_t, AddressHash> byTarget_;
+  std::map<std::size_t, std::shared_ptr<Descriptor>> connections_;  // by probe
+  std::size_t pending_ = 0;
+  WaitQueue progressed_;
+};
+
+}  // namespace podlab::net

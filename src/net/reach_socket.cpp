@@ -1,0 +1,168 @@
+#include "net/reach_socket.hpp"
+
+#include <linux/filter.h>
+#include <netinet/ip_icmp.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/icmp6.h>
+
+#include "net/reach_packet.hpp"
+
+namespace podlab::net {
+namespace {
+
+int domainOf(Family family) {
+  return family == Family::kV4 ? AF_INET : AF_INET6;
+}
+
+/// The IP protocol number of ICMP in that family.
+constexpr int icmpOf(Family family) {
+  return family == Family::kV4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+}
+
+Status setOption(int fd, int level, int name, int value) {
+  if (::setsockopt(fd, level, name, &value, sizeof value) == 0) return Status();
+  return errnoStatus(errno, "set a socket option");
+}
+
+constexpr sock_filter instruction(int code, std::uint32_t value, std::uint8_t yes = 0,
+                                  std::uint8_t no = 0) {
+  return {static_cast<std::uint16_t>(code), yes, no, value};
+}
+
+/// Passes first packets of probes alone. Raw IPv4 sockets see the IP header, those of IPv6 do not.
+Status filterProbes(int fd, Family family, std::uint8_t protocol, std::uint32_t session) {
+  constexpr std::uint32_t kHeader = 8;  // of UDP and of an echo
+  constexpr std::uint32_t kTcpFlags = 13;
+  constexpr std::uint32_t kSyn = 0x02;
+  constexpr std::uint32_t kSynAck = 0x12;
+  std::vector<sock_filter> code;
+  code.push_back(family == Family::kV4 ? instruction(BPF_LDX | BPF_B | BPF_MSH, 0)
+                                       : instruction(BPF_LDX | BPF_W | BPF_IMM, 0));
+  const auto require = [&](int size, std::uint32_t at, std::uint32_t value) {
+    code.push_back(instruction(BPF_LD | size | BPF_IND, at));
+    code.push_back(instruction(BPF_JMP | BPF_JEQ | BPF_K, value, 1, 0));
+    code.push_back(instruction(BPF_RET | BPF_K, 0));
+  };
+  if (protocol == IPPROTO_TCP) {
+    code.push_back(instruction(BPF_LD | BPF_B | BPF_IND, kTcpFlags));
+    code.push_back(instruction(BPF_ALU | BPF_AND | BPF_K, kSynAck));
+    code.push_back(instruction(BPF_JMP | BPF_JEQ | BPF_K, kSyn, 1, 0));
+    code.push_back(instruction(BPF_RET | BPF_K, 0));
+  } else {
+    if (protocol == IPPROTO_ICMP) {
+      require(BPF_B, 0, family == Family::kV4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
+    }
+    require(BPF_W, kHeader, ReachPacket::kMagic);
+    require(BPF_W, kHeader + 4, session);
+  }
+  code.push_back(instruction(BPF_RET | BPF_K, 128));  // bytes: an IP header and a probe
+  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) {
+    return Status();
+  }
+  return errnoStatus(errno, "filter a raw socket");
+}
+
+}  // namespace
+
+std::optional<IpAddress> addressOf(const std::vector<IpAddress>& addresses, Family family) {
+  for (const IpAddress& address : addresses) {
+    if (address.family() == family) return address;
+  }
+  return std::nullopt;
+}
+
+std::string errorText(int error) {
+  const char* text = strerrordesc_np(error);
+  std::string lower(text != nullptr ? text : "error " + std::to_string(error));
+  if (!lower.empty()) lower[0] = static_cast<char>(std::tolower(lower[0]));
+  return lower;
+}
+
+Result<UniqueFd> openReachSocket(Family family, int type, int protocol) {
+  UniqueFd fd(::socket(domainOf(family), type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol));
+  if (!fd) return errnoStatus(errno, "open a socket");
+  return fd;
+}
+
+Result<UniqueFd> openReceiver(const IpAddress& address, std::uint16_t port, int type) {
+  auto fd = openReachSocket(address.family(), type, 0);
+  if (!fd) return fd.status();
+  if (Status status = setOption(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1); !status) return status;
+  const SocketAddress local(address, port);
+  if (::bind(fd->get(), local.get(), local.size) < 0 ||
+      (type == SOCK_STREAM && ::listen(fd->get(), SOMAXCONN) < 0)) {
+    return errnoStatus(errno, "listen on " + address.toString() + " port " + std::to_string(port));
+  }
+  return fd;
+}
+
+Result<UniqueFd> openSender(Family family, bool icmp, bool whole) {
+  const bool v4 = family == Family::kV4;
+  auto fd = icmp ? openReachSocket(family, SOCK_RAW, icmpOf(family))
+                 : openReachSocket(family, SOCK_DGRAM, 0);
+  if (!fd) return fd.status();
+  const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  Status status = setOption(fd->get(), level, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
+  if (status && whole) {
+    status = setOption(fd->get(), level, v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
+                       IP_PMTUDISC_DO);  // IPV6_PMTUDISC_DO is the same
+  }
+  if (status && whole && !v4) status = setOption(fd->get(), level, IPV6_DONTFRAG, 1);
+  if (status && icmp && v4) {
+    constexpr int kIcmpFilter = 1;  // ICMP_FILTER of linux/icmp.h: a mask of types not wanted
+    status = setOption(fd->get(), SOL_RAW, kIcmpFilter, ~(1 << 0));
+  }
+  if (status && icmp && !v4) {
+    icmp6_filter filter;
+    ICMP6_FILTER_SETBLOCKALL(&filter);
+    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &filter);
+    if (::setsockopt(fd->get(), IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter) < 0) {
+      status = errnoStatus(errno, "set a socket option");
+    }
+  }
+  if (!status) return status;
+  return fd;
+}
+
+Result<UniqueFd> openObserver(const IpAddress& address, std::uint8_t protocol,
+                              std::uint32_t session) {
+  const Family family = address.family();
+  auto fd =
+      openReachSocket(family, SOCK_RAW, protocol == IPPROTO_ICMP ? icmpOf(family) : int{protocol});
+  if (!fd) return fd.status();
+  if (Status status = filterProbes(fd->get(), family, protocol, session); !status) return status;
+  constexpr int kBuffer = 4 << 20;  // bytes, as a wish: hundreds of probes may come at once
+  (void)setOption(fd->get(), SOL_SOCKET, SO_RCVBUF, kBuffer);
+  const SocketAddress local(address, 0);
+  if (::bind(fd->get(), local.get(), local.size) < 0) {
+    return errnoStatus(errno, "observe " + address.toString());
+  }
+  return fd;
+}
+
+std::span<const std::byte> observedSegment(Family family, std::span<const std::byte> packet) {
+  if (family == Family::kV6) return packet;
+  if (packet.empty()) return {};
+  const std::size_t header = (std::to_integer<std::size_t>(packet[0]) & 15) * 4;
+  return packet.size() < header ? std::span<const std::byte>() : packet.subspan(header);
+}
+
+void onReadable(const std::shared_ptr<Descriptor>& descriptor, std::shared_ptr<void> owner,
+                std::function<void()> handle) {
+  descriptor->async_wait(Descriptor::wait_read,
+                         [descriptor, owner = std::move(owner),
+                          handle = std::move(handle)](asio::error_code error) mutable {
+                           if (error || !descriptor->is_open()) return;
+                           handle();
+                           if (descriptor->is_open())
+                             onReadable(descriptor, std::move(owner), std::move(handle));
+                         });
+}
+
+}  // namespace podlab::net

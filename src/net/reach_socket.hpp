@@ -1,0 +1,46 @@
+#pragma once
+// Inside src/net only: the sockets of reach. All are made in the calling thread's network
+// namespace.
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <asio/posix/stream_descriptor.hpp>
+
+#include "common/status.hpp"
+#include "common/unique_fd.hpp"
+#include "net/address.hpp"
+
+namespace podlab::net {
+
+using Descriptor = asio::posix::stream_descriptor;
+
+inline constexpr int kReadBurst = 256;  // datagrams read before others have their turn
+
+std::optional<IpAddress> addressOf(const std::vector<IpAddress>& addresses, Family family);
+/// "no route to host": strerror's text in lower case.
+std::string errorText(int error);
+
+Result<UniqueFd> openReachSocket(Family family, int type, int protocol);
+/// Listens there, by UDP (SOCK_DGRAM) or TCP (SOCK_STREAM).
+Result<UniqueFd> openReceiver(const IpAddress& address, std::uint16_t port, int type);
+/// For the probes of one end: errors on the way are queued with their origin, and with `whole`
+/// nothing is fragmented.
+Result<UniqueFd> openSender(Family family, bool icmp, bool whole);
+/// Gets a copy of each probe of the session that arrives at the address, listened to or not: echo
+/// requests and datagrams by their content, SYNs all.
+Result<UniqueFd> openObserver(const IpAddress& address, std::uint8_t protocol,
+                              std::uint32_t session);
+/// What an observer read, from its transport header on; empty when cut short.
+std::span<const std::byte> observedSegment(Family family, std::span<const std::byte> packet);
+
+/// Calls `handle` whenever the descriptor may be read or has an error, until it is closed. `owner`
+/// keeps what `handle` uses alive.
+void onReadable(const std::shared_ptr<Descriptor>& descriptor, std::shared_ptr<void> owner,
+                std::function<void()> handle);
+
+}  // namespace podlab::net
