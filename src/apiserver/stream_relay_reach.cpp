@@ -154,6 +154,8 @@ Co<Status> StreamRelay::reachPhase(std::shared_ptr<Session> session, rpc::Stream
   rpc::ProbeRequest go;
   go.set_session(session->request.session());
   go.set_phase(phase);
+  const bool inspecting = phase >= rpc::ProbeRequest::TRACE;
+  if (inspecting) *go.mutable_inspected() = session->request.inspected();
   const auto running = std::make_shared<std::size_t>(0);
   TaskGroup tasks(co_await asio::this_coro::executor);
   for (auto& agent : session->agents) {
@@ -211,6 +213,20 @@ Co<Status> StreamRelay::reach(User user, rpc::Stream& client, std::string first)
        {rpc::ProbeRequest::LISTEN, rpc::ProbeRequest::SEND, rpc::ProbeRequest::COLLECT}) {
     sent = co_await reachPhase(session, client, phase);
     if (!sent) co_return sent;
+  }
+  rpc::ReachReport measured;
+  measured.set_measured(true);
+  if (sent = co_await client.send(rpc::encode(measured)); !sent) co_return sent;
+  auto more = co_await client.receive();
+  if (more) {
+    rpc::ReachInspection inspection;
+    if (Status bad = rpc::decode(*more, inspection); !bad) co_return bad;
+    *session->request.mutable_inspected() = std::move(*inspection.mutable_probes());
+    for (const auto phase :
+         {rpc::ProbeRequest::TRACE, rpc::ProbeRequest::REPEAT, rpc::ProbeRequest::FIND}) {
+      sent = co_await reachPhase(session, client, phase);
+      if (!sent) co_return sent;
+    }
   }
   for (auto& agent : session->agents) {
     if (agent.stream) agent.stream->finish();

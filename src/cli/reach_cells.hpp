@@ -27,6 +27,7 @@ struct ReachCell {
 
   bool allowed = true;      ///< what is expected
   std::string expectation;  ///< and who says so
+  std::string denial;       ///< what NetworkPolicies say against it
   std::string reason;       ///< why it is not as expected
 
   /// Whether the target was reached: it answered; a program is also reached by datagrams that it
@@ -41,11 +42,20 @@ struct ReachCell {
   std::string outcome() const;
 };
 
+/// What the agents found on the way of a probe that failed.
+struct ReachFinding {
+  std::string leaving;   ///< at the sender's node (of the answer, where that is lost)
+  std::string arriving;  ///< at the receiver's
+  bool inspected = false;
+  bool passes = false;  ///< it has been answered when it was sent again
+};
+
 struct ReachMeasurement {
   std::vector<ReachEnd> ends;
   std::vector<ReachCell> cells;                 ///< sorted by key
   std::map<std::string, std::string> failures;  ///< of nodes that could not measure, or not all
-  std::vector<std::string> missing;             ///< pods that went before they could be probed
+  std::map<net::ProbeKey, ReachFinding> findings;
+  std::vector<std::string> missing;  ///< pods that went before they could be probed
   Duration took{};
 
   std::size_t unexpected() const;  ///< cells that were measured and are not as expected

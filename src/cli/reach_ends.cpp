@@ -127,12 +127,15 @@ class Chooser {
       }
       ends_.push_back(endOf(pod));
     }
+    std::map<std::string, std::vector<net::IpAddress>> underlay;
     for (const auto& node : nodes) {
       ends_.push_back(endOf(*node));
+      underlay[node->metadata().name()] = ends_.back().addresses;
       // Pods on a node's network are the node.
       const auto& ports = hostPorts[node->metadata().name()];
       ends_.back().declared.assign(ports.begin(), ports.end());
     }
+    for (ReachEnd& end : ends_) end.underlay = underlay[end.node];
   }
 
   /// The pods that -n and -l choose.

@@ -25,6 +25,7 @@ struct ReachEnd {
   std::shared_ptr<const corev1::Pod> pod;
   std::vector<net::IpAddress> addresses;     ///< at most one a family
   std::vector<net::IpAddress> otherSources;  ///< of a node: addresses besides, from which it sends
+  std::vector<net::IpAddress> underlay;      ///< addresses of its node there
   std::vector<net::ReachPort> declared;      ///< ports of its containers, by TCP and UDP
   std::vector<net::ReachPort> ports;         ///< at which it is probed
   bool sends = false;

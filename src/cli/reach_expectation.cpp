@@ -124,6 +124,7 @@ void expectPolicies(const policy::Model& model, const std::vector<ReachEnd>& end
         endpoints[cell.key.from].at(cell.key.family), endpoints[cell.key.to].at(cell.key.family),
         static_cast<policy::Protocol>(cell.key.protocol), cell.key.port);
     cell.allowed = verdict.allowed;
+    if (!verdict.allowed) cell.denial = verdict.reason;
     cell.expectation = std::move(verdict.reason);
   }
 }

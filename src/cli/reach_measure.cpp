@@ -1,6 +1,7 @@
 #include "cli/reach_measure.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 #include <utility>
 
@@ -10,6 +11,9 @@
 
 namespace podlab::cli {
 namespace {
+
+constexpr std::size_t kMostInspected = 256;       // probes that are looked into
+constexpr std::size_t kMostInspectedOfAPair = 4;  // they mostly fail for one reason
 
 constexpr char kMtuAnnotation[] = "podlab.io/pod-mtu";
 
@@ -71,6 +75,7 @@ rpc::ReachRequest requestOf(const std::vector<ReachEnd>& ends, const net::ReachO
     if (end.pod) endpoint.set_uid(end.pod->metadata().uid());
     for (const auto& address : end.addresses) endpoint.add_ips(address.toString());
     for (const auto& address : end.otherSources) endpoint.add_othersources(address.toString());
+    for (const auto& address : end.underlay) endpoint.add_underlay(address.toString());
     endpoint.set_sends(end.sends);
     endpoint.set_receives(end.receives);
     for (const auto& port : end.ports) {
@@ -133,6 +138,11 @@ class Collector {
       cell->rttMean = Duration(result.rttmeannanos());
       cell->rttMax = Duration(result.rttmaxnanos());
     }
+    for (const auto& found : report.findings()) {
+      ReachFinding& finding = measurement_.findings[keyOf(found.key())];
+      (found.leaving() ? finding.leaving : finding.arriving) = found.text();
+      finding.passes |= found.passes();
+    }
     for (const auto& arrivals : report.arrivals()) {
       ReachCell* cell = findReachCell(measurement_.cells, keyOf(arrivals.key()));
       if (cell != nullptr) cell->arrived = arrivals.count();
@@ -155,7 +165,31 @@ class Collector {
   std::set<std::string> observing_;  ///< nodes that have told of all arrivals
 };
 
-Co<Status> probe(Session& session, ReachMeasurement& measurement, net::ReachOptions options) {
+/// What is to be looked into: probes that should be reached and are not, some of every pair.
+rpc::ReachInspection inspectionOf(ReachMeasurement& measurement) {
+  rpc::ReachInspection inspection;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> ofPair;
+  for (const ReachCell& cell : measurement.cells) {
+    const bool lost = cell.measured && cell.allowed && !cell.reached() && !cell.refused &&
+                      cell.answered == 0 && cell.denial.empty();
+    if (!lost || ofPair[{cell.key.from, cell.key.to}]++ >= kMostInspectedOfAPair) continue;
+    auto& probe = *inspection.add_probes();
+    auto& key = *probe.mutable_key();
+    key.set_from(cell.key.from);
+    key.set_to(cell.key.to);
+    key.set_family(static_cast<std::uint32_t>(cell.key.family));
+    key.set_protocol(cell.key.protocol);
+    key.set_port(cell.key.port);
+    probe.set_back(cell.oneWay());
+    measurement.findings[cell.key].inspected = true;
+    if (static_cast<std::size_t>(inspection.probes_size()) == kMostInspected) break;
+  }
+  return inspection;
+}
+
+/// `judge` is called when all has been measured, before what fails is looked into.
+Co<Status> probe(Session& session, ReachMeasurement& measurement, net::ReachOptions options,
+                 std::function<void()> judge) {
   auto connection = co_await session.connection.get(session.clock.now() + std::chrono::seconds(10));
   if (!connection) co_return connection.status();
   auto stream = co_await (*connection)->open("reach");
@@ -171,12 +205,48 @@ Co<Status> probe(Session& session, ReachMeasurement& measurement, net::ReachOpti
     if (Status status = rpc::decode(*bytes, report); !status.ok()) co_return status;
     if (report.endpoints_size() > 0) collector.takeEnds(report);
     if (report.has_report()) collector.take(report.report());
+    if (!report.measured()) continue;
+    collector.finish();
+    judge();
+    const rpc::ReachInspection inspection = inspectionOf(measurement);
+    if (inspection.probes_size() == 0) break;
+    message = rpc::encode(inspection);
+    if (Status status = co_await (*stream)->send(std::move(message)); !status.ok()) {
+      co_return status;
+    }
   }
-  collector.finish();
   co_return Status();
 }
 
-/// Why each cell that is not as expected is so, as far as the probes themselves tell.
+/// Why a cell that should be reached is not: the first cause on its way.
+std::string causeOf(const ReachMeasurement& measurement, const ReachCell& cell) {
+  const std::string outcome = cell.outcome();
+  if (!cell.denial.empty()) return outcome + ": NetworkPolicies deny it: " + cell.denial;
+  const ReachEnd& from = measurement.ends[cell.key.from];
+  const ReachEnd& to = measurement.ends[cell.key.to];
+  auto found = measurement.findings.find(cell.key);
+  if (found == measurement.findings.end()) {
+    // Not looked into itself: another of the same pair.
+    found = measurement.findings.lower_bound({cell.key.from, cell.key.to, cell.key.family, 0, 0});
+    const bool same = found != measurement.findings.end() && found->first.from == cell.key.from &&
+                      found->first.to == cell.key.to && found->first.family == cell.key.family;
+    if (!same || cell.refused) return outcome;
+  }
+  const ReachFinding& finding = found->second;
+  const std::string& cause = finding.leaving.empty() ? finding.arriving : finding.leaving;
+  const std::string passes = finding.passes ? " (it passes now)" : "";
+  if (!cause.empty()) return cause + passes;
+  const auto away = measurement.failures.find(to.node);
+  if (away != measurement.failures.end()) {
+    return outcome + ": the agent of " + to.node + " is away: " + away->second;
+  }
+  if (finding.passes) return outcome + passes;
+  if (to.node.empty()) return outcome + ": nothing is wrong on " + from.node;
+  return outcome + ": nothing is wrong on " + from.node +
+         (from.node == to.node ? "" : " and " + to.node);
+}
+
+/// Why each cell that is not as expected is so.
 void explain(ReachMeasurement& measurement) {
   for (ReachCell& cell : measurement.cells) {
     if (cell.asExpected()) continue;
@@ -185,7 +255,7 @@ void explain(ReachMeasurement& measurement) {
       cell.reason = "not measured";
       if (failed != measurement.failures.end()) cell.reason += ": " + failed->second;
     } else if (cell.allowed) {
-      cell.reason = cell.outcome();
+      cell.reason = causeOf(measurement, cell);
     } else {
       cell.reason = (cell.reached() ? "it is reached" : "it arrives") + std::string(", though ") +
                     cell.expectation;
@@ -210,15 +280,17 @@ Co<Result<ReachMeasurement>> measureReach(Session& session, ReachPlan plan) {
   measurement.ends = std::move(*ends);
   if (measurement.ends.empty()) co_return measurement;
   const MonoTime startedAt = session.clock.now();
-  Status status = co_await probe(session, measurement, plan.options);
+  std::function<void()> judge = [&] {
+    measurement.took = session.clock.now() - startedAt;
+    if (!objects->policies.empty()) {
+      const policy::Model model(std::move(objects->pods), std::move(objects->namespaces),
+                                objects->policies);
+      expectPolicies(model, measurement.ends, measurement.cells);
+    }
+    if (plan.expectation) plan.expectation->apply(measurement.ends, measurement.cells);
+  };
+  Status status = co_await probe(session, measurement, plan.options, std::move(judge));
   if (!status) co_return status;
-  measurement.took = session.clock.now() - startedAt;
-  if (!objects->policies.empty()) {
-    const policy::Model model(std::move(objects->pods), std::move(objects->namespaces),
-                              objects->policies);
-    expectPolicies(model, measurement.ends, measurement.cells);
-  }
-  if (plan.expectation) plan.expectation->apply(measurement.ends, measurement.cells);
   explain(measurement);
   co_return measurement;
 }

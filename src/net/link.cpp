@@ -63,6 +63,7 @@ std::optional<Link> parseLink(std::uint16_t type, std::span<const std::byte> bod
   link.name = attributes.text(IFLA_IFNAME);
   link.alias = attributes.text(IFLA_IFALIAS);
   link.up = head.ifi_flags & IFF_UP;
+  link.carrier = head.ifi_flags & IFF_LOWER_UP;
   link.loopback = head.ifi_flags & IFF_LOOPBACK;
   link.mtu = static_cast<int>(attributes.number<std::uint32_t>(IFLA_MTU));
   link.mac = attributes.mac(IFLA_ADDRESS).value_or(MacAddress{});

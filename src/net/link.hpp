@@ -28,6 +28,7 @@ struct Link {
   std::string kind;  ///< "bridge", "veth", "vxlan", ...; empty for hardware and loopback
   std::string alias;
   bool up = false;
+  bool carrier = false;  ///< what it hangs on works: the other end of a veth, a cable
   bool loopback = false;
   int mtu = 0;
   MacAddress mac;

@@ -2,6 +2,7 @@
 
 #include <linux/if_addr.h>
 #include <linux/neighbour.h>
+#include <linux/netconf.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
@@ -64,6 +65,14 @@ std::optional<NetworkEvent> parseNetworkEvent(std::uint16_t type, std::span<cons
       event.linkIndex = head->ndm_ifindex;
       return event;
     }
+    case RTM_NEWNETCONF: {
+      if (body.size() < NLMSG_ALIGN(sizeof(netconfmsg))) return std::nullopt;
+      const NetlinkAttributes attributes(body.subspan(NLMSG_ALIGN(sizeof(netconfmsg))));
+      if (!attributes.find(NETCONFA_FORWARDING)) return std::nullopt;
+      event.table = Table::kSetting;
+      event.linkIndex = attributes.number<std::int32_t>(NETCONFA_IFINDEX);
+      return event;
+    }
     default:
       return std::nullopt;
   }
@@ -74,8 +83,9 @@ NetlinkMonitor::NetlinkMonitor(std::unique_ptr<NetlinkEvents> events)
 
 Result<std::unique_ptr<NetlinkMonitor>> NetlinkMonitor::open(const asio::any_io_executor& executor,
                                                              const std::string& networkPath) {
-  constexpr int kGroups[] = {RTNLGRP_LINK,       RTNLGRP_NEIGH,       RTNLGRP_IPV4_IFADDR,
-                             RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE};
+  constexpr int kGroups[] = {RTNLGRP_LINK,         RTNLGRP_NEIGH,       RTNLGRP_IPV4_IFADDR,
+                             RTNLGRP_IPV4_ROUTE,   RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE,
+                             RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF};
   auto events = NetlinkEvents::open(executor, networkPath, NETLINK_ROUTE, kGroups,
                                     /*otherNamespaces=*/true);
   if (!events) return events.status();

@@ -17,10 +17,11 @@ namespace podlab::net {
 
 /// Something changed in a network namespace.
 struct NetworkEvent {
-  enum class Table { kLink, kAddress, kRoute, kNeighbour };
+  enum class Table { kLink, kAddress, kRoute, kNeighbour, kSetting };
   Table table = Table::kLink;
+  static constexpr int kAllLinks = -1;
   bool removed = false;
-  int linkIndex = 0;  ///< 0 for routes without one link
+  int linkIndex = 0;  ///< 0 for routes without one link; of settings kAllLinks for all
   std::optional<int>
       namespaceId;  ///< of another namespace that has an id here; nullopt: the monitor's own
 };
@@ -28,9 +29,9 @@ struct NetworkEvent {
 /// What one message of rtnetlink's groups says; nullopt when it is of another kind or cut short.
 std::optional<NetworkEvent> parseNetworkEvent(std::uint16_t type, std::span<const std::byte> body);
 
-/// Changes of links, addresses, routes and neighbours (bridge and VXLAN forwarding entries too) of
-/// one network namespace, and of all namespaces that it has an id for, so that one socket watches a
-/// node and its pods.
+/// Changes of links, addresses, routes, forwarding settings and neighbours (bridge and VXLAN
+/// forwarding entries too) of one network namespace, and of all namespaces that it has an id for,
+/// so that one socket watches a node and its pods.
 class NetlinkMonitor {
  public:
   /// In the namespace of `networkPath`; empty: the calling thread's.

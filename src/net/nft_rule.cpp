@@ -220,6 +220,25 @@ NftRuleWriter& NftRuleWriter::count() {
   return *this;
 }
 
+NftRuleWriter& NftRuleWriter::isValue(PacketField field, std::string_view value) {
+  return load(field).compare(NFT_CMP_EQ, value);
+}
+
+NftRuleWriter& NftRuleWriter::trace() {
+  addExpression(body_, "immediate", [&](NetlinkMessage& data) {
+    putRegister(data, NFTA_IMMEDIATE_DREG, 0);
+    data.nest(NFTA_IMMEDIATE_DATA, [&](NetlinkMessage& value) {
+      constexpr std::uint8_t kOn = 1;
+      value.put(NFTA_DATA_VALUE, &kOn, sizeof kOn);
+    });
+  });
+  addExpression(body_, "meta", [&](NetlinkMessage& data) {
+    putNumber(data, NFTA_META_KEY, NFT_META_NFTRACE);
+    putRegister(data, NFTA_META_SREG, 0);
+  });
+  return *this;
+}
+
 NftRuleWriter& NftRuleWriter::verdict(std::int32_t code, const std::string& chain) {
   addExpression(body_, "immediate", [&](NetlinkMessage& data) {
     putNumber(data, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);

@@ -61,6 +61,8 @@ class NftRuleWriter {
   /// `field & mask` is, or is not, `value`; all of the field's length.
   NftRuleWriter& isMasked(PacketField field, std::string_view mask, std::string_view value,
                           bool equal);
+  /// `field`, of up to 16 bytes, is `value`.
+  NftRuleWriter& isValue(PacketField field, std::string_view value);
   /// A fragment other than the first.
   NftRuleWriter& isLaterFragment(Family family);
 
@@ -78,6 +80,8 @@ class NftRuleWriter {
 
   // Ends.
   NftRuleWriter& count();
+  /// The kernel tells of the packet's way through all rules (NFNLGRP_NFTRACE).
+  NftRuleWriter& trace();
   NftRuleWriter& accept();
   NftRuleWriter& drop();
   NftRuleWriter& jump(const std::string& chain);

@@ -69,6 +69,7 @@ Status ensureSysctls(const NodeLayout& layout) {
     // for that. The sender's setting is "all OR the link's"; other links keep their own.
     wanted.emplace_back("ipv4/conf/all/send_redirects", "0");
     for (const std::string& link : links) {
+      wanted.emplace_back("ipv4/conf/" + link + "/forwarding", "1");
       wanted.emplace_back("ipv4/conf/" + link + "/send_redirects", "0");
       // Loose: asymmetric paths are normal. The greater of all's and the link's counts.
       wanted.emplace_back("ipv4/conf/" + link + "/rp_filter", "2");
@@ -80,6 +81,9 @@ Status ensureSysctls(const NodeLayout& layout) {
     auto current = getSysctl(acceptRa);
     if (current && *current == "1") wanted.emplace_back(acceptRa, "2");
     wanted.emplace_back("ipv6/conf/all/forwarding", "1");
+    for (const std::string& link : links) {
+      wanted.emplace_back("ipv6/conf/" + link + "/forwarding", "1");
+    }
   }
   for (const auto& [name, value] : wanted) {
     if (Status status = setSysctl(name, value); !status) return status;

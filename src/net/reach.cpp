@@ -35,14 +35,15 @@ Co<Status> ReachSession::listen() {
   co_return all.first;
 }
 
-Co<std::vector<ProbeOutcome>> ReachSession::send(ReachOptions options) {
+Co<std::vector<ProbeOutcome>> ReachSession::send(ReachOptions options,
+                                                 std::optional<std::set<ProbeKey>> only) {
   auto run = std::make_shared<ReachRun>(executor_, clock_, session_, ends_, options);
   // Closes the sockets, and so ends the handlers, also when this coroutine is cancelled.
   struct Closer {
     std::shared_ptr<ReachRun> run;
     ~Closer() { run->close(); }
   } closer{run};
-  run->plan();
+  run->plan(only);
   co_await run->runDatagrams(pool_);
   co_await run->runConnections(pool_);
   std::vector<ProbeOutcome> outcomes;

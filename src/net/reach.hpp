@@ -2,6 +2,8 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -98,8 +100,9 @@ class ReachSession {
   /// address, and returns the first.
   Co<Status> listen();
   /// Sends, once every node listens. One outcome for each local sender, receiver, family that both
-  /// have, and port of the receiver.
-  Co<std::vector<ProbeOutcome>> send(ReachOptions options);
+  /// have, and port of the receiver; or of those in `only`.
+  Co<std::vector<ProbeOutcome>> send(ReachOptions options,
+                                     std::optional<std::set<ProbeKey>> only = {});
   /// What arrived at local receivers since listen(). TCP is told apart by the sender's address
   /// alone.
   std::vector<ProbeArrivals> arrivals() const;

@@ -26,7 +26,7 @@ std::size_t ReachRun::AddressHash::operator()(const Address& address) const {
   return hash;
 }
 
-void ReachRun::plan() {
+void ReachRun::plan(const std::optional<std::set<ProbeKey>>& only) {
   for (std::uint32_t from = 0; from < ends->size(); ++from) {
     const ReachEnd& source = (*ends)[from];
     if (!source.local || !source.sends) continue;
@@ -39,8 +39,10 @@ void ReachRun::plan() {
         const auto address = addressOf(target.addresses, family);
         if (!target.receives || !address) continue;
         for (const ReachPort& port : target.ports) {
+          const ProbeKey key{from, to, family, port.protocol, port.port};
+          if (only && !only->contains(key)) continue;
           Probe probe;
-          probe.outcome.key = {from, to, family, port.protocol, port.port};
+          probe.outcome.key = key;
           probe.target = *address;
           probe.own = port.own || port.protocol == IPPROTO_ICMP;
           byTarget_[{from, port.protocol, port.port, *address}] = probes.size();

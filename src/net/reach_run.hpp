@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -42,8 +44,8 @@ struct ReachRun : std::enable_shared_from_this<ReachRun> {
   ReachRun(asio::any_io_executor theExecutor, Clock& theClock, std::uint32_t theSession,
            std::shared_ptr<const std::vector<ReachEnd>> theEnds, ReachOptions theOptions);
 
-  /// Makes the probes of the local senders.
-  void plan();
+  /// Makes the probes of the local senders, or those of them that are in `only`.
+  void plan(const std::optional<std::set<ProbeKey>>& only);
   Co<void> runDatagrams(BlockingPool& pool);
   Co<void> runConnections(BlockingPool& pool);
   /// Ends all handlers.

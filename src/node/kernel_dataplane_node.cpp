@@ -371,7 +371,8 @@ void KernelDataplaneNode::classify(const net::NetworkEvent& event, DirtyParts& d
   // In pods a new entry harms nothing; what takes the place of ours shows as a removal or a link's
   // change.
   const bool podMatters =
-      event.table == Table::kLink || (event.removed && event.table != Table::kNeighbour);
+      event.table == Table::kLink ||
+      (event.removed && event.table != Table::kNeighbour && event.table != Table::kSetting);
   if (event.namespaceId) {
     if (!podMatters) return;
     for (const auto& [uid, pod] : pods_) {
@@ -387,6 +388,10 @@ void KernelDataplaneNode::classify(const net::NetworkEvent& event, DirtyParts& d
       return;
     case Table::kNeighbour:
       dirty.node |= overlay || (event.removed && event.linkIndex == links.bridge);
+      return;
+    case Table::kSetting:
+      dirty.node |= overlay || event.linkIndex == links.bridge ||
+                    event.linkIndex == net::NetworkEvent::kAllLinks;
       return;
     case Table::kAddress:
     case Table::kLink:

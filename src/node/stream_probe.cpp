@@ -6,6 +6,7 @@
 
 #include "common/log.hpp"
 #include "net/reach.hpp"
+#include "node/reach_inspector.hpp"
 #include "node/stream_handlers.hpp"
 
 namespace podlab::node {
@@ -19,14 +20,6 @@ std::vector<net::IpAddress> addressesOf(
     if (address.ok()) addresses.push_back(*address);
   }
   return addresses;
-}
-
-void setKey(rpc::ProbeKey& to, const net::ProbeKey& key) {
-  to.set_from(key.from);
-  to.set_to(key.to);
-  to.set_family(static_cast<std::uint32_t>(key.family));
-  to.set_protocol(key.protocol);
-  to.set_port(key.port);
 }
 
 void add(rpc::ProbeReport& report, const net::ProbeOutcome& outcome) {
@@ -111,8 +104,10 @@ Co<Status> serveProbe(Agent& agent, rpc::Stream& stream) {
   auto request = co_await receive<rpc::ProbeRequest>(stream);
   if (!request.ok()) co_return request.status();
   std::string absent;
+  auto ends = endsOf(agent, *request, absent);
+  ReachInspector inspector(deps.executor, deps.blocking, agent.options().nodeName, *request, ends);
   net::ReachSession session(deps.executor, deps.clock, deps.blocking, request->session(),
-                            endsOf(agent, *request, absent));
+                            std::move(ends));
   // An end without a receiver shows as one that is not reached.
   const Status listening = co_await session.listen();
   if (!listening.ok()) logWarning("reach_receiver_failed", {{"error", listening}});
@@ -124,13 +119,27 @@ Co<Status> serveProbe(Agent& agent, rpc::Stream& stream) {
     if (!next.ok()) co_return next.status().is(Code::kEndOfStream) ? Status() : next.status();
     rpc::ProbeReport last;
     last.set_done(true);
-    if (next->phase() == rpc::ProbeRequest::SEND) {
-      auto outcomes = co_await session.send(optionsOf(request->settings()));
-      sent = co_await sendAll(stream, std::move(outcomes));
-      if (!absent.empty()) last.set_error("pods without a network at present: " + absent);
-    } else {
-      sent = co_await sendAll(stream, session.arrivals());
-      last.set_collected(listening.ok());
+    switch (next->phase()) {
+      case rpc::ProbeRequest::SEND: {
+        auto outcomes = co_await session.send(optionsOf(request->settings()));
+        sent = co_await sendAll(stream, std::move(outcomes));
+        if (!absent.empty()) last.set_error("pods without a network at present: " + absent);
+        break;
+      }
+      case rpc::ProbeRequest::TRACE:
+        co_await inspector.trace(std::move(*next));
+        break;
+      case rpc::ProbeRequest::REPEAT: {
+        auto outcomes = co_await session.send(optionsOf(request->settings()), inspector.keys());
+        inspector.repeated(outcomes);
+        break;
+      }
+      case rpc::ProbeRequest::FIND:
+        *last.mutable_findings() = co_await inspector.find();
+        break;
+      default:
+        sent = co_await sendAll(stream, session.arrivals());
+        last.set_collected(listening.ok());
     }
     if (sent.ok()) sent = co_await stream.send(rpc::encode(last));
   }

@@ -384,15 +384,15 @@ struct Probers {
       sent = co_await stream.send(rpc::encode(report));
       if (!sent) co_return sent;
     }
-    message = co_await stream.receive();
-    if (!message || !rpc::decode(*message, request)) co_return Status(Code::kBadRequest, "collect");
-    journal.push_back("collect " + node);
-    report.clear_results();
-    report.set_done(true);
-    report.set_collected(true);
-    sent = co_await stream.send(rpc::encode(report));
-    if (!sent) co_return sent;
-    message = co_await stream.receive();
+    while ((message = co_await stream.receive())) {
+      if (!rpc::decode(*message, request)) co_return Status(Code::kBadRequest, "phase");
+      journal.push_back(rpc::ProbeRequest::Phase_Name(request.phase()) + " " + node + " " +
+                        std::to_string(request.inspected_size()));
+      report.clear_results();
+      report.set_done(true);
+      sent = co_await stream.send(rpc::encode(report));
+      if (!sent) co_return sent;
+    }
     journal.push_back("close " + node);
     --open;
     co_return Status();
@@ -437,6 +437,14 @@ class ReachTest : public RpcTest {
         EXPECT_EQ(message.status().code(), Code::kEndOfStream) << message.status().toString();
         break;
       }
+      if (message->measured()) {
+        if (inspection_.probes_size() > 0) {
+          EXPECT_TRUE(run(stream->send(rpc::encode(inspection_))).ok());
+        } else {
+          stream->finish();
+        }
+      }
+      if (!message->has_report()) continue;
       const auto& report = message->report();
       counts[report.node()] += report.results_size();
       reports[report.node()] =
@@ -448,6 +456,7 @@ class ReachTest : public RpcTest {
 
   std::shared_ptr<Probers> probers_ = std::make_shared<Probers>();
   rpc::ReachRequest request_;
+  rpc::ReachInspection inspection_;
   std::vector<std::string> missing_;
 };
 
@@ -470,7 +479,7 @@ TEST_F(ReachTest, AllListenBeforeAnySendsAndAllHaveSentBeforeAnyCollects) {
   const auto& journal = probers_->journal;
   ASSERT_EQ(journal.size(), 8U);
   int begin = 0;
-  for (const char* step : {"listen n?", "send n? 2", "collect n?", "close n?"}) {
+  for (const char* step : {"listen n?", "send n? 2", "COLLECT n? 0", "close n?"}) {
     for (const int i : {begin, begin + 1}) {
       std::string line = journal[static_cast<std::size_t>(i)];
       line[line.find(" n") + 2] = '?';
@@ -479,6 +488,22 @@ TEST_F(ReachTest, AllListenBeforeAnySendsAndAllHaveSentBeforeAnyCollects) {
     begin += 2;
   }
   EXPECT_EQ(probers_->open, 0U);
+}
+
+TEST_F(ReachTest, WhatFailedIsLookedIntoByAllAgentsStepByStep) {
+  askRunning("a", "n1", "10.0.1.2");
+  askRunning("b", "n2", "10.0.2.2");
+  auto n1 = agent("n1");
+  auto n2 = agent("n2");
+  inspection_.add_probes()->mutable_key()->set_to(1);
+  reach();
+  const auto& journal = probers_->journal;
+  ASSERT_EQ(journal.size(), 14U);
+  std::vector<std::string> steps;
+  for (std::size_t i = 6; i < 12; i += 2)
+    steps.push_back(journal[i].substr(0, journal[i].find(' ')));
+  EXPECT_THAT(steps, ElementsAre("TRACE", "REPEAT", "FIND"));
+  EXPECT_TRUE(journal[10].ends_with(" 1"));
 }
 
 TEST_F(ReachTest, AgentsThatAreAwayBrokenOrSilentAreReported) {

@@ -158,13 +158,36 @@ networking: {ipFamily: dual}
             else:
                 self.assertEqual((probe["arrived"], probe["answered"]), (0, 0), probe)
 
+    def test_a_foreign_rule_is_named(self):
+        nft = "/usr/sbin/nft"
+        self.in_node("node1", nft, "add table inet foreign; add chain inet foreign block { type filter hook forward priority 5; }; "
+                     'add rule inet foreign block tcp dport 8080 drop comment "not here"')
+        try:
+            failing = self.failing(self.measure("-n", "shop", "--timeout", "300ms", code=3))
+        finally:
+            self.in_node("node1", nft, "delete table inet foreign")
+        self.assertEqual(set(failing), {("shop/client", "shop/web", "tcp", 8080)})
+        self.assertRegex(failing["shop/client", "shop/web", "tcp", 8080],
+                         r'dropped on node1 by nftables, not podlab.s: table inet foreign, chain block, rule with handle \d+ \("not here"\)')
+        # Nothing is left of the look.
+        self.assertEqual(self.in_node("node1", nft, "list", "ruleset").strip(), "")
+
+    def test_what_the_agent_owns_is_repaired(self):
+        route = [line for line in self.in_node("node1", "ip", "-4", "route").splitlines() if "podlab.1" in line][0].strip()
+        self.in_node("node1", "ip", "route", "del", *route.split()[:3])
+        self.assertTrue(eventually(lambda: route in self.in_node("node1", "ip", "-4", "route")))
+        self.measure("-n", "shop")
+        self.in_node("node1", "sysctl", "-w", "net.ipv4.ip_forward=0")
+        self.assertTrue(eventually(lambda: self.run_podlab("reach", "-n", "shop", "--timeout", "300ms").returncode == 0))
+
     def test_packets_of_the_path_mtu_and_loss(self):
         measured = self.measure("-n", "shop", "--size", "mtu", "--count", "4", "--interval", "5ms")
         self.assertTrue(all(probe["sent"] == 4 and probe["answered"] > 0 for probe in measured["probes"]))
         self.assertTrue(all(probe["rttMicroseconds"]["min"] <= probe["rttMicroseconds"]["mean"] <=
                             probe["rttMicroseconds"]["max"] for probe in measured["probes"]))
         measured = self.measure("--from", "shop/web", "--to", "shop/client", "--size", "1451", "--protocol", "udp", code=3)
-        self.assertTrue(all("message too long" in probe["reason"] for probe in measured["probes"]), measured)
+        self.assertEqual({probe["reason"] for probe in measured["probes"]},
+                         {"MTU 1450 of link eth0 in pod shop/web is too small for packets of 1451 bytes"})
 
     def test_reports(self):
         rows = list(csv.DictReader(io.StringIO(self.podlab("reach", "-n", "shop", "-o", "csv"))))

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <map>
 #include <ostream>
 #include <thread>
 
@@ -312,6 +314,36 @@ TEST_F(Repair, LinkInThePodDown) {
       settings.up = false;
       must(socket.executeAll(net::adjustLink(*link, settings)));
     });
+  });
+}
+
+TEST_F(Repair, LinkOfThePodMovedElsewhere) {
+  comesBack([](TestNode& node, net::NetlinkSocket&) {
+    must(net::inNetworkNamespace(node.pods[0].namespaces.network, [&]() -> Status {
+      const std::string command =
+          "ip link set eth0 netns " + node.pods[1].namespaces.network + " name moved";
+      EXPECT_EQ(std::system(command.c_str()), 0);
+      return Status();
+    }));
+  });
+}
+
+TEST(Dataplane, TurnsForwardingOnAgain) {
+  isolated(Privilege::kRoot, [] {
+    Loop loop;
+    TestNetwork network(loop, {.nodes = 1, .v6 = true});
+    network.configure();
+    const TestNode& node = network.nodes()[0];
+    for (const std::string name :
+         {"ipv4/ip_forward", "ipv4/conf/podlab0/forwarding", "ipv6/conf/all/forwarding"}) {
+      const auto value = [&] {
+        return must(
+            net::inNetworkNamespace(node.networkPath, [&] { return net::getSysctl(name); }));
+      };
+      EXPECT_EQ(value(), "1");
+      must(net::inNetworkNamespace(node.networkPath, [&] { return net::setSysctl(name, "0"); }));
+      EXPECT_TRUE(loop.eventually([&] { return value() == "1"; })) << name;
+    }
   });
 }
 
