@@ -32,6 +32,7 @@ struct ReachFlags {
   std::string expect;
   std::string output;
   std::string junit;
+  std::string html;
   bool tap = false;
 };
 
@@ -116,8 +117,10 @@ Status print(const ReachMeasurement& measurement, const ReachFlags& flags) {
     text = reachText(measurement, style);
   }
   std::fwrite(text.data(), 1, text.size(), stdout);
-  if (flags.junit.empty()) return Status();
-  return writeFile(flags.junit, reachJunit(measurement));
+  Status status;
+  if (!flags.junit.empty()) status = writeFile(flags.junit, reachJunit(measurement));
+  if (status && !flags.html.empty()) status = writeFile(flags.html, reachHtml(measurement));
+  return status;
 }
 
 Co<int> reach(Session& session, const ReachFlags& flags) {
@@ -176,6 +179,8 @@ void addReachCommand(CLI::App& app, Context& context) {
                      ->check(CLI::IsMember({"json", "yaml", "csv"}));
   command->add_flag("--tap", flags->tap, "Test Anything Protocol on stdout")->excludes(output);
   command->add_option("--junit", flags->junit, "Also write a JUnit report to this file");
+  command->add_option("--html", flags->html,
+                      "Also write a page with heatmap, topology and each cell to this file");
   command->callback([&context, flags] {
     context.exitCode =
         withSession(context, [&](Session& session) { return reach(session, *flags); });

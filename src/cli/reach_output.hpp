@@ -25,6 +25,11 @@ std::string reachJunit(const ReachMeasurement& measurement);
 /// Test Anything Protocol, version 14: a line for each cell.
 std::string reachTap(const ReachMeasurement& measurement);
 
+/// One page that needs nothing else: heatmap, topology, and each cell.
+std::string reachHtml(const ReachMeasurement& measurement);
+/// The page, with "__REACH_DATA__" where its data go (resources/reach_report.html).
+extern const char kReachReportPage[];
+
 /// "icmp over IPv6", "tcp 80".
 std::string cellName(const ReachCell& cell);
 

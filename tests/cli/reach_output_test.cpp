@@ -151,5 +151,26 @@ TEST(ReachFormats, CsvJunitAndTap) {
                                                   "demo/pod0 icmp\nnot ok 2 - "));
 }
 
+/// What the page reads.
+std::string dataOf(const std::string& html) {
+  const std::string begin = "<script id=\"data\" type=\"application/json\">";
+  const auto at = html.find(begin) + begin.size();
+  return html.substr(at, html.find("</script>", at) - at);
+}
+
+TEST(ReachHtml, CarriesItsDataAndNothingThatEndsThem) {
+  auto made = measured(2);
+  lose(cellOf(made, 0, 1), 0, "</script><b>not this way");
+  lose(cellOf(made, 1, 0), 1, "one way");
+  const std::string html = reachHtml(made);
+  EXPECT_THAT(html, Not(HasSubstr("__REACH_DATA__")));
+  const std::string json = dataOf(html);
+  JsonReader reader(json);
+  EXPECT_TRUE(reader.skip() && reader.finish()) << reader.status().toString();
+  EXPECT_THAT(json, HasSubstr(R"("rows":[{"from":0,"pairs":"+x","cells":"+x","rtt":[120,-1]},)"));
+  EXPECT_THAT(json, HasSubstr(R"({"from":1,"pairs":"\u003c+","cells":"\u003c+","rtt":[-1,120]}])"));
+  EXPECT_THAT(json, HasSubstr(R"("faults":[[0,1,0,0,1,0,0],[1,0,0,1,1,1,0]])"));
+}
+
 }  // namespace
 }  // namespace podlab::cli
