@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <fstream>
@@ -34,6 +35,8 @@ struct ReachFlags {
   std::string junit;
   std::string html;
   bool tap = false;
+  bool watch = false;
+  std::string every = "2s";
 };
 
 Result<Duration> durationOf(const std::string& flag, const std::string& text) {
@@ -100,6 +103,13 @@ int exitCodeOf(const ReachMeasurement& measurement) {
   return measurement.ok() ? kDone : kFailed;
 }
 
+Status writeReports(const ReachMeasurement& measurement, const ReachFlags& flags) {
+  Status status;
+  if (!flags.junit.empty()) status = writeFile(flags.junit, reachJunit(measurement));
+  if (status && !flags.html.empty()) status = writeFile(flags.html, reachHtml(measurement));
+  return status;
+}
+
 Status print(const ReachMeasurement& measurement, const ReachFlags& flags) {
   std::string text;
   if (flags.tap) {
@@ -117,10 +127,33 @@ Status print(const ReachMeasurement& measurement, const ReachFlags& flags) {
     text = reachText(measurement, style);
   }
   std::fwrite(text.data(), 1, text.size(), stdout);
-  Status status;
-  if (!flags.junit.empty()) status = writeFile(flags.junit, reachJunit(measurement));
-  if (status && !flags.html.empty()) status = writeFile(flags.html, reachHtml(measurement));
-  return status;
+  return writeReports(measurement, flags);
+}
+
+/// Measures again and again, and shows what changes, until it is interrupted.
+Co<int> watchReach(Session& session, ReachPlan plan, const ReachFlags& flags,
+                   ReachMeasurement before) {
+  const auto every = durationOf("--every", flags.every);
+  if (!every) co_return failUsage(every.status().message());
+  std::string trouble;
+  MonoTime next = session.clock.now();
+  while (true) {
+    std::fflush(stdout);
+    next = std::max(next + *every, session.clock.now());
+    co_await session.clock.sleepUntil(next);
+    auto measured = co_await measureReach(session, plan);
+    // A server that is away comes back.
+    const std::string now = measured ? "" : measured.status().message();
+    if (now != trouble && !now.empty()) std::fprintf(stderr, "error: %s\n", now.c_str());
+    trouble = now;
+    if (!measured) continue;
+    const std::string time = formatTime(session.clock.wallNow());
+    for (const auto& change : reachChanges(before, *measured)) {
+      std::printf("%s %s\n", time.c_str(), change.c_str());
+    }
+    if (Status status = writeReports(*measured, flags); !status) co_return fail(status);
+    before = std::move(*measured);
+  }
 }
 
 Co<int> reach(Session& session, const ReachFlags& flags) {
@@ -129,7 +162,7 @@ Co<int> reach(Session& session, const ReachFlags& flags) {
     co_return plan.status().is(Code::kBadRequest) ? failUsage(plan.status().message())
                                                   : fail(plan.status());
   }
-  auto measured = co_await measureReach(session, std::move(*plan));
+  auto measured = co_await measureReach(session, *plan);
   if (!measured && measured.status().is(Code::kBadRequest)) {
     co_return failUsage(measured.status().message());
   }
@@ -140,7 +173,9 @@ Co<int> reach(Session& session, const ReachFlags& flags) {
                           "chosen, or it has none of the ports"));
   }
   if (Status status = print(*measured, flags); !status) co_return fail(status);
-  co_return exitCodeOf(*measured);
+  const int code = exitCodeOf(*measured);
+  if (!flags.watch) co_return code;
+  co_return co_await watchReach(session, std::move(*plan), flags, std::move(*measured));
 }
 
 }  // namespace
@@ -177,7 +212,13 @@ void addReachCommand(CLI::App& app, Context& context) {
                       "NetworkPolicies say");
   auto* output = command->add_option("-o,--output", flags->output, "json, yaml or csv")
                      ->check(CLI::IsMember({"json", "yaml", "csv"}));
-  command->add_flag("--tap", flags->tap, "Test Anything Protocol on stdout")->excludes(output);
+  auto* tap = command->add_flag("--tap", flags->tap, "Test Anything Protocol on stdout");
+  tap->excludes(output);
+  auto* watch = command->add_flag("-w,--watch", flags->watch,
+                                  "Measure again and again, and show what changes");
+  watch->excludes(output)->excludes(tap);
+  command->add_option("--every", flags->every, "With --watch: from one measurement to the next")
+      ->capture_default_str();
   command->add_option("--junit", flags->junit, "Also write a JUnit report to this file");
   command->add_option("--html", flags->html,
                       "Also write a page with heatmap, topology and each cell to this file");

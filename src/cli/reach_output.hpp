@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <vector>
 
 #include "cli/reach_cells.hpp"
 
@@ -17,6 +18,10 @@ std::string reachText(const ReachMeasurement& measurement, const ReachStyle& sty
 /// What is not as expected: a line for each reason and pair, at most `most` lines.
 std::string reachFailures(const ReachMeasurement& measurement, const ReachStyle& style,
                           std::size_t most);
+
+/// What differs between two runs: ends that came and went, and a line for each pair and change.
+std::vector<std::string> reachChanges(const ReachMeasurement& before,
+                                      const ReachMeasurement& after);
 
 std::string reachJson(const ReachMeasurement& measurement, int indent);
 std::string reachCsv(const ReachMeasurement& measurement);

@@ -172,5 +172,22 @@ TEST(ReachHtml, CarriesItsDataAndNothingThatEndsThem) {
   EXPECT_THAT(json, HasSubstr(R"("faults":[[0,1,0,0,1,0,0],[1,0,0,1,1,1,0]])"));
 }
 
+TEST(ReachChanges, TellsWhatDiffersByName) {
+  const auto before = measured(3);
+  EXPECT_THAT(reachChanges(before, before), testing::IsEmpty());
+  auto after = measured(4);
+  after.ends[0].name = "aaa";  // in the place of pod0
+  lose(cellOf(after, 1, 2), 0, "no route");
+  lose(cellOf(after, 2, 1), 0, "");
+  cellOf(after, 2, 1).allowed = false;
+  lose(cellOf(after, 0, 1), 0, "no route");
+  EXPECT_THAT(
+      reachChanges(before, after),
+      testing::ElementsAre("demo/pod0 is gone", "demo/aaa is new", "demo/pod3 is new",
+                           "demo/aaa -> demo/pod1: icmp: no route",
+                           "demo/pod1 -> demo/pod2: icmp: reached -> no route",
+                           "demo/pod2 -> demo/pod1: icmp: reached -> not reached, as expected"));
+}
+
 }  // namespace
 }  // namespace podlab::cli

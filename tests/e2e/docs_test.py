@@ -28,7 +28,7 @@ def examples(page):
 def goes_on(command):
     """Whether it ends by Ctrl-C only."""
     words = shlex.split(command)
-    return ("-w" in words or "--watch-only" in words or ("logs" in words and "-f" in words) or "attach" in words
+    return ("-w" in words or "--watch" in words or "--watch-only" in words or ("logs" in words and "-f" in words) or "attach" in words
             or "port-forward" in words)
 
 

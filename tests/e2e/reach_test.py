@@ -3,8 +3,10 @@ import csv
 import io
 import json
 import shutil
+import signal
 import struct
 import subprocess
+import threading
 import unittest
 import zlib
 import xml.etree.ElementTree
@@ -253,6 +255,24 @@ networking: {ipFamily: dual}
                                       capture_output=True, text=True, check=True, timeout=60)
                 self.assertNotIn(":CONSOLE", done.stderr)
                 self.assertGreater(len(colors(picture.read_bytes())), 20)
+
+    def test_watch_shows_what_changes(self):
+        with subprocess.Popen([self.program, "reach", "-n", "shop", "--watch", "--every", "100ms", "--timeout", "200ms"],
+                              env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as watch:
+            guard = threading.Timer(60, watch.kill)  # so that the reads end where the test fails
+            guard.start()
+            try:
+                lines = iter(watch.stdout.readline, "")
+                self.assertTrue(any("All reach all" in line for line in lines))
+                self.podlab("apply", "-f", "-", input=ONLY_HTTP)
+                self.assertTrue(any(line.endswith(" -> not reached, as expected\n") for line in lines))
+                self.podlab("delete", "networkpolicy", "only-http", "-n", "shop")
+                self.assertTrue(any(line.endswith(" -> reached\n") for line in lines))
+            finally:
+                guard.cancel()
+                watch.send_signal(signal.SIGINT)
+            watch.communicate()
+            self.assertEqual(watch.returncode, 130)
 
     def test_wrong_usage_is_told(self):
         for arguments, code, message in (
