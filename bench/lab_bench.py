@@ -251,6 +251,21 @@ def reach(rounds, count=60):
     return median(taken)
 
 
+def cells(rounds, count=300):
+    """All pairs of many pods, from the first receiver's opening to the last arrival's count."""
+    rates = []
+    with Lab(NODES) as lab:
+        lab.up()
+        lab.bench("rate", count, 1)
+        for turn in range(-1, rounds):
+            measured = json.loads(lab.podlab("reach", "--port", "probe", "-o", "json"))
+            if len(measured["probes"]) != count * count * 3 or not measured["ok"]:
+                raise SystemExit(f"reach: {measured['unexpected']} of {len(measured['probes'])} probes failed")
+            if turn >= 0:
+                rates.append(len(measured["probes"]) / measured["tookMilliseconds"] * 1000)
+    report(f"reach, {count} pods, all pairs, three protocols", median(rates), "cells/s", (">=", 100_000), runs=rates)
+
+
 MININET = """
 import sys, time
 try:
@@ -303,7 +318,7 @@ def memory(rounds):
     report("PSS of the lab's first process", median(labs), "MB")
 
 
-BENCHMARKS = {"up": up, "ready": ready, "pods": pods, "podman": podman, "tcp": tcp, "reach": reach,
+BENCHMARKS = {"up": up, "ready": ready, "pods": pods, "podman": podman, "tcp": tcp, "reach": reach, "cells": cells,
               "mininet": mininet, "memory": memory, "dense": dense,
               "start": start_cost, "exec": exec_round_trip, "logs": logs,
               "creates": creates, "watches": watches, "bound": bound, "scale": scale}

@@ -19,8 +19,8 @@ namespace podlab::net {
 
 /// Where reach's own receivers listen: below the ports that clients are given (32768 on).
 inline constexpr std::uint16_t kReachPort = 28462;
-/// TCP connections that a node opens at once.
-inline constexpr std::size_t kReachWindow = 1024;
+/// TCP connections that a node has open at once, most of them without an answer for long.
+inline constexpr std::size_t kReachWindow = 2048;
 
 /// What an end is probed at.
 struct ReachPort {
@@ -46,8 +46,8 @@ struct ReachOptions {
   /// Size in bytes of the whole IP packet that ICMP and UDP send, not to be fragmented; 0: small
   /// ones.
   int packetSize = 0;
-  /// How often each probe is sent. Of one, what gets no answer is sent again twice within the
-  /// time-out: a full receive buffer is not a broken network.
+  /// How often each probe is sent. Of one, what gets no answer is sent again within the time-out, a
+  /// datagram twice and a connection once: a full queue is not a broken network.
   int count = 1;
   Duration interval{};  ///< from one sending of a probe to the next
 };

@@ -14,7 +14,11 @@
 namespace podlab::net {
 namespace {
 
-constexpr std::size_t kOpenBatch = 256;  // sockets made at once
+constexpr std::size_t kOpenBatch = 64;  // sockets made at once
+// Connections under way that may still be answered soon: more only wait for each other.
+constexpr std::size_t kFreshWindow = 192;
+constexpr int kFreshPart = 8;    // of the time-out
+constexpr int kConnections = 2;  // tried for a probe that is to be sent once
 
 using Opened = std::pair<std::size_t, Result<UniqueFd>>;
 
@@ -44,14 +48,16 @@ std::vector<Opened> openConnections(const std::vector<ReachEnd>& ends,
 
 }  // namespace
 
-void ReachRun::endConnection(std::size_t position) {
+void ReachRun::endConnection(std::size_t position, bool decided) {
   const auto found = connections_.find(position);
   if (found != connections_.end()) {
     found->second->close();
     connections_.erase(found);
   }
   Probe& probe = probes[position];
-  if (static_cast<int>(probe.outcome.sent) >= options.count) finish(probe);
+  const bool once = options.count == 1;
+  const int tries = once ? kConnections : options.count;
+  if ((once && decided) || static_cast<int>(probe.outcome.sent) >= tries) finish(probe);
   progressed_.notifyAll();
 }
 
@@ -62,7 +68,7 @@ void ReachRun::connect(std::size_t position, UniqueFd fd) {
   ++probe.outcome.sent;
   if (::connect(fd.get(), target.get(), target.size) < 0 && errno != EINPROGRESS) {
     fail(probe, errno);
-    return endConnection(position);
+    return endConnection(position, true);
   }
   auto socket = std::make_shared<Descriptor>(executor, fd.release());
   connections_[position] = socket;
@@ -91,14 +97,14 @@ void ReachRun::connectionReady(std::size_t position, const std::shared_ptr<Descr
     } else {
       answered(probe, sequence);
     }
-    return endConnection(position);
+    return endConnection(position, true);
   }
   std::array<std::byte, ReachPacket::kSize> buffer;
   const ssize_t size = ::recv(socket->native_handle(), buffer.data(), buffer.size(), MSG_WAITALL);
   if (size < 0 && errno == EAGAIN) return await(position, socket);
   if (size < 0) {
     fail(probe, errno);
-    return endConnection(position);
+    return endConnection(position, true);
   }
   answered(probe, sequence);
   if (auto answer = ReachPacket::decode(std::span(buffer).first(static_cast<std::size_t>(size)))) {
@@ -106,41 +112,59 @@ void ReachRun::connectionReady(std::size_t position, const std::shared_ptr<Descr
   } else {
     probe.outcome.error = "connected, but what answered is not a receiver of this session";
   }
-  endConnection(position);
+  // Nothing more is to be said: a reset spares both ends the wait for it.
+  const linger none{1, 0};
+  ::setsockopt(socket->native_handle(), SOL_SOCKET, SO_LINGER, &none, sizeof none);
+  endConnection(position, true);
 }
 
 /// Opens a connection for each, some at once, until all have ended.
-Co<void> ReachRun::connectAll(BlockingPool& pool, std::vector<std::size_t> order) {
-  std::deque<std::pair<MonoTime, std::size_t>> deadlines;  // in the order of time
+Co<void> ReachRun::connectAll(BlockingPool& pool, std::vector<std::size_t> order,
+                              Duration timeout) {
+  // Both in the order of time; the first are those of the second that are fresh.
+  using Begun = std::pair<MonoTime, std::size_t>;
+  std::deque<Begun> fresh;
+  std::deque<Begun> begun;
+  const auto passed = [&](std::deque<Begun>& list, Duration limit) {
+    return !list.empty() && (list.front().first + limit <= clock.now() ||
+                             !connections_.contains(list.front().second));
+  };
   std::size_t next = 0;
   while (next < order.size() || !connections_.empty()) {
+    while (passed(fresh, timeout / kFreshPart)) fresh.pop_front();
+    while (passed(begun, timeout)) {
+      const std::size_t position = begun.front().second;
+      begun.pop_front();
+      if (connections_.contains(position)) endConnection(position, false);
+    }
     const std::size_t wanted = std::min(kOpenBatch, order.size() - next);
-    if (wanted > 0 && connections_.size() + wanted <= kReachWindow) {
-      std::vector<std::pair<std::size_t, ProbeKey>> batch;
-      for (const std::size_t until = next + wanted; next < until; ++next) {
-        batch.emplace_back(order[next], probes[order[next]].outcome.key);
-      }
-      auto open = [ends = ends, batch = std::move(batch)] { return openConnections(*ends, batch); };
-      auto opened = co_await pool.run(std::move(open));
-      for (auto& [position, socket] : opened) {
-        if (socket) {
-          connect(position, std::move(*socket));
-        } else {
-          probes[position].trouble = socket.status().message();
-          ++probes[position].outcome.sent;
-          endConnection(position);
-        }
-        deadlines.emplace_back(clock.now() + options.timeout, position);
-      }
+    const bool room = connections_.size() + wanted <= kReachWindow && fresh.size() < kFreshWindow;
+    if (wanted == 0 || !room) {
+      const bool byFresh = wanted > 0 && fresh.size() >= kFreshWindow;
+      const MonoTime wake = byFresh         ? fresh.front().first + timeout / kFreshPart
+                            : begun.empty() ? clock.now()
+                                            : begun.front().first + timeout;
+      co_await progressed_.waitUntil(clock, wake);
       continue;
     }
-    while (!deadlines.empty() && (deadlines.front().first <= clock.now() ||
-                                  !connections_.contains(deadlines.front().second))) {
-      const std::size_t position = deadlines.front().second;
-      deadlines.pop_front();
-      if (connections_.contains(position)) endConnection(position);
+    std::vector<std::pair<std::size_t, ProbeKey>> batch;
+    for (const std::size_t until = next + wanted; next < until; ++next) {
+      batch.emplace_back(order[next], probes[order[next]].outcome.key);
     }
-    if (!deadlines.empty()) co_await progressed_.waitUntil(clock, deadlines.front().first);
+    auto open = [ends = ends, batch = std::move(batch)] { return openConnections(*ends, batch); };
+    auto opened = co_await pool.run(std::move(open));
+    for (auto& [position, socket] : opened) {
+      if (socket) {
+        connect(position, std::move(*socket));
+      } else {
+        probes[position].trouble = socket.status().message();
+        ++probes[position].outcome.sent;
+        endConnection(position, true);
+      }
+      if (!connections_.contains(position)) continue;
+      fresh.emplace_back(clock.now(), position);
+      begun.push_back(fresh.back());
+    }
   }
 }
 
@@ -151,9 +175,13 @@ Co<void> ReachRun::runConnections(BlockingPool& pool) {
   }
   pending_ = order.size();
   const MonoTime begin = clock.now();
-  for (int round = 0; round < options.count; ++round) {
-    if (round > 0) co_await clock.sleepUntil(begin + options.interval * round);
-    co_await connectAll(pool, order);
+  const bool once = options.count == 1;
+  for (int round = 0; round < (once ? kConnections : options.count); ++round) {
+    if (round > 0 && !once) co_await clock.sleepUntil(begin + options.interval * round);
+    std::vector<std::size_t> wanted = order;
+    std::erase_if(wanted, [&](std::size_t position) { return probes[position].done; });
+    co_await connectAll(pool, std::move(wanted),
+                        once ? options.timeout / kConnections : options.timeout);
   }
 }
 

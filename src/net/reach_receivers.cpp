@@ -108,8 +108,8 @@ void ReachSession::Receivers::accept(int listener, std::uint32_t end) const {
     UniqueFd fd(::accept4(listener, sender.get(), &sender.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) return;
     const auto bytes = ReachPacket{session_, 0, end, sender.address()}.encode();
-    // An empty send buffer holds the answer, and closing delivers it.
-    ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    // An empty send buffer holds the answer, and closing delivers it, in one segment with the end.
+    ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_MORE);
   }
 }
 

@@ -91,11 +91,12 @@ struct ReachRun : std::enable_shared_from_this<ReachRun> {
   Co<void> waitUntil(MonoTime until);
 
   // connections
-  Co<void> connectAll(BlockingPool& pool, std::vector<std::size_t> order);
+  Co<void> connectAll(BlockingPool& pool, std::vector<std::size_t> order, Duration timeout);
   void connect(std::size_t position, UniqueFd fd);
   void await(std::size_t position, std::shared_ptr<Descriptor> socket);
   void connectionReady(std::size_t position, const std::shared_ptr<Descriptor>& socket);
-  void endConnection(std::size_t position);
+  /// `decided`: by an answer of some kind, not by the time-out.
+  void endConnection(std::size_t position, bool decided);
 
   std::map<std::pair<std::uint32_t, Family>, Sender> senders_;
   std::unordered_map<Address, std::size_t, AddressHash> byTarget_;
