@@ -2,13 +2,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/object.hpp"
 #include "api/selectors.hpp"
+#include "cli/reach_ports.hpp"
 #include "common/status.hpp"
 #include "net/address.hpp"
 #include "net/reach.hpp"
@@ -65,38 +65,6 @@ class ReachPattern {
   std::optional<net::IpAddress> address_;
   std::optional<net::Cidr> range_;
   std::uint16_t port_ = 0;
-};
-
-/// Ports as --port and expectation files name them: "80", "tcp/80", "udp/5000-5010", "icmp", "tcp".
-struct ReachPorts {
-  std::uint8_t protocol = 0;  ///< as in net::ReachPort
-  std::uint16_t first = 0;
-  std::uint16_t last = 65535;
-
-  static Result<ReachPorts> parse(std::string_view text);
-  bool contains(std::uint8_t wanted, std::uint16_t port) const {
-    return protocol == wanted && first <= port && port <= last;
-  }
-};
-
-/// "icmp", "tcp" or "udp"; nullopt for anything else.
-std::optional<std::uint8_t> reachProtocol(std::string_view name);
-std::string_view reachProtocolName(std::uint8_t protocol);
-/// "icmp", "tcp 80".
-std::string reachPortText(std::uint8_t protocol, std::uint16_t port);
-
-/// What the flags say about ports.
-struct ReachPortChoice {
-  bool probe = true;     ///< reach's own receivers, and ICMP
-  bool declared = true;  ///< what containers declare
-  std::vector<net::ReachPort> named;
-  std::set<std::uint8_t> protocols;  ///< those alone
-
-  /// Of --port and --protocol; kBadRequest.
-  static Result<ReachPortChoice> of(const std::vector<std::string>& ports,
-                                    const std::vector<std::string>& protocols);
-  /// At which an end is to be probed. `port`: the one behind an address outside, or 0.
-  std::vector<net::ReachPort> portsOf(const ReachEnd& end, std::uint16_t port = 0) const;
 };
 
 /// What chooses the ends.

@@ -91,7 +91,7 @@ struct ProbeArrivals {
 /// receivers.
 class ReachSession {
  public:
-  /// `session` tags the packets, so that those of other sessions are not answered.
+  /// `session` tags the packets. Receivers of sessions at the same time answer all of them.
   ReachSession(asio::any_io_executor executor, Clock& clock, BlockingPool& pool,
                std::uint32_t session, std::vector<ReachEnd> ends);
   ~ReachSession();

@@ -95,7 +95,7 @@ void ReachSession::Receivers::answer(int fd) const {
     ssize_t size = ::recvfrom(fd, buffer.data(), buffer.size(), 0, sender.get(), &sender.size);
     if (size < 0) return;
     auto packet = ReachPacket::decode(std::span(buffer).first(static_cast<std::size_t>(size)));
-    if (!packet || packet->session != session_) continue;
+    if (!packet) continue;
     packet->source = sender.address();
     const auto bytes = packet->encode();
     ::sendto(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL, sender.get(), sender.size);

@@ -99,7 +99,7 @@ void ReachRun::check(Probe& probe, const ReachPacket& answer) const {
   const auto owns = [&](const std::vector<IpAddress>& addresses) {
     return std::ranges::find(addresses, *answer.source) != addresses.end();
   };
-  if (answer.session != session || answer.to != outcome.key.to) {
+  if (answer.session == session && answer.to != outcome.key.to) {
     outcome.error = "another receiver answered";
   } else if (answer.source && !owns(source.addresses) && !owns(source.otherSources)) {
     outcome.error = "source seen as " + answer.source->toString();

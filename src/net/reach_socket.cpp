@@ -93,7 +93,10 @@ Result<UniqueFd> openReachSocket(Family family, int type, int protocol) {
 Result<UniqueFd> openReceiver(const IpAddress& address, std::uint16_t port, int type) {
   auto fd = openReachSocket(address.family(), type, 0);
   if (!fd) return fd.status();
-  if (Status status = setOption(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1); !status) return status;
+  // Another run of reach may be under way: each answers the other's probes.
+  for (const int option : {SO_REUSEADDR, SO_REUSEPORT}) {
+    if (Status status = setOption(fd->get(), SOL_SOCKET, option, 1); !status) return status;
+  }
   const SocketAddress local(address, port);
   if (::bind(fd->get(), local.get(), local.size) < 0 ||
       (type == SOCK_STREAM && ::listen(fd->get(), SOMAXCONN) < 0)) {

@@ -634,6 +634,46 @@ TEST(Reach, TellsWhyNot) {
   });
 }
 
+TEST(Reach, TwoSessionsAtOnceDoNotDisturbEachOther) {
+  isolated(Privilege::kRoot, [] {
+    Loop loop;
+    TestNetwork network(loop, {.nodes = 1});
+    network.configure();
+    network.makePods(2);
+    std::vector<net::ReachEnd> ends;
+    for (const TestPod& pod : network.nodes()[0].pods) {
+      ends.push_back(
+          {true,
+           pod.namespaces.network,
+           true,
+           true,
+           pod.addresses,
+           {},
+           {{IPPROTO_UDP, net::kReachPort, true}, {IPPROTO_TCP, net::kReachPort, true}}});
+    }
+    const auto session = [&](std::uint32_t number, std::vector<net::ReachEnd> some) {
+      return net::ReachSession(loop.io.get_executor(), *loop.clock, *loop.pool, number,
+                               std::move(some));
+    };
+    net::ReachSession one = session(1, ends);
+    std::ranges::reverse(ends);
+    net::ReachSession other = session(2, ends);
+    must(loop.run(one.listen()));
+    must(loop.run(other.listen()));
+    net::ReachOptions options;
+    options.timeout = std::chrono::seconds(5);
+    options.count = 20;  // to either's receivers
+    for (net::ReachSession* each : {&one, &other}) {
+      const auto outcomes = loop.run(each->send(options));
+      EXPECT_EQ(outcomes.size(), 8U);
+      for (const auto& outcome : outcomes) {
+        EXPECT_TRUE(outcome.ok()) << outcome.error;
+        EXPECT_EQ(outcome.answered, 20U);
+      }
+    }
+  });
+}
+
 TEST(Reach, CountsWhatIsLostOnTheWayAndOnTheWayBack) {
   isolated(Privilege::kRoot, [] {
     Loop loop;
