@@ -15,8 +15,8 @@ constexpr std::int64_t kDefaultTimeoutMillis = 1000;
 constexpr Duration kListenTimeout = std::chrono::seconds(10);
 /// What an agent may take beyond the probes' own time-outs, for many pods.
 constexpr Duration kReportSlack = std::chrono::seconds(30);
-/// Connections that an agent waits for at once, at least.
-constexpr std::int64_t kConnectionsAtOnce = 500;
+/// Probes that an agent sends in a second, at least.
+constexpr std::int64_t kProbesInASecond = 2000;
 
 /// How long a node's probes may take when none is answered.
 Duration limitOf(const rpc::ProbeRequest& request, const std::string& node) {
@@ -27,10 +27,9 @@ Duration limitOf(const rpc::ProbeRequest& request, const std::string& node) {
     if (endpoint.receives()) ports += endpoint.ports_size();
   }
   const auto& settings = request.settings();
-  const std::int64_t waves = senders * ports / kConnectionsAtOnce + 2;
-  return settings.count() * (waves * std::chrono::milliseconds(settings.timeoutmillis()) +
+  return settings.count() * (std::chrono::seconds(senders * ports / kProbesInASecond) +
                              std::chrono::nanoseconds(settings.intervalnanos())) +
-         kReportSlack;
+         std::chrono::milliseconds(settings.timeoutmillis()) + kReportSlack;
 }
 
 }  // namespace

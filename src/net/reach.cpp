@@ -44,8 +44,7 @@ Co<std::vector<ProbeOutcome>> ReachSession::send(ReachOptions options,
     ~Closer() { run->close(); }
   } closer{run};
   run->plan(only);
-  co_await run->runDatagrams(pool_);
-  co_await run->runConnections(pool_);
+  co_await run->send(pool_);
   std::vector<ProbeOutcome> outcomes;
   outcomes.reserve(run->probes.size());
   for (auto& probe : run->probes) outcomes.push_back(std::move(probe.outcome));

@@ -19,8 +19,6 @@ namespace podlab::net {
 
 /// Where reach's own receivers listen: below the ports that clients are given (32768 on).
 inline constexpr std::uint16_t kReachPort = 28462;
-/// TCP connections that a node has open at once, most of them without an answer for long.
-inline constexpr std::size_t kReachWindow = 2048;
 
 /// What an end is probed at.
 struct ReachPort {
@@ -46,8 +44,8 @@ struct ReachOptions {
   /// Size in bytes of the whole IP packet that ICMP and UDP send, not to be fragmented; 0: small
   /// ones.
   int packetSize = 0;
-  /// How often each probe is sent. Of one, what gets no answer is sent again within the time-out, a
-  /// datagram twice and a connection once: a full queue is not a broken network.
+  /// How often each probe is sent. Of one, what gets no answer is sent again twice within the
+  /// time-out: a full queue is not a broken network.
   int count = 1;
   Duration interval{};  ///< from one sending of a probe to the next
 };
@@ -65,7 +63,7 @@ struct ProbeKey {
 /// What the sender knows of one probe.
 struct ProbeOutcome {
   ProbeKey key;
-  std::uint32_t sent = 0;  ///< packets, or connections
+  std::uint32_t sent = 0;  ///< packets
   std::uint32_t answered = 0;
   bool refused = false;  ///< the target answered that nobody listens there
   /// Why no good answer came, and who said so. An answer that shows a fault (another source
@@ -84,11 +82,12 @@ struct ProbeArrivals {
 };
 
 /// Real packets from each local sender to every receiver, by ICMP echo, UDP and TCP, all at once.
-/// Reach's own receivers answer with the source address that they saw, so that address translation
-/// on the way shows; and each local receiver's network is observed, so that a probe that arrived
-/// and whose answer was lost is told from one that was lost itself. Needs CAP_NET_RAW and
-/// CAP_SYS_ADMIN in the pods' user namespace. Runs on `executor`'s thread; destroying it closes the
-/// receivers.
+/// Of TCP it is a SYN: who listens answers, the sender's kernel, which knows of no connection,
+/// resets it, and the program that listens is not disturbed. Reach's own receivers answer with the
+/// source address that they saw, so that address translation on the way shows; and each local
+/// receiver's network is observed, so that a probe that arrived and whose answer was lost is told
+/// from one that was lost itself. Needs CAP_NET_RAW and CAP_SYS_ADMIN in the pods' user namespace.
+/// Runs on `executor`'s thread; destroying it closes the receivers.
 class ReachSession {
  public:
   /// `session` tags the packets. Receivers of sessions at the same time answer all of them.

@@ -105,6 +105,41 @@ std::uint16_t internetChecksum(std::span<const std::byte> bytes) {
   return static_cast<std::uint16_t>(~sum);
 }
 
+std::optional<TcpSegment> TcpSegment::parse(std::span<const std::byte> segment) {
+  constexpr std::size_t kHeader = 20;
+  constexpr int kReset = 0x04;
+  if (segment.size() < kHeader) return std::nullopt;
+  TcpSegment parsed;
+  parsed.sourcePort = static_cast<std::uint16_t>(load(segment.data()) >> 16);
+  parsed.acknowledgement = load(&segment[8]);
+  parsed.reset = std::to_integer<int>(segment[13]) & kReset;
+  return parsed;
+}
+
+std::uint32_t TcpSegment::sequenceAt(std::span<const std::byte> segment) {
+  return segment.size() < 8 ? 0 : load(&segment[4]);
+}
+
+std::vector<std::byte> synSegment(const IpAddress& source, const IpAddress& target,
+                                  std::uint16_t port, std::uint32_t sequence) {
+  constexpr std::size_t kHeader = 20;
+  constexpr std::uint32_t kPorts = 65536 - kFirstSynPort;
+  // The checksum is about a header of addresses, protocol and length as well (RFC 9293, 3.1).
+  std::vector<std::byte> bytes(2 * source.size() + 8 + kHeader);
+  std::memcpy(bytes.data(), source.data(), source.size());
+  std::memcpy(&bytes[source.size()], target.data(), target.size());
+  const std::size_t begin = 2 * source.size() + 8;
+  store(&bytes[begin - 8], kHeader);
+  store(&bytes[begin - 4], IPPROTO_TCP);
+  store(&bytes[begin], (kFirstSynPort + sequence % kPorts) << 16 | port);
+  store(&bytes[begin + 4], sequence);
+  store(&bytes[begin + 12], 0x5002ffff);  // five words, SYN, the window
+  const std::uint16_t sum = internetChecksum(bytes);
+  bytes[begin + 16] = static_cast<std::byte>(sum >> 8);
+  bytes[begin + 17] = static_cast<std::byte>(sum);
+  return {bytes.begin() + static_cast<std::ptrdiff_t>(begin), bytes.end()};
+}
+
 std::vector<std::byte> echoRequest(Family family, std::uint16_t id, std::uint16_t sequence,
                                    std::span<const std::byte> payload, std::size_t payloadSize) {
   std::vector<std::byte> packet(kEchoHeader + std::max(payloadSize, payload.size()));

@@ -51,6 +51,22 @@ std::vector<std::byte> echoRequest(Family family, std::uint16_t id, std::uint16_
 /// header); nullopt when it is something else.
 std::optional<std::span<const std::byte>> echoReplyPayload(Family family, std::uint16_t id,
                                                            std::span<const std::byte> packet);
+/// What answers a SYN, from its TCP header.
+struct TcpSegment {
+  std::uint16_t sourcePort = 0;
+  std::uint32_t acknowledgement = 0;
+  bool reset = false;
+  /// nullopt when it is cut short.
+  static std::optional<TcpSegment> parse(std::span<const std::byte> segment);
+  /// The sequence number of a segment, of which the first 8 bytes are enough; 0 when cut short.
+  static std::uint32_t sequenceAt(std::span<const std::byte> segment);
+};
+/// From here on probes take their source ports: above those of the kernel's own choice.
+inline constexpr std::uint16_t kFirstSynPort = 61000;
+/// A TCP segment that asks for a connection, with its checksum.
+std::vector<std::byte> synSegment(const IpAddress& source, const IpAddress& target,
+                                  std::uint16_t port, std::uint32_t sequence);
+
 /// RFC 1071.
 std::uint16_t internetChecksum(std::span<const std::byte> bytes);
 

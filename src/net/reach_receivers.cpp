@@ -76,8 +76,7 @@ void ReachSession::Receivers::add(const asio::any_io_executor& executor, Opened 
       handle = [this, fd] { answer(fd); };
       break;
     case Role::kConnections:
-      handle = [this, fd, end = opened.end] { accept(fd, end); };
-      break;
+      return;  // the kernel answers SYNs, and no connection comes to be
     case Role::kObserver:
       handle = [this, fd, end = opened.end, family = opened.family, protocol = opened.protocol] {
         observe(fd, end, family, protocol);
@@ -99,17 +98,6 @@ void ReachSession::Receivers::answer(int fd) const {
     packet->source = sender.address();
     const auto bytes = packet->encode();
     ::sendto(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL, sender.get(), sender.size);
-  }
-}
-
-void ReachSession::Receivers::accept(int listener, std::uint32_t end) const {
-  for (int i = 0; i < kReadBurst; ++i) {
-    SocketAddress sender;
-    UniqueFd fd(::accept4(listener, sender.get(), &sender.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!fd) return;
-    const auto bytes = ReachPacket{session_, 0, end, sender.address()}.encode();
-    // An empty send buffer holds the answer, and closing delivers it, in one segment with the end.
-    ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_MORE);
   }
 }
 

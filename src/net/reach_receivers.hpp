@@ -41,7 +41,6 @@ struct ReachSession::Receivers : std::enable_shared_from_this<Receivers> {
 
  private:
   void answer(int fd) const;
-  void accept(int listener, std::uint32_t end) const;
   void observe(int fd, std::uint32_t end, Family family, std::uint8_t protocol);
 
   const std::uint32_t session_;

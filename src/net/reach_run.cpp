@@ -119,11 +119,10 @@ ReachRun::Probe* ReachRun::find(std::uint32_t from, std::uint8_t protocol,
 }
 
 void ReachRun::close() {
-  for (auto& [position, socket] : connections_) socket->close();
-  connections_.clear();
   for (auto& [key, sender] : senders_) {
     if (sender.icmp) sender.icmp->close();
     if (sender.udp) sender.udp->close();
+    if (sender.tcp) sender.tcp->close();
   }
 }
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -34,10 +35,12 @@ struct ReachRun : std::enable_shared_from_this<ReachRun> {
     std::string trouble;           // why there may be no answer
     Duration rttSum{};
   };
-  /// The datagram sockets of one end and family.
+  /// The sockets of one end and family.
   struct Sender {
     std::shared_ptr<Descriptor> icmp;
     std::shared_ptr<Descriptor> udp;
+    std::shared_ptr<Descriptor> tcp;
+    UniqueFd lookup;      // asks the kernel for the source address toward a target
     std::string problem;  // why they could not be opened
   };
 
@@ -46,8 +49,7 @@ struct ReachRun : std::enable_shared_from_this<ReachRun> {
 
   /// Makes the probes of the local senders, or those of them that are in `only`.
   void plan(const std::optional<std::set<ProbeKey>>& only);
-  Co<void> runDatagrams(BlockingPool& pool);
-  Co<void> runConnections(BlockingPool& pool);
+  Co<void> send(BlockingPool& pool);
   /// Ends all handlers.
   void close();
 
@@ -81,26 +83,22 @@ struct ReachRun : std::enable_shared_from_this<ReachRun> {
   void check(Probe& probe, const ReachPacket& answer) const;
   Probe* find(std::uint32_t from, std::uint8_t protocol, const SocketAddress& target);
 
-  // datagrams
   void watch(const std::shared_ptr<Descriptor>& socket, std::uint32_t end, Family family,
              std::uint8_t protocol);
   void read(int fd, std::uint32_t end, Family family, std::uint8_t protocol);
   void readErrors(int fd, std::uint32_t end, std::uint8_t protocol);
   void transmit(Probe& probe);
+  std::optional<IpAddress> sourceOf(const Probe& probe, const Sender& sender) const;
+  /// The sequence number of a SYN tells the probe, and which of its packets.
+  std::uint32_t synNumber(const Probe& probe) const;
+  std::pair<Probe*, std::size_t> findSyn(std::uint32_t number);
+  void readSegment(std::uint32_t end, Family family, const SocketAddress& sender,
+                   std::span<const std::byte> packet);
   Co<void> sendRound(std::vector<std::size_t> order);
   Co<void> waitUntil(MonoTime until);
 
-  // connections
-  Co<void> connectAll(BlockingPool& pool, std::vector<std::size_t> order, Duration timeout);
-  void connect(std::size_t position, UniqueFd fd);
-  void await(std::size_t position, std::shared_ptr<Descriptor> socket);
-  void connectionReady(std::size_t position, const std::shared_ptr<Descriptor>& socket);
-  /// `decided`: by an answer of some kind, not by the time-out.
-  void endConnection(std::size_t position, bool decided);
-
   std::map<std::pair<std::uint32_t, Family>, Sender> senders_;
   std::unordered_map<Address, std::size_t, AddressHash> byTarget_;
-  std::map<std::size_t, std::shared_ptr<Descriptor>> connections_;  // by probe
   std::size_t pending_ = 0;
   WaitQueue progressed_;
 };

@@ -34,6 +34,15 @@ constexpr sock_filter instruction(int code, std::uint32_t value, std::uint8_t ye
   return {static_cast<std::uint16_t>(code), yes, no, value};
 }
 
+Status attach(int fd, std::span<const sock_filter> code) {
+  sock_fprog program{static_cast<unsigned short>(code.size()),
+                     const_cast<sock_filter*>(code.data())};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) {
+    return Status();
+  }
+  return errnoStatus(errno, "filter a raw socket");
+}
+
 /// Passes first packets of probes alone. Raw IPv4 sockets see the IP header, those of IPv6 do not.
 Status filterProbes(int fd, Family family, std::uint8_t protocol, std::uint32_t session) {
   constexpr std::uint32_t kHeader = 8;  // of UDP and of an echo
@@ -61,11 +70,24 @@ Status filterProbes(int fd, Family family, std::uint8_t protocol, std::uint32_t 
     require(BPF_W, kHeader + 4, session);
   }
   code.push_back(instruction(BPF_RET | BPF_K, 128));  // bytes: an IP header and a probe
-  const sock_fprog program{static_cast<unsigned short>(code.size()), code.data()};
-  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0) {
-    return Status();
-  }
-  return errnoStatus(errno, "filter a raw socket");
+  return attach(fd, code);
+}
+
+/// Passes what answers the SYNs of probes alone.
+Status filterAnswers(int fd, Family family) {
+  constexpr std::uint32_t kSynOrReset = 0x06;
+  const auto load = family == Family::kV4 ? instruction(BPF_LDX | BPF_B | BPF_MSH, 0)
+                                          : instruction(BPF_LDX | BPF_W | BPF_IMM, 0);
+  const sock_filter code[] = {
+      load,
+      instruction(BPF_LD | BPF_H | BPF_IND, 2),  // the port that it is sent to
+      instruction(BPF_JMP | BPF_JGE | BPF_K, kFirstSynPort, 0, 3),
+      instruction(BPF_LD | BPF_B | BPF_IND, 13),  // the flags
+      instruction(BPF_JMP | BPF_JSET | BPF_K, kSynOrReset, 0, 1),
+      instruction(BPF_RET | BPF_K, 128),
+      instruction(BPF_RET | BPF_K, 0),
+  };
+  return attach(fd, code);
 }
 
 }  // namespace
@@ -105,11 +127,16 @@ Result<UniqueFd> openReceiver(const IpAddress& address, std::uint16_t port, int 
   return fd;
 }
 
-Result<UniqueFd> openSender(Family family, bool icmp, bool whole) {
+Result<UniqueFd> openSender(Family family, std::uint8_t protocol, bool whole) {
   const bool v4 = family == Family::kV4;
-  auto fd = icmp ? openReachSocket(family, SOCK_RAW, icmpOf(family))
-                 : openReachSocket(family, SOCK_DGRAM, 0);
+  const bool icmp = protocol == IPPROTO_ICMP;
+  auto fd = icmp                      ? openReachSocket(family, SOCK_RAW, icmpOf(family))
+            : protocol == IPPROTO_TCP ? openReachSocket(family, SOCK_RAW, IPPROTO_TCP)
+                                      : openReachSocket(family, SOCK_DGRAM, 0);
   if (!fd) return fd.status();
+  if (protocol == IPPROTO_TCP) {
+    if (Status status = filterAnswers(fd->get(), family); !status) return status;
+  }
   const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
   Status status = setOption(fd->get(), level, v4 ? IP_RECVERR : IPV6_RECVERR, 1);
   if (status && whole) {

@@ -28,9 +28,9 @@ std::string errorText(int error);
 Result<UniqueFd> openReachSocket(Family family, int type, int protocol);
 /// Listens there, by UDP (SOCK_DGRAM) or TCP (SOCK_STREAM).
 Result<UniqueFd> openReceiver(const IpAddress& address, std::uint16_t port, int type);
-/// For the probes of one end: errors on the way are queued with their origin, and with `whole`
-/// nothing is fragmented.
-Result<UniqueFd> openSender(Family family, bool icmp, bool whole);
+/// For the probes of one end, by IPPROTO_ICMP, IPPROTO_UDP or, of whole segments, IPPROTO_TCP:
+/// errors on the way are queued with their origin, and with `whole` nothing is fragmented.
+Result<UniqueFd> openSender(Family family, std::uint8_t protocol, bool whole);
 /// Gets a copy of each probe of the session that arrives at the address, listened to or not: echo
 /// requests and datagrams by their content, SYNs all.
 Result<UniqueFd> openObserver(const IpAddress& address, std::uint8_t protocol,

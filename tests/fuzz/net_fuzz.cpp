@@ -10,6 +10,7 @@
 #include "net/netlink_message.hpp"
 #include "net/netlink_monitor.hpp"
 #include "net/nft_kernel.hpp"
+#include "net/nft_trace.hpp"
 #include "net/reach_packet.hpp"
 
 using namespace podlab::net;
@@ -23,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     parseNetworkEvent(message->type, message->body);
     (void)ackStatus(*message, "fuzz");
     (void)isForeignNftEvent(*message, 1);
+    (void)parseTraceEvent(*message);
   }
   if (auto link = parseLink(RTM_NEWLINK, bytes)) {
     LinkSettings settings;
@@ -33,6 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (auto packet = ReachPacket::decode(bytes)) {
     if (ReachPacket::decode(packet->encode()) != packet) std::abort();
   }
+  (void)TcpSegment::parse(bytes);
+  (void)TcpSegment::sequenceAt(bytes);
   for (Family family : {Family::kV4, Family::kV6}) {
     if (auto payload = echoReplyPayload(family, 0x4141, bytes)) ReachPacket::decode(*payload);
   }

@@ -151,5 +151,30 @@ TEST(SocketAddress, KeepsTheAddress) {
   EXPECT_EQ(SocketAddress().address(), std::nullopt);
 }
 
+TEST(SynSegment, HasAChecksumThatHoldsAndIsToldByItsNumber) {
+  for (const auto& [from, to] :
+       {std::pair("10.244.1.2", "10.244.2.3"), std::pair("fd00:10:244::2", "fd00:10:244:1::3")}) {
+    const IpAddress source = *IpAddress::parse(from);
+    const IpAddress target = *IpAddress::parse(to);
+    const auto segment = synSegment(source, target, 8080, 0x01020304);
+    ASSERT_EQ(segment.size(), 20U);
+    // The sum over the pseudo header and the segment, checksum included, is 0.
+    std::vector<std::byte> all;
+    for (const auto& address : {source, target}) {
+      const auto* bytes = reinterpret_cast<const std::byte*>(address.data());
+      all.insert(all.end(), bytes, bytes + address.size());
+    }
+    for (const int byte : {0, 0, 0, 20, 0, 0, 0, 6}) all.push_back(static_cast<std::byte>(byte));
+    all.insert(all.end(), segment.begin(), segment.end());
+    EXPECT_EQ(internetChecksum(all), 0);
+    EXPECT_EQ(TcpSegment::sequenceAt(segment), 0x01020304U);
+    const auto parsed = TcpSegment::parse(segment);
+    ASSERT_TRUE(parsed);
+    EXPECT_GE(parsed->sourcePort, kFirstSynPort);
+    EXPECT_FALSE(parsed->reset);
+    EXPECT_FALSE(TcpSegment::parse(std::span(segment).first(19)));
+  }
+}
+
 }  // namespace
 }  // namespace podlab::net

@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 
 #include <asio.hpp>
 
@@ -16,7 +17,7 @@ namespace podlab::net {
 namespace {
 
 constexpr int kSendBurst = 64;     // datagrams sent before answers are looked at
-constexpr int kTransmissions = 3;  // of a datagram that is to be sent once
+constexpr int kTransmissions = 3;  // of a probe that is to be sent once
 constexpr int kIpHeader[] = {20, 40};
 constexpr int kTransportHeader = 8;  // of UDP, and of an ICMP echo
 
@@ -25,10 +26,12 @@ struct OpenedSender {
   Family family = Family::kV4;
   UniqueFd icmp;
   UniqueFd udp;
+  UniqueFd tcp;
+  UniqueFd lookup;
   std::string problem;
 };
 
-/// The datagram sockets of the local senders. On a pool thread.
+/// The sockets of the local senders. On a pool thread.
 std::vector<OpenedSender> openSenders(const std::vector<ReachEnd>& ends, bool whole) {
   std::vector<OpenedSender> all;
   for (std::uint32_t i = 0; i < ends.size(); ++i) {
@@ -39,10 +42,16 @@ std::vector<OpenedSender> openSenders(const std::vector<ReachEnd>& ends, bool wh
       sender.end = i;
       sender.family = address.family();
       const Status status = inNetworkNamespace(end.networkPath, [&]() -> Status {
-        auto icmp = openSender(address.family(), true, whole);
+        auto icmp = openSender(address.family(), IPPROTO_ICMP, whole);
         if (!icmp) return icmp.status();
-        auto udp = openSender(address.family(), false, whole);
+        auto udp = openSender(address.family(), IPPROTO_UDP, whole);
         if (!udp) return udp.status();
+        auto tcp = openSender(address.family(), IPPROTO_TCP, false);
+        if (!tcp) return tcp.status();
+        auto lookup = openReachSocket(address.family(), SOCK_DGRAM, 0);
+        if (!lookup) return lookup.status();
+        sender.tcp = std::move(*tcp);
+        sender.lookup = std::move(*lookup);
         sender.icmp = std::move(*icmp);
         sender.udp = std::move(*udp);
         return Status();
@@ -63,7 +72,59 @@ void ReachRun::watch(const std::shared_ptr<Descriptor>& socket, std::uint32_t en
   onReadable(socket, shared_from_this(), std::move(handle));
 }
 
-/// Reads answers and errors of one end's datagram socket.
+/// Of pods it is theirs; a node has several.
+std::optional<IpAddress> ReachRun::sourceOf(const Probe& probe, const Sender& sender) const {
+  const ReachEnd& end = (*ends)[probe.outcome.key.from];
+  if (end.otherSources.empty()) return addressOf(end.addresses, probe.outcome.key.family);
+  // A socket that has been connected keeps its address until it is told to forget.
+  const sockaddr nobody{AF_UNSPEC, {}};
+  ::connect(sender.lookup.get(), &nobody, sizeof nobody);
+  const SocketAddress target(probe.target, kReachPort);
+  SocketAddress own;
+  if (::connect(sender.lookup.get(), target.get(), target.size) < 0 ||
+      ::getsockname(sender.lookup.get(), own.get(), &own.size) < 0) {
+    return std::nullopt;
+  }
+  return own.address();
+}
+
+std::uint32_t ReachRun::synNumber(const Probe& probe) const {
+  const auto position = static_cast<std::uint32_t>(&probe - probes.data());
+  const auto packet = static_cast<std::uint32_t>(probe.sentAt.size()) & 0xff;
+  return (position << 8 | packet) ^ session;
+}
+
+std::pair<ReachRun::Probe*, std::size_t> ReachRun::findSyn(std::uint32_t number) {
+  number ^= session;
+  const std::size_t position = number >> 8;
+  if (position >= probes.size()) return {nullptr, 0};
+  Probe& probe = probes[position];
+  if (probe.outcome.key.protocol != IPPROTO_TCP || probe.sentAt.empty()) return {nullptr, 0};
+  // The last one that ends in these bits.
+  const std::size_t last = probe.sentAt.size() - 1;
+  return {&probe, last - ((last - (number & 0xff)) & 0xff)};
+}
+
+/// What answers a SYN: one with an acknowledgement, or a reset.
+void ReachRun::readSegment(std::uint32_t end, Family family, const SocketAddress& sender,
+                           std::span<const std::byte> packet) {
+  const auto segment = TcpSegment::parse(observedSegment(family, packet));
+  if (!segment) return;
+  const auto [probe, sequence] = findSyn(segment->acknowledgement - 1);
+  if (probe == nullptr || probe->done || probe->outcome.key.from != end ||
+      probe->outcome.key.port != segment->sourcePort || sender.address() != probe->target) {
+    return;
+  }
+  if (segment->reset) {
+    fail(*probe, ECONNREFUSED);
+    if (options.count == 1) finish(*probe);
+    return;
+  }
+  answered(*probe, sequence);
+  if (static_cast<int>(probe->outcome.answered) >= options.count) finish(*probe);
+}
+
+/// Reads answers and errors of one end's socket.
 void ReachRun::read(int fd, std::uint32_t end, Family family, std::uint8_t protocol) {
   std::array<std::byte, 512> buffer;
   for (int i = 0; i < kReadBurst; ++i) {
@@ -72,6 +133,10 @@ void ReachRun::read(int fd, std::uint32_t end, Family family, std::uint8_t proto
     if (size < 0 && errno == EAGAIN) break;
     if (size < 0) continue;  // a queued error; its details are below
     auto bytes = std::span<const std::byte>(buffer).first(static_cast<std::size_t>(size));
+    if (protocol == IPPROTO_TCP) {
+      readSegment(end, family, sender, bytes);
+      continue;
+    }
     if (protocol == IPPROTO_ICMP) {
       auto payload = echoReplyPayload(family, echoId(end), bytes);
       if (!payload) continue;
@@ -107,12 +172,17 @@ void ReachRun::readErrors(int fd, std::uint32_t end, std::uint8_t protocol) {
     message.msg_iovlen = 1;
     message.msg_control = control.data();
     message.msg_controllen = control.size();
-    if (::recvmsg(fd, &message, MSG_ERRQUEUE) < 0) return;
+    const ssize_t size = ::recvmsg(fd, &message, MSG_ERRQUEUE);
+    if (size < 0) return;
     for (cmsghdr* item = CMSG_FIRSTHDR(&message); item != nullptr;
          item = CMSG_NXTHDR(&message, item)) {
       const bool extended = (item->cmsg_level == IPPROTO_IP && item->cmsg_type == IP_RECVERR) ||
                             (item->cmsg_level == IPPROTO_IPV6 && item->cmsg_type == IPV6_RECVERR);
-      Probe* probe = find(end, protocol, target);
+      Probe* probe = protocol == IPPROTO_TCP
+                         ? findSyn(TcpSegment::sequenceAt(std::span<const std::byte>(payload).first(
+                                       static_cast<std::size_t>(size))))
+                               .first
+                         : find(end, protocol, target);
       if (!extended || probe == nullptr || probe->done) continue;
       sock_extended_err error;
       std::memcpy(&error, CMSG_DATA(item), sizeof error);
@@ -136,20 +206,29 @@ void ReachRun::transmit(Probe& probe) {
     return finish(probe);
   }
   const bool udp = key.protocol == IPPROTO_UDP;
+  const bool tcp = key.protocol == IPPROTO_TCP;
   const auto sequence = static_cast<std::uint16_t>(probe.sentAt.size());
   const auto bytes = ReachPacket{session, key.from, key.to, std::nullopt, sequence}.encode();
   const int headers = kIpHeader[key.family == Family::kV4 ? 0 : 1] + kTransportHeader;
   const auto size = static_cast<std::size_t>(
       std::max(options.packetSize - headers, static_cast<int>(ReachPacket::kSize)));
   std::vector<std::byte> datagram(bytes.begin(), bytes.end());
-  if (udp) {
+  if (tcp) {
+    const auto source = sourceOf(probe, sender);
+    if (!source) {
+      fail(probe, ENETUNREACH);
+      ++probe.outcome.sent;
+      return finish(probe);
+    }
+    datagram = synSegment(*source, probe.target, key.port, synNumber(probe));
+  } else if (udp) {
     datagram.resize(size);
   } else {
     datagram =
         echoRequest(key.family, echoId(key.from), static_cast<std::uint16_t>(key.to), bytes, size);
   }
   const SocketAddress target(probe.target, udp ? key.port : std::uint16_t{0});
-  const int fd = (udp ? sender.udp : sender.icmp)->native_handle();
+  const int fd = (tcp ? sender.tcp : udp ? sender.udp : sender.icmp)->native_handle();
   probe.sentAt.push_back(clock.now());
   ++probe.outcome.sent;
   if (::sendto(fd, datagram.data(), datagram.size(), MSG_NOSIGNAL, target.get(), target.size) >=
@@ -184,7 +263,7 @@ Co<void> ReachRun::waitUntil(MonoTime until) {
   }
 }
 
-Co<void> ReachRun::runDatagrams(BlockingPool& pool) {
+Co<void> ReachRun::send(BlockingPool& pool) {
   auto open = [ends = ends, whole = options.packetSize > 0] { return openSenders(*ends, whole); };
   auto opened = co_await pool.run(std::move(open));
   for (OpenedSender& one : opened) {
@@ -194,12 +273,13 @@ Co<void> ReachRun::runDatagrams(BlockingPool& pool) {
     sender.icmp = std::make_shared<Descriptor>(executor, one.icmp.release());
     sender.udp = std::make_shared<Descriptor>(executor, one.udp.release());
     watch(sender.icmp, one.end, one.family, IPPROTO_ICMP);
+    sender.tcp = std::make_shared<Descriptor>(executor, one.tcp.release());
+    sender.lookup = std::move(one.lookup);
     watch(sender.udp, one.end, one.family, IPPROTO_UDP);
+    watch(sender.tcp, one.end, one.family, IPPROTO_TCP);
   }
-  std::vector<std::size_t> order;
-  for (std::size_t i = 0; i < probes.size(); ++i) {
-    if (probes[i].outcome.key.protocol != IPPROTO_TCP) order.push_back(i);
-  }
+  std::vector<std::size_t> order(probes.size());
+  std::iota(order.begin(), order.end(), 0);
   pending_ = order.size();
   const MonoTime begin = clock.now();
   const int rounds = options.count == 1 ? kTransmissions : options.count;
