@@ -220,7 +220,7 @@ Co<Status> probe(Session& session, ReachMeasurement& measurement, net::ReachOpti
 
 /// Why a cell that should be reached is not: the first cause on its way.
 std::string causeOf(const ReachMeasurement& measurement, const ReachCell& cell) {
-  const std::string outcome = cell.outcome();
+  std::string outcome = cell.outcome();
   if (!cell.denial.empty()) return outcome + ": NetworkPolicies deny it: " + cell.denial;
   const ReachEnd& from = measurement.ends[cell.key.from];
   const ReachEnd& to = measurement.ends[cell.key.to];
