@@ -78,10 +78,10 @@ std::optional<IpAddress> ReachRun::sourceOf(const Probe& probe, const Sender& se
   if (end.otherSources.empty()) return addressOf(end.addresses, probe.outcome.key.family);
   // A socket that has been connected keeps its address until it is told to forget.
   const sockaddr nobody{AF_UNSPEC, {}};
-  ::connect(sender.lookup.get(), &nobody, sizeof nobody);
   const SocketAddress target(probe.target, kReachPort);
   SocketAddress own;
-  if (::connect(sender.lookup.get(), target.get(), target.size) < 0 ||
+  if (::connect(sender.lookup.get(), &nobody, sizeof nobody) < 0 ||
+      ::connect(sender.lookup.get(), target.get(), target.size) < 0 ||
       ::getsockname(sender.lookup.get(), own.get(), &own.size) < 0) {
     return std::nullopt;
   }
