@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/bootstrap_tokens.hpp"
 #include "api/times.hpp"
 #include "common/log.hpp"
 
@@ -40,6 +41,7 @@ Co<void> Housekeeping::run() {
     co_await clock_.sleepFor(kPeriod);
     co_await compact();
     co_await removeOldEvents();
+    co_await removeExpiredTokens();
   }
 }
 
@@ -63,13 +65,34 @@ Co<void> Housekeeping::removeOldEvents() {
       keys.push_back(storePrefix(kind) + key);
     return true;
   });
+  co_await removeKeys(std::move(keys));
+}
+
+/// As upstream's token cleaner (controller/bootstrap/tokencleaner.go).
+Co<void> Housekeeping::removeExpiredTokens() {
+  const api::Kind& kind = api::kindFor<corev1::Secret>();
+  const WallTime now = clock_.wallNow();
+  std::vector<std::string> keys;
+  Filter tokens;
+  tokens.ns = api::kBootstrapTokenNamespace;
+  cache_.of(kind).forEach(tokens, [&](const std::string& key, const api::ObjectPtr& object) {
+    if (api::isExpiredToken(api::as<corev1::Secret>(object), now)) {
+      logInfo("bootstrap_token_expired", {{"secret", api::meta(*object).name()}});
+      keys.push_back(storePrefix(kind) + key);
+    }
+    return true;
+  });
+  co_await removeKeys(std::move(keys));
+}
+
+Co<void> Housekeeping::removeKeys(std::vector<std::string> keys) {
   for (std::size_t begin = 0; begin < keys.size(); begin += kDeletesInOneTxn) {
     store::Txn txn;
     const std::size_t end = std::min(keys.size(), begin + kDeletesInOneTxn);
     for (std::size_t i = begin; i < end; ++i) txn.deletes.push_back(std::move(keys[i]));
     auto result = co_await store_.txn(std::move(txn));
     if (!result) {
-      logWarning("event_expiry_failed", {{"error", result.status()}});
+      logWarning("expiry_failed", {{"error", result.status()}});
       co_return;
     }
   }

@@ -11,8 +11,8 @@
 
 namespace podlab::apiserver {
 
-/// Once a minute: compacts the store to where it was five minutes ago, and removes the Events that
-/// have not happened for an hour.
+/// Once a minute: compacts the store to where it was five minutes ago, removes the Events that have
+/// not happened for an hour, and the bootstrap tokens that have expired.
 class Housekeeping {
  public:
   Housekeeping(store::Store& store, WatchCache& cache, Clock& clock,
@@ -24,6 +24,8 @@ class Housekeeping {
   Co<void> run();
   Co<void> compact();
   Co<void> removeOldEvents();
+  Co<void> removeExpiredTokens();
+  Co<void> removeKeys(std::vector<std::string> keys);
 
   store::Store& store_;
   WatchCache& cache_;

@@ -7,6 +7,18 @@
 #include "transport/accept.hpp"
 
 namespace podlab::apiserver {
+namespace {
+
+/// Who has no certificate comes to join, and goes.
+constexpr std::size_t kMaxAnonymous = 256;
+constexpr Duration kAnonymousLife = std::chrono::minutes(1);
+
+Co<void> closeAfter(Clock& clock, std::shared_ptr<rpc::Connection> connection, Duration life) {
+  co_await clock.sleepFor(life);
+  connection->close();
+}
+
+}  // namespace
 
 RpcServer::RpcServer(ApiService& service, StreamRelay& relay, Clock& clock,
                      asio::any_io_executor executor, rpc::ConnectionOptions options)
@@ -40,17 +52,32 @@ Co<void> RpcServer::stop() {
   co_await tasks_.join();
 }
 
+rpc::ConnectionOptions RpcServer::optionsFor(const User& user) const {
+  rpc::ConnectionOptions options = options_;
+  if (user.name != kAnonymous) return options;
+  options.maxMessage = options.window = options.maxBuffered = 64 << 10;
+  options.maxStreams = 16;
+  return options;
+}
+
 Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {
   if (stopping_) co_return;
   const User user = authenticate_(*stream);
+  const bool anonymous = user.name == kAnonymous;
+  if (anonymous && anonymous_ >= kMaxAnonymous) co_return;
   const std::string node = user.nodeName();
   const auto api = service_.as(user);
   auto handler = [this, bound = api.get(), user](rpc::Connection&, rpc::Stream& opened) {
     return serveStream(*bound, user, opened);
   };
-  auto connection =
-      rpc::makeConnection(executor_, clock_, std::move(stream), true, std::move(handler), options_);
+  auto connection = rpc::makeConnection(executor_, clock_, std::move(stream), true,
+                                        std::move(handler), optionsFor(user));
   connections_.insert(connection);
+  TaskGroup limits(executor_);
+  if (anonymous) {
+    ++anonymous_;
+    limits.spawn("rpc_anonymous", closeAfter(clock_, connection, kAnonymousLife));
+  }
   if (!node.empty()) {
     logInfo("node_connected", {{"node", node}, {"peer", connection->peer()}});
     relay_.connected(node, connection);
@@ -61,12 +88,17 @@ Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {
     relay_.disconnected(node, *connection);
   }
   connections_.erase(connection);
+  if (!anonymous) co_return;
+  --anonymous_;
+  co_await limits.cancelAndJoin();
 }
 
 Co<Status> RpcServer::serveStream(api::Api& api, User user, rpc::Stream& stream) {
   const std::string& method = stream.method();
   if (method == "api") co_return co_await serveApi(api, stream);
   if (method == "watch") co_return co_await serveWatch(api, stream);
+  if (join_ != nullptr && NodeJoin::serves(method))
+    co_return co_await join_->serve(std::move(user), stream);
   if (StreamRelay::serves(method)) co_return co_await relay_.serve(std::move(user), stream);
   co_return Status(Code::kMethodNotAllowed, "unknown method \"" + method + "\"");
 }

@@ -7,6 +7,7 @@
 
 #include "apiserver/api_service.hpp"
 #include "apiserver/identity.hpp"
+#include "apiserver/node_join.hpp"
 #include "apiserver/stream_relay.hpp"
 #include "common/clock.hpp"
 #include "common/sync.hpp"
@@ -28,6 +29,8 @@ class RpcServer {
   RpcServer(ApiService& service, StreamRelay& relay, Clock& clock, asio::any_io_executor executor,
             Authenticate authenticate, rpc::ConnectionOptions options = {});
 
+  /// Serves its methods as well; it outlives the server.
+  void offer(NodeJoin& join) { join_ = &join; }
   /// Accepts and serves connections until stop().
   void serve(std::unique_ptr<Listener> listener);
   /// Ends all connections; returns when none is served any more.
@@ -35,6 +38,7 @@ class RpcServer {
   std::size_t connections() const { return connections_.size(); }
 
  private:
+  rpc::ConnectionOptions optionsFor(const User& user) const;
   Co<void> serveConnection(std::unique_ptr<ByteStream> stream);
   Co<Status> serveStream(api::Api& api, User user, rpc::Stream& stream);
 
@@ -46,6 +50,8 @@ class RpcServer {
   rpc::ConnectionOptions options_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::unordered_set<std::shared_ptr<rpc::Connection>> connections_;
+  NodeJoin* join_ = nullptr;
+  std::size_t anonymous_ = 0;  ///< connections of whom nobody knows
   bool stopping_ = false;
   TaskGroup tasks_;
 };

@@ -15,7 +15,6 @@
 namespace podlab::transport {
 namespace {
 
-constexpr Duration kBackdate = std::chrono::minutes(5);
 constexpr Duration kCaValidity = std::chrono::hours(24 * 3652);
 
 Status opensslStatus(std::string_view what) {
@@ -38,14 +37,25 @@ std::string bioText(BIO* bio) {
   return std::string(data, static_cast<std::size_t>(size));
 }
 
+Result<std::string> certificateText(X509* certificate) {
+  BioPtr bio(BIO_new(BIO_s_mem()));
+  if (PEM_write_bio_X509(bio.get(), certificate) != 1) return opensslStatus("write certificate");
+  return bioText(bio.get());
+}
+
+Result<std::string> keyText(EVP_PKEY* key) {
+  BioPtr bio(BIO_new(BIO_s_mem()));
+  if (PEM_write_bio_PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
+    return opensslStatus("write key");
+  return bioText(bio.get());
+}
+
 Result<Credentials> toPem(X509* certificate, EVP_PKEY* key) {
-  BioPtr certificateBio(BIO_new(BIO_s_mem()));
-  BioPtr keyBio(BIO_new(BIO_s_mem()));
-  if (PEM_write_bio_X509(certificateBio.get(), certificate) != 1 ||
-      PEM_write_bio_PrivateKey(keyBio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) {
-    return opensslStatus("write certificate");
-  }
-  return Credentials{bioText(certificateBio.get()), bioText(keyBio.get())};
+  auto first = certificateText(certificate);
+  if (!first) return first.status();
+  auto second = keyText(key);
+  if (!second) return second.status();
+  return Credentials{std::move(*first), std::move(*second)};
 }
 
 bool setSerial(X509* certificate, Rng& rng) {
@@ -58,8 +68,8 @@ bool setSerial(X509* certificate, Rng& rng) {
   return BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) != nullptr;
 }
 
-bool setSubject(X509* certificate, std::string_view commonName,
-                const std::vector<std::string>& organizations) {
+/// Null when a value is refused.
+X509NamePtr makeName(std::string_view commonName, const std::vector<std::string>& organizations) {
   X509NamePtr name(X509_NAME_new());
   auto add = [&](int nid, std::string_view value) {
     return X509_NAME_add_entry_by_NID(
@@ -68,9 +78,9 @@ bool setSubject(X509* certificate, std::string_view commonName,
                static_cast<int>(value.size()), -1, 0) == 1;
   };
   for (const auto& organization : organizations) {
-    if (!add(NID_organizationName, organization)) return false;
+    if (!add(NID_organizationName, organization)) return nullptr;
   }
-  return add(NID_commonName, commonName) && X509_set_subject_name(certificate, name.get()) == 1;
+  return add(NID_commonName, commonName) ? std::move(name) : nullptr;
 }
 
 bool addExtension(X509* certificate, X509* issuer, int nid, const char* value) {
@@ -85,9 +95,10 @@ Result<X509Ptr> newCertificate(EVP_PKEY* key, std::string_view commonName,
                                const std::vector<std::string>& organizations, WallTime notBefore,
                                WallTime notAfter, Rng& rng) {
   X509Ptr certificate(X509_new());
-  bool done = X509_set_version(certificate.get(), X509_VERSION_3) == 1 &&
+  const X509NamePtr subject = makeName(commonName, organizations);
+  bool done = subject && X509_set_version(certificate.get(), X509_VERSION_3) == 1 &&
               setSerial(certificate.get(), rng) &&
-              setSubject(certificate.get(), commonName, organizations) &&
+              X509_set_subject_name(certificate.get(), subject.get()) == 1 &&
               ASN1_TIME_set(X509_getm_notBefore(certificate.get()), toSeconds(notBefore)) &&
               ASN1_TIME_set(X509_getm_notAfter(certificate.get()), toSeconds(notAfter)) &&
               X509_set_pubkey(certificate.get(), key) == 1;
@@ -201,9 +212,10 @@ Result<KeyPtr> parseKey(std::string_view pem) {
   return key;
 }
 
-std::vector<std::string> subjectValues(const X509* certificate, int nid) {
+namespace {
+
+std::vector<std::string> nameValues(const X509_NAME* name, int nid) {
   std::vector<std::string> values;
-  const X509_NAME* name = X509_get_subject_name(certificate);
   for (int i = -1; (i = X509_NAME_get_index_by_NID(name, nid, i)) >= 0;) {
     unsigned char* text = nullptr;
     int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
@@ -212,6 +224,12 @@ std::vector<std::string> subjectValues(const X509* certificate, int nid) {
     OPENSSL_free(text);
   }
   return values;
+}
+
+}  // namespace
+
+std::vector<std::string> subjectValues(const X509* certificate, int nid) {
+  return nameValues(X509_get_subject_name(certificate), nid);
 }
 
 std::string describeVerifyError(int error, const X509* certificate, WallTime now) {
@@ -300,20 +318,19 @@ const Credentials& CertificateAuthority::credentials() const {
   return state_->pem;
 }
 
-Result<Credentials> CertificateAuthority::issue(const LeafSpec& spec, WallTime now,
-                                                Rng& rng) const {
+namespace {
+
+/// A certificate of the CA for whoever has `key`.
+Result<X509Ptr> certify(X509* ca, EVP_PKEY* caKey, EVP_PKEY* key, const LeafSpec& spec,
+                        WallTime now, Rng& rng) {
   if (auto status = checkSpec(spec); !status) return status;
   auto names = altNames(spec);
   if (!names) return names.status();
-  KeyPtr key(EVP_EC_gen("P-256"));
-  if (!key) return opensslStatus("generate key");
-  WallTime end =
-      std::min(now + spec.validity, toWallTime(X509_get0_notAfter(state_->certificate.get())));
+  WallTime end = std::min(now + spec.validity, toWallTime(X509_get0_notAfter(ca)));
   auto certificate =
-      newCertificate(key.get(), spec.commonName, spec.organizations, now - kBackdate, end, rng);
+      newCertificate(key, spec.commonName, spec.organizations, now - kBackdate, end, rng);
   if (!certificate) return certificate.status();
   X509* raw = certificate->get();
-  X509* ca = state_->certificate.get();
   if (X509_NAME_cmp(X509_get_subject_name(raw), X509_get_subject_name(ca)) == 0) {
     // Verifiers would take it for self-signed.
     return invalidField("commonName", spec.commonName, "is the CA's own name");
@@ -327,9 +344,81 @@ Result<Credentials> CertificateAuthority::issue(const LeafSpec& spec, WallTime n
               addExtension(raw, ca, NID_ext_key_usage, usage) &&
               addExtension(raw, ca, NID_authority_key_identifier, "keyid:always") &&
               (!*names || X509_add1_ext_i2d(raw, NID_subject_alt_name, names->get(), 0, 0) == 1) &&
-              X509_sign(raw, state_->key.get(), EVP_sha256()) > 0;
+              X509_sign(raw, caKey, EVP_sha256()) > 0;
   if (!done) return opensslStatus("sign certificate of \"" + spec.commonName + "\"");
-  return toPem(raw, key.get());
+  return certificate;
+}
+
+/// NIST SP 800-57: the least that is good for now; RSA with 2,048 bits, P-224.
+constexpr int kMinSecurityBits = 112;
+
+}  // namespace
+
+Result<Credentials> CertificateAuthority::issue(const LeafSpec& spec, WallTime now,
+                                                Rng& rng) const {
+  KeyPtr key(EVP_EC_gen("P-256"));
+  if (!key) return opensslStatus("generate key");
+  auto certificate =
+      certify(state_->certificate.get(), state_->key.get(), key.get(), spec, now, rng);
+  if (!certificate) return certificate.status();
+  return toPem(certificate->get(), key.get());
+}
+
+Result<std::string> CertificateAuthority::sign(std::string_view requestPem, const LeafSpec& spec,
+                                               WallTime now, Rng& rng) const {
+  BioPtr bio(BIO_new_mem_buf(requestPem.data(), static_cast<int>(requestPem.size())));
+  X509RequestPtr request(PEM_read_bio_X509_REQ(bio.get(), nullptr, nullptr, nullptr));
+  if (!request) {
+    return Status(Code::kInvalid, "not a PEM certificate signing request: " + takeOpensslError());
+  }
+  EVP_PKEY* key = X509_REQ_get0_pubkey(request.get());
+  if (key == nullptr || X509_REQ_verify(request.get(), key) != 1) {
+    takeOpensslError();
+    return Status(Code::kInvalid,
+                  "the certificate signing request is not signed with the key that it names");
+  }
+  if (EVP_PKEY_get_security_bits(key) < kMinSecurityBits) {
+    return Status(Code::kInvalid,
+                  "the key of the certificate signing request is too weak; use ECDSA P-256");
+  }
+  const X509_NAME* subject = X509_REQ_get_subject_name(request.get());
+  const auto names = nameValues(subject, NID_commonName);
+  if (names != std::vector<std::string>{spec.commonName} ||
+      nameValues(subject, NID_organizationName) != spec.organizations) {
+    return Status(Code::kInvalid, "the certificate signing request is for \"" +
+                                      (names.empty() ? "" : names.front()) + "\", not for \"" +
+                                      spec.commonName + "\"");
+  }
+  auto certificate = certify(state_->certificate.get(), state_->key.get(), key, spec, now, rng);
+  if (!certificate) return certificate.status();
+  return certificateText(certificate->get());
+}
+
+Result<std::string> makeKey() {
+  KeyPtr key(EVP_EC_gen("P-256"));
+  if (!key) return opensslStatus("generate key");
+  return keyText(key.get());
+}
+
+Result<std::string> makeSigningRequest(std::string_view keyPem, const LeafSpec& spec) {
+  auto key = parseKey(keyPem);
+  if (!key) return key.status();
+  X509RequestPtr request(X509_REQ_new());
+  const X509NamePtr subject = makeName(spec.commonName, spec.organizations);
+  BioPtr bio(BIO_new(BIO_s_mem()));
+  bool done = subject && X509_REQ_set_version(request.get(), X509_REQ_VERSION_1) == 1 &&
+              X509_REQ_set_subject_name(request.get(), subject.get()) == 1 &&
+              X509_REQ_set_pubkey(request.get(), key->get()) == 1 &&
+              X509_REQ_sign(request.get(), key->get(), EVP_sha256()) > 0 &&
+              PEM_write_bio_X509_REQ(bio.get(), request.get()) == 1;
+  if (!done) return opensslStatus("make certificate signing request");
+  return bioText(bio.get());
+}
+
+WallTime rotationTime(const CertificateInfo& certificate, Rng& rng) {
+  const WallTime issued = certificate.notBefore + kBackdate;
+  const auto life = std::chrono::duration<double, std::nano>(certificate.notAfter - issued);
+  return issued + std::chrono::duration_cast<Duration>(life * (0.7 + 0.2 * rng.unit()));
 }
 
 Result<std::string> publicKeyHash(std::string_view certificatePem) {

@@ -10,6 +10,9 @@
 
 namespace podlab::transport {
 
+/// Certificates are valid from so long before they are issued, for machines whose clocks lag.
+inline constexpr Duration kBackdate = std::chrono::minutes(5);
+
 /// A certificate and its private key, both PEM.
 struct Credentials {
   std::string certificatePem;
@@ -28,7 +31,6 @@ struct LeafSpec {
 };
 
 /// The cluster's certificate authority: ECDSA P-256, self-signed, valid for ten years.
-/// All certificates are valid from five minutes before `now`, for machines whose clocks lag.
 class CertificateAuthority {
  public:
   static Result<CertificateAuthority> create(std::string_view commonName, WallTime now, Rng& rng);
@@ -44,12 +46,21 @@ class CertificateAuthority {
   const std::string& certificatePem() const { return credentials().certificatePem; }
   /// A new key with a certificate of this CA. kInvalid names the wrong field of `spec`.
   Result<Credentials> issue(const LeafSpec& spec, WallTime now, Rng& rng) const;
+  /// A certificate for the key of a signing request (PKCS #10, PEM), whose subject must be that of
+  /// `spec`. kInvalid when it is not, or when the request is not signed with its own key.
+  Result<std::string> sign(std::string_view requestPem, const LeafSpec& spec, WallTime now,
+                           Rng& rng) const;
 
  private:
   struct State;
   explicit CertificateAuthority(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
+
+/// A new private key (ECDSA P-256), PEM.
+Result<std::string> makeKey();
+/// A certificate signing request (PKCS #10, PEM) for that key, with the subject of `spec`.
+Result<std::string> makeSigningRequest(std::string_view keyPem, const LeafSpec& spec);
 
 /// "sha256:<hex>" of the certificate's public key (DER SubjectPublicKeyInfo), as in kubeadm's
 /// discovery-token-ca-cert-hash: pins a CA in a join token.
@@ -65,6 +76,10 @@ struct CertificateInfo {
   bool isCa = false;
 };
 Result<CertificateInfo> inspectCertificate(std::string_view certificatePem);
+
+/// When to replace it: at 70 to 90 % of its life, by chance, as kubelet
+/// (client-go/util/certificate), so that nodes which joined together do not come together.
+WallTime rotationTime(const CertificateInfo& certificate, Rng& rng);
 
 /// OK when the certificate was issued by the CA and is valid at `now`; else kUnauthorized, with the
 /// reason (expired, not yet valid, other CA) and the remedy.

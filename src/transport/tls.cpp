@@ -69,16 +69,23 @@ Result<std::shared_ptr<TlsContext>> makeContext(const SSL_METHOD* method, std::s
   X509_STORE_add_cert(SSL_CTX_get_cert_store(ctx), ca->get());
   SSL_CTX_add_client_CA(ctx, ca->get());
   if (!credentials.certificatePem.empty()) {
-    auto certificate = parseCertificate(credentials.certificatePem);
-    if (!certificate) return certificate.status();
-    auto key = parseKey(credentials.keyPem);
-    if (!key) return key.status();
-    if (SSL_CTX_use_certificate(ctx, certificate->get()) != 1 ||
-        SSL_CTX_use_PrivateKey(ctx, key->get()) != 1) {
-      return Status(Code::kInvalid, "certificate and key: " + takeOpensslError());
-    }
+    if (Status used = useCredentials(*context, credentials); !used) return used;
   }
   return context;
+}
+
+/// RPC where the client offers it; else none is chosen, and HTTP/1.1 is spoken.
+int chooseProtocol(SSL* /*ssl*/, const unsigned char** chosen, unsigned char* size,
+                   const unsigned char* offered, unsigned int offeredSize, void* /*context*/) {
+  const std::string_view wanted(kRpcProtocol);
+  for (unsigned int at = 0; at < offeredSize; at += 1u + offered[at]) {
+    const std::string_view name(reinterpret_cast<const char*>(offered) + at + 1, offered[at]);
+    if (name != wanted) continue;
+    *chosen = offered + at + 1;
+    *size = offered[at];
+    return SSL_TLSEXT_ERR_OK;
+  }
+  return SSL_TLSEXT_ERR_NOACK;
 }
 
 /// What OpenSSL reads and writes: encrypted bytes that have come, and those that are to go.
@@ -229,6 +236,13 @@ class TlsStream final : public ByteStream {
   std::string peer() const override { return under_->peer(); }
   PeerIdentity peerIdentity() const override { return identity_; }
 
+  bool speaksRpc() const {
+    const unsigned char* name = nullptr;
+    unsigned int size = 0;
+    SSL_get0_alpn_selected(ssl_.get(), &name, &size);
+    return size > 0;
+  }
+
  private:
   /// Whether what has come from the server is the beginning of an HTTP response.
   bool isPlainHttp() const {
@@ -289,8 +303,8 @@ class TlsStream final : public ByteStream {
   bool closed_ = false;
 };
 
-Co<Result<std::unique_ptr<ByteStream>>> shakeHands(std::unique_ptr<TlsStream> stream, Clock& clock,
-                                                   Duration timeout) {
+Co<Result<std::unique_ptr<TlsStream>>> shakeHands(std::unique_ptr<TlsStream> stream, Clock& clock,
+                                                  Duration timeout) {
   Status outcome;
   auto run = [](TlsStream& tls, Status& result) -> Co<void> { result = co_await tls.handshake(); };
   bool inTime = co_await withDeadline(clock, clock.now() + timeout, run(*stream, outcome));
@@ -299,7 +313,13 @@ Co<Result<std::unique_ptr<ByteStream>>> shakeHands(std::unique_ptr<TlsStream> st
                      stream->peer() + ": no TLS handshake within " + formatDuration(timeout));
   }
   if (!outcome) co_return outcome;
-  co_return std::unique_ptr<ByteStream>(std::move(stream));
+  co_return std::move(stream);
+}
+
+Co<Result<std::unique_ptr<ByteStream>>> asByteStream(Co<Result<std::unique_ptr<TlsStream>>> made) {
+  auto stream = co_await std::move(made);
+  if (!stream) co_return stream.status();
+  co_return std::unique_ptr<ByteStream>(std::move(*stream));
 }
 
 class TlsDialer final : public Dialer {
@@ -330,47 +350,13 @@ class TlsDialer final : public Dialer {
   std::string serverName_;
 };
 
-class TlsListener final : public Listener {
- public:
-  TlsListener(const asio::any_io_executor& executor, Clock& clock, std::unique_ptr<Listener> inner,
-              std::shared_ptr<TlsContext> context, Duration timeout)
-      : state_(std::make_shared<State>(executor, clock, std::move(inner), std::move(context),
-                                       timeout)) {
-    state_->tasks.spawn("tls_listener", acceptAll(state_));
-  }
-  ~TlsListener() override { TlsListener::close(); }
+/// What accepts from one socket and shakes hands, for one listener or two.
+struct Handshakes {
+  Handshakes(const asio::any_io_executor& executor, Clock& c, std::unique_ptr<Listener> in,
+             std::shared_ptr<TlsContext> ctx, Duration t)
+      : clock(c), inner(std::move(in)), context(std::move(ctx)), timeout(t), tasks(executor) {}
 
-  Co<Result<std::unique_ptr<ByteStream>>> accept() override {
-    auto state = state_;
-    auto stream = co_await state->ready.pop();
-    if (!stream) co_return Status(Code::kCanceled, "accept: closed by this side");
-    --state->inHand;
-    state->fewer.notifyOne();
-    co_return std::move(*stream);
-  }
-  std::string address() const override { return state_->inner->address(); }
-  void close() override {
-    state_->inner->close();
-    state_->ready.close();
-    state_->tasks.cancel();
-  }
-
- private:
-  struct State {
-    State(const asio::any_io_executor& executor, Clock& c, std::unique_ptr<Listener> in,
-          std::shared_ptr<TlsContext> ctx, Duration t)
-        : clock(c), inner(std::move(in)), context(std::move(ctx)), timeout(t), tasks(executor) {}
-    Clock& clock;
-    std::unique_ptr<Listener> inner;
-    std::shared_ptr<TlsContext> context;
-    Duration timeout;
-    AsyncQueue<std::unique_ptr<ByteStream>> ready;
-    std::size_t inHand = 0;  ///< shaking hands, or waiting to be accepted
-    WaitQueue fewer;
-    TaskGroup tasks;
-  };
-
-  static Co<void> acceptAll(std::shared_ptr<State> state) {
+  static Co<void> acceptAll(std::shared_ptr<Handshakes> state) {
     while (true) {
       while (state->inHand >= kMaxHandshakes) co_await state->fewer.wait();
       auto stream = co_await state->inner->accept();
@@ -386,12 +372,15 @@ class TlsListener final : public Listener {
     }
   }
 
-  static Co<void> handshake(std::shared_ptr<State> state, std::unique_ptr<ByteStream> stream) {
+  static Co<void> handshake(std::shared_ptr<Handshakes> state, std::unique_ptr<ByteStream> stream) {
     std::string peer = stream->peer();
-    auto secured =
-        co_await tlsAccept(state->context, state->clock, std::move(stream), state->timeout);
+    auto tls =
+        std::make_unique<TlsStream>(*state->context, std::move(stream), state->clock.wallNow());
+    tls->beServer();
+    auto secured = co_await shakeHands(std::move(tls), state->clock, state->timeout);
     if (secured) {
-      state->ready.push(std::move(*secured));
+      auto& ready = state->isSplit && (*secured)->speaksRpc() ? state->rpc : state->others;
+      ready.push(std::move(*secured));
       co_return;
     }
     --state->inHand;
@@ -399,8 +388,54 @@ class TlsListener final : public Listener {
     logInfo("tls_handshake_failed", {{"peer", peer}, {"error", secured.status()}});
   }
 
-  std::shared_ptr<State> state_;
+  using Ready = AsyncQueue<std::unique_ptr<ByteStream>>;
+  Clock& clock;
+  std::unique_ptr<Listener> inner;
+  std::shared_ptr<TlsContext> context;
+  Duration timeout;
+  bool isSplit = false;
+  Ready rpc;
+  Ready others;
+  std::size_t inHand = 0;  ///< shaking hands, or waiting to be accepted
+  WaitQueue fewer;
+  TaskGroup tasks;
 };
+
+/// Closing one of two closes the socket for both.
+class TlsListener final : public Listener {
+ public:
+  TlsListener(std::shared_ptr<Handshakes> state, Handshakes::Ready& ready)
+      : state_(std::move(state)), ready_(ready) {}
+  ~TlsListener() override { TlsListener::close(); }
+
+  Co<Result<std::unique_ptr<ByteStream>>> accept() override {
+    auto state = state_;
+    auto stream = co_await ready_.pop();
+    if (!stream) co_return Status(Code::kCanceled, "accept: closed by this side");
+    --state->inHand;
+    state->fewer.notifyOne();
+    co_return std::move(*stream);
+  }
+  std::string address() const override { return state_->inner->address(); }
+  void close() override {
+    state_->inner->close();
+    ready_.close();
+    state_->tasks.cancel();
+  }
+
+ private:
+  std::shared_ptr<Handshakes> state_;
+  Handshakes::Ready& ready_;  ///< of state_
+};
+
+std::shared_ptr<Handshakes> startHandshakes(const asio::any_io_executor& executor, Clock& clock,
+                                            std::unique_ptr<Listener> inner,
+                                            std::shared_ptr<TlsContext> context, Duration timeout) {
+  auto state =
+      std::make_shared<Handshakes>(executor, clock, std::move(inner), std::move(context), timeout);
+  state->tasks.spawn("tls_listener", Handshakes::acceptAll(state));
+  return state;
+}
 
 }  // namespace
 
@@ -412,6 +447,23 @@ Result<std::shared_ptr<TlsContext>> makeServerTls(std::string_view caPem,
 Result<std::shared_ptr<TlsContext>> makeClientTls(std::string_view caPem,
                                                   const Credentials& credentials) {
   return makeContext(TLS_client_method(), caPem, credentials);
+}
+
+Status useCredentials(TlsContext& context, const Credentials& credentials) {
+  auto certificate = parseCertificate(credentials.certificatePem);
+  if (!certificate) return certificate.status();
+  auto key = parseKey(credentials.keyPem);
+  if (!key) return key.status();
+  if (SSL_CTX_use_cert_and_key(context.ssl.get(), certificate->get(), key->get(), nullptr, 1) != 1)
+    return Status(Code::kInvalid, "certificate and key: " + takeOpensslError());
+  return Status();
+}
+
+void offerRpc(TlsContext& context) {
+  const std::string name(kRpcProtocol);
+  const std::string wire = static_cast<char>(name.size()) + name;
+  SSL_CTX_set_alpn_protos(context.ssl.get(), reinterpret_cast<const unsigned char*>(wire.data()),
+                          static_cast<unsigned int>(wire.size()));
 }
 
 std::shared_ptr<TlsContext> makeUnverifyingClientTls() {
@@ -428,7 +480,7 @@ Co<Result<std::unique_ptr<ByteStream>>> tlsAccept(std::shared_ptr<TlsContext> co
                                                   Duration timeout) {
   auto tls = std::make_unique<TlsStream>(*context, std::move(stream), clock.wallNow());
   tls->beServer();
-  co_return co_await shakeHands(std::move(tls), clock, timeout);
+  co_return co_await asByteStream(shakeHands(std::move(tls), clock, timeout));
 }
 
 Co<Result<std::unique_ptr<ByteStream>>> tlsConnect(std::shared_ptr<TlsContext> context,
@@ -437,7 +489,7 @@ Co<Result<std::unique_ptr<ByteStream>>> tlsConnect(std::shared_ptr<TlsContext> c
   auto tls = std::make_unique<TlsStream>(*context, std::move(stream), clock.wallNow());
   Status named = tls->beClientOf(serverName);
   if (!named) co_return named;
-  co_return co_await shakeHands(std::move(tls), clock, timeout);
+  co_return co_await asByteStream(shakeHands(std::move(tls), clock, timeout));
 }
 
 std::unique_ptr<Dialer> makeTlsDialer(Dialer& inner, Clock& clock,
@@ -448,8 +500,18 @@ std::unique_ptr<Dialer> makeTlsDialer(Dialer& inner, Clock& clock,
 std::unique_ptr<Listener> makeTlsListener(const asio::any_io_executor& executor, Clock& clock,
                                           std::unique_ptr<Listener> inner,
                                           std::shared_ptr<TlsContext> context, Duration timeout) {
-  return std::make_unique<TlsListener>(executor, clock, std::move(inner), std::move(context),
-                                       timeout);
+  auto state = startHandshakes(executor, clock, std::move(inner), std::move(context), timeout);
+  return std::make_unique<TlsListener>(state, state->others);
+}
+
+TlsListeners makeTlsListeners(const asio::any_io_executor& executor, Clock& clock,
+                              std::unique_ptr<Listener> inner, std::shared_ptr<TlsContext> context,
+                              Duration timeout) {
+  SSL_CTX_set_alpn_select_cb(context->ssl.get(), chooseProtocol, nullptr);
+  auto state = startHandshakes(executor, clock, std::move(inner), std::move(context), timeout);
+  state->isSplit = true;
+  return {std::make_unique<TlsListener>(state, state->rpc),
+          std::make_unique<TlsListener>(state, state->others)};
 }
 
 }  // namespace podlab::transport

@@ -13,7 +13,7 @@
 namespace podlab::transport {
 
 /// The settings shared by all TLS streams of one side. TLS 1.3 only (but for probes), no session
-/// resumption, no ALPN. A connection cut below TLS reads as an ordinary end of the stream: the
+/// resumption. A connection cut below TLS reads as an ordinary end of the stream: the
 /// protocols above know by their own framing whether something is missing. A server asks for the
 /// client's certificate and accepts clients that have none (their peerIdentity() is empty), but
 /// refuses one that the cluster's CA did not issue.
@@ -24,6 +24,14 @@ Result<std::shared_ptr<TlsContext>> makeServerTls(std::string_view caPem,
                                                   const Credentials& credentials);
 Result<std::shared_ptr<TlsContext>> makeClientTls(std::string_view caPem,
                                                   const Credentials& credentials = {});
+
+/// For the streams that begin from now on.
+Status useCredentials(TlsContext& context, const Credentials& credentials);
+
+/// What podlab's RPC calls itself in ALPN (RFC 7301), so that one port serves it and HTTP.
+inline constexpr const char* kRpcProtocol = "podlab-rpc";
+/// A client says that it will speak RPC.
+void offerRpc(TlsContext& context);
 
 /// A client that takes any certificate, from TLS 1.2 on: for probes, which ask whether a server
 /// answers, not who it is.
@@ -57,5 +65,14 @@ std::unique_ptr<Listener> makeTlsListener(const asio::any_io_executor& executor,
                                           std::unique_ptr<Listener> inner,
                                           std::shared_ptr<TlsContext> context,
                                           Duration timeout = kHandshakeTimeout);
+
+/// The same for a port with two servers: streams of clients that offer RPC, and all others.
+struct TlsListeners {
+  std::unique_ptr<Listener> rpc;
+  std::unique_ptr<Listener> others;
+};
+TlsListeners makeTlsListeners(const asio::any_io_executor& executor, Clock& clock,
+                              std::unique_ptr<Listener> inner, std::shared_ptr<TlsContext> context,
+                              Duration timeout = kHandshakeTimeout);
 
 }  // namespace podlab::transport

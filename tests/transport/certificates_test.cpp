@@ -181,5 +181,43 @@ TEST_F(CertificatesTest, SerialsComeFromTheRng) {
   EXPECT_EQ(bodies.size(), 20U);
 }
 
+TEST_F(CertificatesTest, ASigningRequestIsSignedForItsOwnKeyAndName) {
+  auto ca = makeCa();
+  const std::string key = *makeKey();
+  auto spec = client("system:node:n1");
+  spec.organizations = {"system:nodes"};
+  const std::string request = *makeSigningRequest(key, spec);
+  auto certificate = ca.sign(request, spec, kNow, rng_);
+  ASSERT_TRUE(certificate.ok()) << certificate.status().toString();
+  EXPECT_TRUE(verifyCertificate(*certificate, ca.certificatePem(), kNow).ok());
+  EXPECT_EQ(inspectCertificate(*certificate)->organizations, spec.organizations);
+
+  EXPECT_EQ(ca.sign(request, client("system:node:n1"), kNow, rng_).status().code(), Code::kInvalid);
+  EXPECT_EQ(ca.sign("nonsense", spec, kNow, rng_).status().code(), Code::kInvalid);
+  EXPECT_EQ(makeSigningRequest("nonsense", spec).status().code(), Code::kInvalid);
+  std::string changed = request;
+  for (std::size_t at = request.size() / 2; changed == request; ++at) {
+    if (changed[at] != '\n') changed[at] = changed[at] == 'A' ? 'B' : 'A';
+  }
+  EXPECT_EQ(ca.sign(changed, spec, kNow, rng_).status().code(), Code::kInvalid);
+}
+
+TEST_F(CertificatesTest, RotationComesLateInLife) {
+  CertificateInfo info;
+  info.notBefore = kNow - minutes(5);
+  info.notAfter = kNow + hours(100);
+  WallTime first = info.notAfter;
+  WallTime last = info.notBefore;
+  for (int i = 0; i < 1000; ++i) {
+    const WallTime at = rotationTime(info, rng_);
+    first = std::min(first, at);
+    last = std::max(last, at);
+  }
+  EXPECT_GE(first, kNow + hours(70));
+  EXPECT_LT(first, kNow + hours(71));
+  EXPECT_GT(last, kNow + hours(89));
+  EXPECT_LE(last, kNow + hours(90));
+}
+
 }  // namespace
 }  // namespace podlab::transport

@@ -290,6 +290,41 @@ TEST_F(TlsTest, AListenerServesOthersWhileOneDawdles) {
   clock_.runUntilIdle();
 }
 
+TEST_F(TlsTest, OnePortServesWhoOffersRpcAndWhoDoesNot) {
+  MemoryNetwork network;
+  auto server = *makeServerTls(ca_.certificatePem(), serverCredentials(ca_));
+  auto listeners =
+      makeTlsListeners(io_.get_executor(), clock_, std::move(*network.listen("server:1")), server);
+  auto plain = network.dialer("client");
+  auto rpcTls = *makeClientTls(ca_.certificatePem(), clientCredentials(ca_));
+  offerRpc(*rpcTls);
+  auto rpcDialer = makeTlsDialer(*plain, clock_, rpcTls);
+  auto otherDialer = makeTlsDialer(*plain, clock_, *makeClientTls(ca_.certificatePem()));
+  auto other = value(otherDialer->dial("server:1"));
+  auto rpc = value(rpcDialer->dial("server:1"));
+  ASSERT_TRUE(other.ok() && rpc.ok());
+  EXPECT_EQ((*value(listeners.rpc->accept()))->peerIdentity().commonName, "system:node:n1");
+  EXPECT_EQ((*value(listeners.others->accept()))->peerIdentity().commonName, "");
+  listeners.rpc->close();
+  listeners.others->close();
+  clock_.runUntilIdle();
+}
+
+TEST_F(TlsTest, NewCredentialsCountFromTheNextStreamOn) {
+  auto server = *makeServerTls(ca_.certificatePem(), serverCredentials(ca_));
+  auto client = *makeClientTls(ca_.certificatePem(), clientCredentials(ca_));
+  LeafSpec spec;
+  spec.commonName = "system:node:n2";
+  spec.client = true;
+  ASSERT_TRUE(useCredentials(*client, *ca_.issue(spec, clock_.wallNow(), rng_)).ok());
+  auto sides = shake(client, server);
+  ASSERT_TRUE(sides.server.ok());
+  EXPECT_EQ(sides.serverStream->peerIdentity().commonName, "system:node:n2");
+  Credentials mixed = clientCredentials(ca_);
+  mixed.keyPem = clientCredentials(ca_).keyPem;
+  EXPECT_EQ(useCredentials(*client, mixed).code(), Code::kInvalid);
+}
+
 TEST_F(TlsTest, ContextsRefuseBrokenCredentials) {
   EXPECT_EQ(makeServerTls("nonsense", serverCredentials(ca_)).status().code(), Code::kInvalid);
   Credentials mixed = serverCredentials(ca_);
