@@ -41,7 +41,7 @@ class Server:
             fds = [rest.fileno(), rpc.fileno()]
             self.process = subprocess.Popen(
                 [PODLAB, "server", "--state-dir", self.state, "--pki-dir", self.folder / "pki", "--pod-cidrs", "10.0.0.0/8",
-                 "--rest-fds", str(fds[0]), "--listen-fds", str(fds[1])], pass_fds=fds, stderr=(self.folder / "log").open("a"))
+                 "--listen-fds", f"{fds[0]},{fds[1]}"], pass_fds=fds, stderr=(self.folder / "log").open("a"))
 
     def stop(self):
         self.process.terminate()

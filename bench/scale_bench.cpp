@@ -104,7 +104,9 @@ class Filler {
     const auto files = makeRealFilesystem();
     const auto read = [&](const char* name) { return must(files->readFile(pki + "/" + name)); };
     const transport::Credentials own{read("admin.crt"), read("admin.key")};
-    return must(transport::makeClientTls(read("ca.crt"), own));
+    auto tls = must(transport::makeClientTls(read("ca.crt"), own));
+    transport::offerRpc(*tls);
+    return tls;
   }
 
   /// `each` for the numbers below `count`, several at a time.

@@ -6,8 +6,11 @@
 
 #include <asio.hpp>
 
+#include "api/bootstrap_tokens.hpp"
 #include "api/quantity.hpp"
 #include "cli/executable.hpp"
+#include "cli/node_address.hpp"
+#include "cli/node_membership.hpp"
 #include "cli/process_setup.hpp"
 #include "client/connection.hpp"
 #include "client/remote_api.hpp"
@@ -32,6 +35,8 @@ namespace {
 /// Makes sandboxes and writes checkpoints side by side; more threads only wait for the kernel's
 /// locks.
 constexpr std::size_t kThreads = 3;
+constexpr Duration kFirstRetry = std::chrono::milliseconds(500);
+constexpr Duration kLastRetry = std::chrono::seconds(5);
 
 Result<corev1::Taint> parseTaint(const std::string& text) {
   const auto colon = text.rfind(':');
@@ -47,8 +52,8 @@ Result<corev1::Taint> parseTaint(const std::string& text) {
 
 class AgentProcess {
  public:
-  explicit AgentProcess(const AgentProcessOptions& options)
-      : options_(options),
+  explicit AgentProcess(AgentProcessOptions options)
+      : options_(std::move(options)),
         executor_(io_.get_executor()),
         clock_(makeRealClock(executor_)),
         rng_(makeSystemRng()),
@@ -57,7 +62,7 @@ class AgentProcess {
         processes_(makeProcessRunner(executor_, *clock_)) {}
 
   int run() {
-    asio::co_spawn(io_, serve(), [this](const std::exception_ptr& error, Status status) {
+    asio::co_spawn(io_, main(), [this](const std::exception_ptr& error, Status status) {
       if (error) {
         try {
           std::rethrow_exception(error);
@@ -123,12 +128,162 @@ class AgentProcess {
     return agent;
   }
 
+  Co<Status> main() {
+    if (!options_.join.empty()) {
+      if (Status status = co_await becomeMember(); !status) co_return status;
+    }
+    Status status;
+    // Pods outlive their agent: with another address, the node begins anew.
+    do {
+      again_ = false;
+      status = co_await serve();
+    } while (status.ok() && again_);
+    co_return status;
+  }
+
+  std::string membershipFolder() const { return options_.stateDir + "/membership"; }
+
+  /// Takes part in the cluster, joining it the first time.
+  Co<Status> becomeMember() {
+    auto kept = readMembership(*files_, membershipFolder());
+    if (!kept) co_return kept.status();
+    if (*kept) {
+      if (Status fits = checkMembership(**kept); !fits) co_return fits;
+      membership_ = std::move(**kept);
+    } else {
+      if (Status joined = co_await join(); !joined) co_return joined;
+    }
+    options_.server = options_.join;
+    const auto& settings = membership_.settings;
+    options_.podCidrs = {settings.podcidrs().begin(), settings.podcidrs().end()};
+    options_.backend = settings.backend();
+    options_.vxlanId = settings.vxlanid();
+    options_.vxlanPort = settings.vxlanport();
+    options_.apiAddress = settings.apiaddress();
+    options_.missingImages = settings.missingimages();
+    co_return Status();
+  }
+
+  /// Whether what is kept is what is asked for.
+  Status checkMembership(const Membership& kept) const {
+    const std::string leave = "; leave that cluster first: podlab agent --cleanup";
+    const std::string name = kept.nodeName();
+    if (name != options_.name) {
+      return Status(Code::kConflict, "--node-name: this machine is node \"" + name +
+                                         "\" of a cluster, not \"" + options_.name + "\"" + leave);
+    }
+    if (!options_.token.empty()) {
+      auto token = api::parseJoinToken(options_.token);
+      if (!token) return token.status().withContext("--token");
+      const auto hash = transport::publicKeyHash(kept.caPem);
+      if (!hash || *hash != token->caHash) {
+        return Status(Code::kConflict, "--token: this machine is node \"" + name +
+                                           "\" of another cluster than the token's" + leave);
+      }
+    }
+    Status valid =
+        transport::verifyCertificate(kept.own.certificatePem, kept.caPem, clock_->wallNow());
+    if (valid) return valid;
+    return Status(valid.code(), valid.message() + "; or join anew: podlab node rm " + name +
+                                    " at the server, podlab agent --cleanup here, and a new token");
+  }
+
+  Co<Status> join() {
+    if (options_.token.empty()) {
+      co_return Status(Code::kBadRequest,
+                       "--token: this machine has not joined yet; get a token by podlab token "
+                       "create on the server's machine");
+    }
+    Duration retry = kFirstRetry;
+    for (bool told = false;; told = true) {
+      JoinRequest request{options_.join, options_.token, options_.name};
+      auto joined =
+          co_await joinCluster(executor_, *clock_, *files_, membershipFolder(), std::move(request));
+      if (joined) {
+        membership_ = std::move(*joined);
+        co_return Status();
+      }
+      const Status& why = joined.status();
+      if (!why.is(Code::kUnavailable) && !why.is(Code::kTimeout)) co_return why;
+      if (!told) logWarning("server_unreachable", {{"server", options_.join}, {"error", why}});
+      co_await clock_->sleepFor(retry);
+      retry = std::min(2 * retry, kLastRetry);
+    }
+  }
+
+  /// What the flags say, or the way to the server does; waits until there is a way.
+  Co<Status> chooseAddress(std::optional<net::IpAddress>& chosen) {
+    if (!options_.nodeIps.empty()) {
+      auto address = net::IpAddress::parse(options_.nodeIps.front());
+      if (!address) co_return address.status().withContext("--node-ip");
+      chosen = *address;
+      co_return Status();
+    }
+    for (bool told = false;; told = true) {
+      auto found = co_await nodeAddress(options_.server, options_.underlay);
+      if (found) {
+        chosen = *found;
+        co_return Status();
+      }
+      if (!found.status().is(Code::kUnavailable)) co_return found.status();
+      if (!told) logWarning("no_node_address", {{"error", found.status()}});
+      co_await clock_->sleepFor(kLastRetry);
+    }
+  }
+
+  /// Begins anew when the way to the server starts at another address than before.
+  Co<Status> heedAddress(node::Agent& agent) {
+    if (options_.join.empty() || !options_.nodeIps.empty()) co_return Status();
+    auto now = co_await nodeAddress(options_.server, options_.underlay);
+    if (now && *now != nodeIp_) {
+      logWarning("node_address_changed", {{"from", nodeIp_->toString()}, {"to", now->toString()}});
+      again_ = true;
+      agent.requestStop();
+    }
+    co_return Status();
+  }
+
+  /// Renews the certificate in time.
+  Co<void> keepCertificate(client::ReconnectingConnection& connection, transport::TlsContext& tls) {
+    for (;;) {
+      auto info = transport::inspectCertificate(membership_.own.certificatePem);
+      if (info) co_await sleepUntil(*clock_, transport::rotationTime(*info, *rng_));
+      Status renewed = info.status();
+      if (renewed) {
+        auto live = co_await connection.get(clock_->now() + kLastRetry);
+        renewed = live.status();
+        if (live) {
+          renewed =
+              co_await renewMembership(**live, *clock_, *files_, membershipFolder(), membership_);
+        }
+      }
+      if (renewed) renewed = transport::useCredentials(tls, membership_.own);
+      if (renewed) {
+        logInfo("certificate_renewed");
+      } else {
+        logWarning("certificate_not_renewed", {{"error", renewed}});
+        co_await clock_->sleepFor(kLastRetry);
+      }
+    }
+  }
+
+  Result<std::shared_ptr<transport::TlsContext>> clientTls() {
+    Result<std::shared_ptr<transport::TlsContext>> tls = Status(Code::kInternal, "no certificate");
+    if (options_.join.empty()) {
+      auto certificates = readCertificates(*files_, options_.pkiDir, "node");
+      if (!certificates) return certificates.status();
+      tls = transport::makeClientTls(certificates->ca, certificates->own);
+    } else {
+      tls = transport::makeClientTls(membership_.caPem, membership_.own);
+    }
+    if (tls) transport::offerRpc(**tls);
+    return tls;
+  }
+
   Co<Status> serve() {
     auto agentSettings = agentOptions();
     if (!agentSettings) co_return agentSettings.status();
-    auto certificates = readCertificates(*files_, options_.pkiDir, "node");
-    if (!certificates) co_return certificates.status();
-    auto tls = transport::makeClientTls(certificates->ca, certificates->own);
+    auto tls = clientTls();
     if (!tls) co_return tls.status();
 
     Status made = makeFolderOfUnrelated(*files_, node::PodFolder::parent(options_.stateDir));
@@ -138,11 +293,8 @@ class AgentProcess {
     network.pinFolder = options_.runDir + "/pins";
     network.vxlanId = static_cast<std::uint32_t>(options_.vxlanId);
     network.vxlanPort = static_cast<std::uint16_t>(options_.vxlanPort);
-    if (!options_.nodeIps.empty()) {
-      auto address = net::IpAddress::parse(options_.nodeIps.front());
-      if (!address) co_return address.status().withContext("--node-ip");
-      network.nodeIp = *address;
-    }
+    if (Status chosen = co_await chooseAddress(nodeIp_); !chosen) co_return chosen;
+    network.nodeIp = nodeIp_;
     node::KernelDataplane dataplane(std::move(network), *pool_, *clock_, executor_);
     if (Status status = co_await dataplane.start(); !status.ok()) co_return status;
 
@@ -166,11 +318,12 @@ class AgentProcess {
     auto podDialer = node::makeKernelPodDialer(executor_, *pool_);
 
     auto tcp = transport::makeTcpDialer(executor_, *clock_);
-    auto dialer = transport::makeTlsDialer(*tcp, *clock_, *tls);
+    auto dialer = transport::makeTlsDialer(*tcp, *clock_, *tls, transport::kServerName);
     std::unique_ptr<node::Agent> agent;
     client::ReconnectingConnection::Options connectionOptions;
     connectionOptions.address = options_.server;
     connectionOptions.handler = node::makeStreamHandler(agent);
+    connectionOptions.onConnect = [this, &agent](rpc::Connection&) { return heedAddress(*agent); };
     client::ReconnectingConnection connection(executor_, *clock_, *rng_, *dialer,
                                               std::move(connectionOptions));
     client::RemoteApi api(connection, *clock_);
@@ -182,6 +335,7 @@ class AgentProcess {
 
     TaskGroup tasks(executor_);
     tasks.spawn("termination", stopOnSignal(*agent));
+    if (!options_.join.empty()) tasks.spawn("certificate", keepCertificate(connection, **tls));
     Status status = co_await agent->run();
     co_await tasks.cancelAndJoin();
     co_await connection.stop();
@@ -195,7 +349,10 @@ class AgentProcess {
     agent.requestStop();
   }
 
-  const AgentProcessOptions& options_;
+  AgentProcessOptions options_;
+  Membership membership_;  ///< when joined
+  std::optional<net::IpAddress> nodeIp_;
+  bool again_ = false;
   asio::io_context io_;
   asio::any_io_executor executor_;
   std::unique_ptr<Clock> clock_;
@@ -208,10 +365,10 @@ class AgentProcess {
 
 }  // namespace
 
-int runAgent(const AgentProcessOptions& options) {
+int runAgent(AgentProcessOptions options) {
   initLogging(logLevelOf(options.logLevel), LogFormat::kText, "agent " + options.name);
   ::umask(022);  // programs of every user read what is made for containers
-  return AgentProcess(options).run();
+  return AgentProcess(std::move(options)).run();
 }
 
 }  // namespace podlab::cli

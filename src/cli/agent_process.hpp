@@ -7,6 +7,11 @@ namespace podlab::cli {
 
 /// `podlab agent`: one node.
 struct AgentProcessOptions {
+  /// "host:port" of the cluster that this machine is, or is to be, a member of: what else the node
+  /// needs to know is then kept in the state folder, below membership/. Empty: all is given here.
+  std::string join;
+  std::string token;     ///< of the first time
+  std::string underlay;  ///< the link by which other nodes are reached; empty: see nodeIps
   std::string name;
   std::string bootId;      ///< empty: the kernel's
   std::string server;      ///< host:port
@@ -15,6 +20,7 @@ struct AgentProcessOptions {
   std::string runDir;
   std::string volumesDir;  ///< of PersistentVolumes
   std::string pkiDir;      ///< ca.crt, node.crt, node.key
+  /// Empty when joined: the source address of the way to the server.
   std::vector<std::string> nodeIps;
   std::vector<std::string> podCidrs;
   std::string backend = "vxlan";
@@ -37,6 +43,6 @@ struct AgentProcessOptions {
 };
 
 /// Runs until SIGTERM or SIGINT; pods stay. The process's exit code.
-int runAgent(const AgentProcessOptions& options);
+int runAgent(AgentProcessOptions options);
 
 }  // namespace podlab::cli

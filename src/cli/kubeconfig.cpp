@@ -137,6 +137,28 @@ Result<std::string> removeFromKubeconfig(std::string_view yaml, const std::strin
   return jsonToYaml(config->dump());
 }
 
+Result<std::string> clusterInfo(const std::string& server, const std::string& caPem) {
+  Json config{{"apiVersion", "v1"}, {"kind", "Config"}};
+  setNamed(config, "clusters", "", "cluster",
+           {{"certificate-authority-data", base64(caPem)}, {"server", server}});
+  return jsonToYaml(config.dump());
+}
+
+Result<ClusterAddress> readClusterInfo(std::string_view yaml) {
+  auto config = parse(yaml);
+  if (!config) return config.status();
+  const auto cluster = config->value(Json::json_pointer("/clusters/0/cluster"), Json());
+  const auto field = [&](const char* key) {
+    return cluster.is_object() && cluster.contains(key) && cluster[key].is_string()
+               ? cluster[key].get<std::string>()
+               : std::string();
+  };
+  const auto ca = api::codec::base64Decode(field("certificate-authority-data"));
+  if (field("server").empty() || !ca)
+    return Status(Code::kBadRequest, "it names no cluster with a server and its CA");
+  return ClusterAddress{field("server"), *ca};
+}
+
 Result<std::string> kubeconfigPath(const std::string& given) {
   auto files = makeRealFilesystem();
   const char* list = given.empty() ? std::getenv("KUBECONFIG") : nullptr;

@@ -26,6 +26,17 @@ Result<std::string> addToKubeconfig(std::string_view yaml, const KubeconfigEntry
 /// Without context, cluster and user of the name, and without a current context when it was this.
 Result<std::string> removeFromKubeconfig(std::string_view yaml, const std::string& name);
 
+/// The ConfigMap that says where the server is and whom to trust, as kubeadm's: a kubeconfig
+/// without users, under the key "kubeconfig".
+inline constexpr const char* kClusterInfo = "cluster-info";
+inline constexpr const char* kClusterInfoNamespace = "kube-public";
+Result<std::string> clusterInfo(const std::string& server, const std::string& caPem);
+struct ClusterAddress {
+  std::string server;  ///< "https://host:port"
+  std::string caPem;
+};
+Result<ClusterAddress> readClusterInfo(std::string_view yaml);
+
 /// The file that is meant, as an absolute path: `given`; else the one that kubectl changes: of
 /// $KUBECONFIG's list the first that exists, else the last; without it ~/.kube/config.
 Result<std::string> kubeconfigPath(const std::string& given);

@@ -154,6 +154,12 @@ int up(Context& context, const UpOptions& options) {
   auto paths = lab::labPaths(context.lab);
   if (!paths) return fail(paths.status());
   auto files = makeRealFilesystem();
+  if (files->exists(paths->standalone())) {
+    return fail(Status(Code::kConflict, "\"" + context.lab +
+                                            "\" is a server for other machines; start it with: "
+                                            "podlab server" +
+                                            nameFlag(context)));
+  }
   // Until the lab answers: of two that start it at once, the second finds it running.
   auto lock = lab::lockLabs();
   if (!lock) return fail(lock.status());

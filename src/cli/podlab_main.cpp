@@ -11,6 +11,7 @@
 #include "cli/executable.hpp"
 #include "cli/image_command.hpp"
 #include "cli/kubeconfig_command.hpp"
+#include "cli/token_command.hpp"
 #include "node/shim.hpp"
 #include "node/stand_in.hpp"
 
@@ -46,6 +47,7 @@ int run(int argc, char** argv) {
   addLabCommands(app, context);
   addNodeCommands(app, context);
   addFaultCommands(app, context);
+  addTokenCommand(app, context);
   addImageCommand(app, context);
   addResourceCommands(app, context);
   addConfigCommands(app, context);

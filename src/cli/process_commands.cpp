@@ -1,10 +1,19 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
 #include "cli/agent_process.hpp"
 #include "cli/commands.hpp"
 #include "cli/executable.hpp"
+#include "cli/node_membership.hpp"
 #include "cli/process_setup.hpp"
 #include "cli/server_process.hpp"
+#include "cli/standalone_server.hpp"
 #include "common/filesystem.hpp"
 #include "lab/lab.hpp"
+#include "lab/lab_state.hpp"
 #include "lab/node_init.hpp"
 
 namespace podlab::cli {
@@ -12,79 +21,108 @@ namespace {
 
 void addServer(CLI::App& app, Context& context) {
   auto options = std::make_shared<ServerOptions>();
+  auto flags = std::make_shared<StandaloneFlags>();
   auto podCidrs = std::make_shared<std::string>();
   auto fds = std::make_shared<std::string>();
-  auto restFds = std::make_shared<std::string>();
-  auto* command = app.add_subcommand("server", "Run a control plane (podlab up does it for you)");
-  command->add_option("--state-dir", options->stateDir, "Folder of the store")->required();
+  auto* command = app.add_subcommand(
+      "server", "Run a control plane for nodes that are machines of their own, which join it");
+  command->add_option("-f,--file", flags->file, "Cluster file; its nodes do not count");
+  command->add_option("--advertise", flags->advertise,
+                      "HOST[:PORT] by which other machines find this server (default: this "
+                      "host's address, port 6443)");
+  command->add_option("--tls-san", flags->tlsSans,
+                      "Another name or address of this server, for its certificate; repeatable");
   command
-      ->add_option("--pki-dir", options->pkiDir,
-                   "Folder with ca.crt, server.crt, server.key and service-accounts.key")
-      ->required();
-  command->add_option("--listen", options->listen, "Address to listen on, e.g. 0.0.0.0:6443");
-  command->add_option("--listen-fds", *fds, "Inherited listening sockets")->group("");
-  command->add_option("--rest-fds", *restFds, "Inherited listening sockets of the REST API")
-      ->group("");
-  command
-      ->add_option(
-          "--api-address", options->apiAddress,
-          "Where pods find the REST API, as host:port: what the Service \"kubernetes\" says")
-      ->group("");
+      ->add_option("--cluster-signing-duration", flags->signingDuration,
+                   "How long the certificates of nodes are good for")
+      ->capture_default_str();
+  command->add_option("--listen", options->listen,
+                      "Address to listen on, e.g. 192.168.56.10:6443 (default: every address)");
+  // What a lab gives its server.
+  const auto ofLab = [command](const char* flag, auto& value, const char* help) {
+    command->add_option(flag, value, help)->group("");
+  };
+  ofLab("--state-dir", options->stateDir, "Folder of the store");
+  ofLab("--pki-dir", options->pkiDir,
+        "Folder with ca.crt, server.crt, server.key and service-accounts.key");
+  ofLab("--listen-fds", *fds, "Inherited listening sockets");
+  ofLab("--api-address", options->apiAddress,
+        "Where pods find the REST API, as host:port: what the Service \"kubernetes\" says");
   command
       ->add_flag("--pod-routes", options->podRoutes,
                  "Keep routes to the nodes' pods in this network namespace, so that pods reach the "
                  "server")
       ->group("");
-  command->add_option("--admin-fd", options->adminFd, "Inherited Unix socket of the administrator")
-      ->group("");
-  command->add_option("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family")
-      ->required();
-  command
-      ->add_option("--node-prefix-ipv4", options->nodePrefixV4,
-                   "Prefix length of a node's IPv4 range")
-      ->capture_default_str();
-  command
-      ->add_option("--node-prefix-ipv6", options->nodePrefixV6,
-                   "Prefix length of a node's IPv6 range")
-      ->capture_default_str();
-  command->callback([&context, options, podCidrs, fds, restFds] {
+  ofLab("--admin-fd", options->adminFd, "Inherited Unix socket of the administrator");
+  ofLab("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family");
+  ofLab("--node-prefix-ipv4", options->nodePrefixV4, "Prefix length of a node's IPv4 range");
+  ofLab("--node-prefix-ipv6", options->nodePrefixV6, "Prefix length of a node's IPv6 range");
+  command->callback([&context, options, flags, podCidrs, fds] {
     options->podCidrs = splitList(*podCidrs);
     for (const auto& fd : splitList(*fds)) options->listenFds.push_back(std::atoi(fd.c_str()));
-    for (const auto& fd : splitList(*restFds)) options->restFds.push_back(std::atoi(fd.c_str()));
     options->logLevel = context.logLevel;
-    context.exitCode = runServer(*options);
+    if (!options->stateDir.empty()) {
+      context.exitCode = runServer(*options);
+      return;
+    }
+    auto held = prepareStandalone(context, *flags, *options);
+    if (held) (void)held->adminSocket.release();  // the server's from here on
+    context.exitCode = held ? runServer(*options) : fail(held.status());
   });
+}
+
+/// What is left open of a node that joins; what is wrong with the flags otherwise.
+Status completeJoin(AgentProcessOptions& options, const std::string& url) {
+  auto server = serverOfUrl(url);
+  if (!server) return server.status();
+  options.join = *server;
+  if (::geteuid() != 0) {
+    return Status(Code::kHostUnsupported,
+                  "an agent changes links and routes of its machine; run it as root");
+  }
+  if (options.name.empty()) {
+    std::array<char, 256> name{};
+    if (::gethostname(name.data(), name.size() - 1) < 0) return errnoStatus(errno, "gethostname");
+    options.name = name.data();
+    std::ranges::transform(options.name, options.name.begin(),
+                           [](unsigned char c) { return std::tolower(c); });
+  }
+  auto root = lab::labsRoot();
+  auto images = lab::imageStoreRoot();
+  if (!root) return root.status();
+  if (options.stateDir.empty()) options.stateDir = *root + "/.node";
+  if (options.runDir.empty()) options.runDir = "/run/podlab";
+  if (options.volumesDir.empty()) options.volumesDir = options.stateDir + "/volumes";
+  if (options.imageStore.empty()) options.imageStore = *images;
+  if (options.cgroup.empty()) options.cgroup = lab::labCgroup({options.stateDir});
+  auto files = makeRealFilesystem();
+  for (const auto& folder : {options.stateDir, options.runDir}) {
+    if (Status made = files->createDirectories(folder, 0755); !made) return made;
+  }
+  return {};
 }
 
 void addAgent(CLI::App& app, Context& context) {
   auto options = std::make_shared<AgentProcessOptions>();
+  auto url = std::make_shared<std::string>();
   auto podCidrs = std::make_shared<std::string>();
   auto nodeIps = std::make_shared<std::string>();
-  auto* command = app.add_subcommand("agent", "Run a node's agent (podlab up does it for you)");
-  command->add_option("--node-name", options->name, "The node's name")->required();
-  command->add_option("--boot-id", options->bootId,
-                      "What tells this boot of the node from others (default: the kernel's)");
-  command->add_option("--server", options->server, "host:port of the server")->required();
-  command->add_option("--state-dir", options->stateDir, "Folder of what outlives the agent")
-      ->required();
-  command->add_option("--run-dir", options->runDir, "Folder of what ends with the node")
-      ->required();
+  auto* command = app.add_subcommand("agent", "Make this machine a node of a cluster (as root)");
+  command->add_option("--join", *url, "https://HOST[:PORT] of the cluster's server");
+  command->add_option("--token", options->token,
+                      "What podlab token create has printed; needed the first time");
+  command->add_option("--node-name", options->name, "The node's name (default: the host's)");
+  command->add_option("--node-ip", *nodeIps,
+                      "The node's own address, one a family (default: that by which the server is "
+                      "reached)");
+  command->add_option("--underlay", options->underlay,
+                      "The link by which other nodes are reached, instead of --node-ip");
+  command->add_option("--state-dir", options->stateDir,
+                      "Folder of what outlives the agent (default: /var/lib/podlab/.node)");
+  command->add_option("--run-dir", options->runDir,
+                      "Folder of what ends with the boot (default: /run/podlab)");
   command->add_option("--volumes-dir", options->volumesDir,
                       "Folder of PersistentVolumes, shared by the agents of a host");
-  command->add_option("--api-address", options->apiAddress,
-                      "host:port where pods find the API (default: nowhere)");
-  command->add_option("--pki-dir", options->pkiDir, "Folder with ca.crt, node.crt and node.key")
-      ->required();
-  command->add_option("--node-ip", *nodeIps, "The node's own addresses, one a family")->required();
-  command->add_option("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family")
-      ->required();
-  command->add_option("--backend", options->backend, "vxlan or host-gw")
-      ->check(CLI::IsMember({"vxlan", "host-gw"}))
-      ->capture_default_str();
-  command->add_option("--vxlan-id", options->vxlanId, "VXLAN network identifier")
-      ->capture_default_str();
-  command->add_option("--vxlan-port", options->vxlanPort, "UDP port of the overlay")
-      ->capture_default_str();
   command->add_option("--label", options->labels, "KEY=VALUE label of the node, repeatable");
   command->add_option("--taint", options->taints, "KEY=VALUE:EFFECT taint of the node, repeatable");
   command->add_option("--cpu", options->cpu, "Declared CPUs (default: the host's)");
@@ -97,7 +135,7 @@ void addAgent(CLI::App& app, Context& context) {
       "--eviction-hard", options->evictionHard,
       "Thresholds of the node's pressure: nodefs.available<10%,memory.available<100Mi");
   command->add_option("--cgroup", options->cgroup,
-                      "Path of the node's cgroup, below what podlab may use (default: none)");
+                      "Path of the node's cgroup, below what podlab may use");
   command
       ->add_option("--container-log-max-size", options->logMaxSize,
                    "Size of a file of a container's log")
@@ -106,17 +144,40 @@ void addAgent(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_option("--image-store", options->imageStore,
                       "Folder of this host's images (podlab image)");
-  command
-      ->add_option("--missing-images", options->missingImages,
-                   "What becomes of a container whose image is not there: error or stand-in")
-      ->check(CLI::IsMember({"error", "stand-in"}))
-      ->capture_default_str();
   command->add_option("--runtime", options->runtime, "OCI runtime")->capture_default_str();
-  command->callback([&context, options, podCidrs, nodeIps] {
+  // What a lab gives its agents, and a server those that join it.
+  const auto ofLab = [command](const char* flag, auto& value, const char* help) {
+    return command->add_option(flag, value, help)->group("");
+  };
+  ofLab("--boot-id", options->bootId,
+        "What tells this boot of the node from others (default: the kernel's)");
+  ofLab("--server", options->server, "host:port of the server");
+  ofLab("--api-address", options->apiAddress, "host:port where pods find the API");
+  ofLab("--pki-dir", options->pkiDir, "Folder with ca.crt, node.crt and node.key");
+  ofLab("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family");
+  ofLab("--backend", options->backend, "vxlan or host-gw")
+      ->check(CLI::IsMember({"vxlan", "host-gw"}));
+  ofLab("--vxlan-id", options->vxlanId, "VXLAN network identifier");
+  ofLab("--vxlan-port", options->vxlanPort, "UDP port of the overlay");
+  ofLab("--missing-images", options->missingImages,
+        "What becomes of a container whose image is not there: error or stand-in")
+      ->check(CLI::IsMember({"error", "stand-in"}));
+  command->callback([&context, options, url, podCidrs, nodeIps] {
     options->podCidrs = splitList(*podCidrs);
     options->nodeIps = splitList(*nodeIps);
     options->logLevel = context.logLevel;
-    context.exitCode = runAgent(*options);
+    if (url->empty() && options->server.empty()) {
+      context.exitCode = failUsage(
+          "--join is required: https://HOST:PORT of the server, as podlab token create "
+          "prints it");
+      return;
+    }
+    if (!url->empty() && !options->nodeIps.empty() && !options->underlay.empty()) {
+      context.exitCode = failUsage("--node-ip and --underlay say the same thing; give one of them");
+      return;
+    }
+    const Status complete = url->empty() ? Status() : completeJoin(*options, *url);
+    context.exitCode = complete.ok() ? runAgent(*options) : fail(complete);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "cli/process_setup.hpp"
 
+#include <algorithm>
 #include <csignal>
 
 #include <asio.hpp>
@@ -22,6 +23,11 @@ Result<CertificateFiles> readCertificates(Filesystem& files, const std::string& 
     if (!*part) return part->status();
   }
   return CertificateFiles{*ca, {*certificate, *key}};
+}
+
+Co<void> sleepUntil(Clock& clock, WallTime time) {
+  while (clock.wallNow() < time)
+    co_await clock.sleepFor(std::min<Duration>(time - clock.wallNow(), std::chrono::hours(1)));
 }
 
 Co<void> waitForTermination() {

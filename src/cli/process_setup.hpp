@@ -4,6 +4,7 @@
 
 #include <asio/io_context.hpp>
 
+#include "common/clock.hpp"
 #include "common/co.hpp"
 #include "common/filesystem.hpp"
 #include "common/log.hpp"
@@ -21,6 +22,9 @@ struct CertificateFiles {
 };
 Result<CertificateFiles> readCertificates(Filesystem& files, const std::string& folder,
                                           const std::string& name);
+
+/// Looks at the calendar at least once an hour, for clocks that are set meanwhile.
+Co<void> sleepUntil(Clock& clock, WallTime time);
 
 /// Until SIGTERM or SIGINT.
 Co<void> waitForTermination();

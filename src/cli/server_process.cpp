@@ -1,5 +1,6 @@
 #include "cli/server_process.hpp"
 
+#include <signal.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -10,13 +11,19 @@
 #include "apiserver/api_service.hpp"
 #include "apiserver/identity.hpp"
 #include "apiserver/metrics.hpp"
+#include "apiserver/node_join.hpp"
 #include "apiserver/rest_server.hpp"
 #include "apiserver/rpc_server.hpp"
 #include "apiserver/stream_relay.hpp"
+#include "cli/kubeconfig.hpp"
 #include "cli/pod_routes.hpp"
 #include "cli/process_setup.hpp"
+#include "client/modify.hpp"
 #include "common/real_clock.hpp"
+#include "common/sync.hpp"
 #include "controllers/controller_manager.hpp"
+#include "lab/control.hpp"
+#include "lab/pki.hpp"
 #include "store/sqlite_store.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
@@ -66,10 +73,13 @@ class Server {
     if (!certificates) return certificates.status();
     auto tls = transport::makeServerTls(certificates->ca, certificates->own);
     if (!tls) return tls.status();
+    tls_ = std::move(*tls);
     const auto serveOn = [&](Result<std::unique_ptr<Listener>> listener) -> Status {
       if (!listener) return listener.status();
       logInfo("listening", {{"address", (*listener)->address()}});
-      rpc.serve(transport::makeTlsListener(executor_, *clock_, std::move(*listener), *tls));
+      auto ends = transport::makeTlsListeners(executor_, *clock_, std::move(*listener), tls_);
+      rpc.serve(std::move(ends.rpc));
+      rest.serve(std::move(ends.others));
       return {};
     };
     for (const int fd : options_.listenFds) {
@@ -78,13 +88,7 @@ class Server {
     }
     for (const auto& address : options_.listen) {
       if (Status status = serveOn(transport::listenTcp(executor_, address)); !status.ok())
-        return status;
-    }
-    for (const int fd : options_.restFds) {
-      auto listener = transport::listenOnFd(executor_, UniqueFd(fd));
-      if (!listener) return listener.status();
-      logInfo("listening", {{"address", (*listener)->address()}, {"protocol", "REST"}});
-      rest.serve(transport::makeTlsListener(executor_, *clock_, std::move(*listener), *tls));
+        return status.withContext("--listen");
     }
     // Who may open the socket's file may read the administrator's key, too.
     if (options_.adminFd >= 0) {
@@ -141,6 +145,94 @@ class Server {
     return {};
   }
 
+  /// Lets machines join; they are told of by kube-public/cluster-info, as kubeadm's.
+  Co<Status> offerJoining(apiserver::ApiService& service, apiserver::StreamRelay& relay,
+                          apiserver::RpcServer& rpc, api::Api& system, std::string caPem) {
+    auto key = files_->readFile(options_.pkiDir + "/ca.key");
+    if (!key) co_return key.status();
+    const transport::Credentials stored{caPem, std::move(*key)};
+    auto authority = transport::CertificateAuthority::load(stored);
+    if (!authority) co_return authority.status().withContext(options_.pkiDir);
+    apiserver::NodeJoinOptions joinOptions;
+    joinOptions.settings = options_.nodeSettings;
+    joinOptions.certificateLife = options_.signingDuration;
+    join_ = std::make_unique<apiserver::NodeJoin>(service, relay, std::move(*authority), *clock_,
+                                                  *rng_, std::move(joinOptions));
+    rpc.offer(*join_);
+    co_return co_await publishClusterInfo(system, std::move(caPem));
+  }
+
+  Co<Status> publishClusterInfo(api::Api& system, std::string caPem) {
+    auto text = clusterInfo("https://" + options_.advertise, caPem);
+    if (!text) co_return text.status();
+    auto object = std::make_shared<corev1::ConfigMap>();
+    object->mutable_metadata()->set_name(kClusterInfo);
+    object->mutable_metadata()->set_namespace_(kClusterInfoNamespace);
+    (*object->mutable_data())["kubeconfig"] = *text;
+    api::ResourceId id{&api::kindFor<corev1::ConfigMap>(), kClusterInfoNamespace, "", ""};
+    api::WriteOptions writeOptions;
+    auto created = co_await system.create(id, object, std::move(writeOptions));
+    if (created || !created.status().is(Code::kAlreadyExists)) co_return created.status();
+    id.name = kClusterInfo;
+    client::Change change = [wanted = *text](google::protobuf::Message& message) {
+      auto& present = (*static_cast<corev1::ConfigMap&>(message).mutable_data())["kubeconfig"];
+      return std::exchange(present, wanted) != wanted;
+    };
+    auto changed = co_await client::modify(system, id, nullptr, std::move(change));
+    co_return changed.status();
+  }
+
+  /// Renews the server's certificate in time: streams that begin afterwards see the new one.
+  Co<void> keepCertificate() {
+    for (;;) {
+      auto present = readCertificates(*files_, options_.pkiDir, "server");
+      auto info = present ? transport::inspectCertificate(present->own.certificatePem)
+                          : Result<transport::CertificateInfo>(present.status());
+      if (info) co_await sleepUntil(*clock_, transport::rotationTime(*info, *rng_));
+      Status renewed = info.status();
+      if (renewed.ok()) {
+        renewed = files_->removeFile(options_.pkiDir + "/server.key");
+        if (renewed.ok()) {
+          renewed = lab::Pki::open(*files_, options_.pkiDir, clock_->wallNow(), *rng_,
+                                   options_.serverNames, options_.serverAddresses)
+                        .status();
+        }
+        if (renewed.ok()) {
+          auto next = readCertificates(*files_, options_.pkiDir, "server");
+          renewed = next ? transport::useCredentials(*tls_, next->own) : next.status();
+        }
+      }
+      if (renewed.ok()) {
+        logInfo("server_certificate_renewed");
+      } else {
+        logError("server_certificate_not_renewed", {{"error", renewed}});
+        co_await clock_->sleepFor(std::chrono::minutes(1));
+      }
+    }
+  }
+
+  Co<lab::LabResponse> control(lab::LabRequest request) {
+    lab::LabResponse response;
+    if (request.has_stop()) {
+      ::raise(SIGTERM);
+    } else if (!request.has_status()) {
+      response.set_error(
+          "the nodes of this cluster are machines of their own, not processes of a lab; podlab "
+          "token create says how one joins, podlab node rm removes one from the cluster");
+    }
+    response.set_apiaddress(options_.advertise);
+    response.set_serverrunning(true);
+    co_return response;
+  }
+
+  Co<void> serveControl() {
+    const lab::ControlHandler handler = [this](lab::LabRequest request) {
+      return control(std::move(request));
+    };
+    const Status status = co_await lab::serveControl(options_.controlSocket, handler);
+    if (!status.is(Code::kCanceled)) logError("control_failed", {{"error", status}});
+  }
+
   Co<Status> serve() {
     auto opened = store::openSqliteStore(executor_, options_.stateDir + "/podlab.db");
     if (!opened) co_return opened.status();
@@ -161,6 +253,10 @@ class Server {
     managerOptions.ranges = std::move(*ranges);
     auto rootCa = files_->readFile(options_.pkiDir + "/ca.crt");
     if (!rootCa) co_return rootCa.status();
+    if (!options_.advertise.empty()) {
+      Status offered = co_await offerJoining(service, relay, rpc, *system, *rootCa);
+      if (!offered.ok()) co_return offered;
+    }
     managerOptions.rootCa = std::move(*rootCa);
     managerOptions.apiAddress = options_.apiAddress;
     controllers::ControllerManager manager(*system, *clock_, *rng_, executor_, managerOptions);
@@ -168,8 +264,12 @@ class Server {
     if (options_.podRoutes) routes.emplace(manager.nodes());
     manager.start();
     Status status = listen(rpc, rest);
+    TaskGroup tasks(executor_);
+    if (!options_.advertise.empty()) tasks.spawn("server certificate", keepCertificate());
+    if (!options_.controlSocket.empty()) tasks.spawn("control", serveControl());
     if (status.ok()) co_await waitForTermination();
 
+    co_await tasks.cancelAndJoin();
     co_await rest.stop();
     co_await rpc.stop();
     co_await manager.stop();
@@ -184,6 +284,8 @@ class Server {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Rng> rng_;
   std::unique_ptr<Filesystem> files_;
+  std::shared_ptr<transport::TlsContext> tls_;
+  std::unique_ptr<apiserver::NodeJoin> join_;
   int code_ = 0;
 };
 

@@ -123,7 +123,7 @@ class Lab final : public FaultTarget {
     std::vector<std::string> addresses{"127.0.0.1", "::1"};
     for (const auto& address : underlay_->serverAddresses())
       addresses.push_back(address.toString());
-    auto pki = Pki::open(*files_, options_.paths, clock_->wallNow(), *rng_,
+    auto pki = Pki::open(*files_, options_.paths.pki(""), clock_->wallNow(), *rng_,
                          {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
                           "kubernetes.default.svc.cluster.local", "podlab-server"},
                          addresses);
@@ -180,7 +180,8 @@ class Lab final : public FaultTarget {
           !status.ok())
         return status;
     }
-    if (Status status = pki_->issueNode(config.name()); !status.ok()) return status;
+    if (Status status = pki_->issueNode(config.name(), folder + "/pki"); !status.ok())
+      return status;
     nodes_.insert_or_assign(config.name(), std::move(node));
     return {};
   }
@@ -214,30 +215,29 @@ class Lab final : public FaultTarget {
 
   void startServer() {
     const auto& network = cluster_.networking();
-    IsolatedSpec spec = process(
-        "server",
-        {"server",
-         "--state-dir",
-         options_.paths.server(),
-         "--pki-dir",
-         options_.paths.pki(""),
-         "--listen-fds",
-         std::to_string(agentSocket_.get()),
-         "--rest-fds",
-         join({std::to_string(options_.apiSocket.get()), std::to_string(podApiSocket_.get())}),
-         "--api-address",
-         serverHost() + ":" + std::to_string(kPodApiPort),
-         "--pod-routes",
-         "--admin-fd",
-         std::to_string(options_.adminSocket.get()),
-         "--pod-cidrs",
-         join({network.podcidrs().begin(), network.podcidrs().end()}),
-         "--node-prefix-ipv4",
-         std::to_string(network.nodeprefixipv4()),
-         "--node-prefix-ipv6",
-         std::to_string(network.nodeprefixipv6()),
-         "--log-level",
-         options_.logLevel});
+    IsolatedSpec spec =
+        process("server",
+                {"server",
+                 "--state-dir",
+                 options_.paths.server(),
+                 "--pki-dir",
+                 options_.paths.pki(""),
+                 "--listen-fds",
+                 join({std::to_string(agentSocket_.get()), std::to_string(options_.apiSocket.get()),
+                       std::to_string(podApiSocket_.get())}),
+                 "--api-address",
+                 serverHost() + ":" + std::to_string(kPodApiPort),
+                 "--pod-routes",
+                 "--admin-fd",
+                 std::to_string(options_.adminSocket.get()),
+                 "--pod-cidrs",
+                 join({network.podcidrs().begin(), network.podcidrs().end()}),
+                 "--node-prefix-ipv4",
+                 std::to_string(network.nodeprefixipv4()),
+                 "--node-prefix-ipv6",
+                 std::to_string(network.nodeprefixipv6()),
+                 "--log-level",
+                 options_.logLevel});
     spec.keepFds = {options_.apiSocket.get(), options_.adminSocket.get(), agentSocket_.get(),
                     podApiSocket_.get()};
     serverStartedAt_ = clock_->now();

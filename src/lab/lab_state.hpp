@@ -16,6 +16,7 @@ namespace podlab::lab {
 /// - api: host:port of the API on the host's loopback, while it runs and for the next start
 /// - lock: a POSIX record lock held by the running lab
 /// - kubeconfig: the path of the kubeconfig that has the lab's context
+/// - standalone: when it is there, this is no lab but a server for other machines (podlab server)
 /// - cgroups: the folders of the lab's cgroups, one a line
 /// - admin.sock: what this user's commands talk to the server by
 /// - control.sock: what `podlab node` and `podlab down` talk to
@@ -30,6 +31,7 @@ struct LabPaths {
   std::string clusterFile() const { return root + "/cluster.yaml"; }
   std::string apiAddress() const { return root + "/api"; }
   std::string kubeconfig() const { return root + "/kubeconfig"; }
+  std::string standalone() const { return root + "/standalone"; }
   std::string lock() const { return root + "/lock"; }
   std::string cgroups() const { return root + "/cgroups"; }
   std::string adminSocket() const { return root + "/admin.sock"; }

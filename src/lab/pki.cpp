@@ -21,15 +21,16 @@ bool fits(const transport::CertificateInfo& info, const transport::LeafSpec& spe
 
 }  // namespace
 
-Result<Pki> Pki::open(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
+Result<Pki> Pki::open(Filesystem& files, std::string folder, WallTime now, Rng& rng,
                       std::vector<std::string> serverNames,
                       std::vector<std::string> serverAddresses) {
-  const std::string folder = paths.pki("");
+  const std::string certificateFile = folder + "/ca.crt";
+  const std::string keyFile = folder + "/ca.key";
   if (Status status = files.createDirectories(folder, 0700); !status.ok()) return status;
   Result<transport::CertificateAuthority> authority = Status(Code::kNotFound, "no CA yet");
-  if (files.exists(paths.pki("ca.key"))) {
-    auto certificate = files.readFile(paths.pki("ca.crt"));
-    auto key = files.readFile(paths.pki("ca.key"));
+  if (files.exists(keyFile)) {
+    auto certificate = files.readFile(certificateFile);
+    auto key = files.readFile(keyFile);
     if (!certificate) return certificate.status();
     if (!key) return key.status();
     authority = transport::CertificateAuthority::load({*certificate, *key});
@@ -38,32 +39,32 @@ Result<Pki> Pki::open(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
     if (authority) {
       // The key last: its presence says that both are there.
       const auto& stored = authority->credentials();
-      Status status = files.writeFileAtomic(paths.pki("ca.crt"), stored.certificatePem);
-      if (status.ok()) status = files.writeFileAtomic(paths.pki("ca.key"), stored.keyPem, 0600);
+      Status status = files.writeFileAtomic(certificateFile, stored.certificatePem);
+      if (status.ok()) status = files.writeFileAtomic(keyFile, stored.keyPem, 0600);
       if (!status.ok()) return status;
     }
   }
   if (!authority) return authority.status().withContext(folder);
 
-  Pki pki(files, std::move(paths), now, rng, std::move(*authority));
+  Pki pki(files, std::move(folder), now, rng, std::move(*authority));
   transport::LeafSpec server;
   server.commonName = "podlab-server";
   server.dnsNames = std::move(serverNames);
   server.ipAddresses = std::move(serverAddresses);
   server.server = true;
-  if (Status status = pki.ensure(folder, "server", server); !status.ok()) return status;
+  if (Status status = pki.ensure(pki.folder_, "server", server); !status.ok()) return status;
   transport::LeafSpec admin;
   admin.commonName = "podlab-admin";
   admin.organizations = {"system:masters"};
   admin.client = true;
-  if (Status status = pki.ensure(folder, "admin", admin); !status.ok()) return status;
+  if (Status status = pki.ensure(pki.folder_, "admin", admin); !status.ok()) return status;
   if (Status status = pki.ensureSigningKey(); !status.ok()) return status;
   return pki;
 }
 
 // Never made anew: tokens that pods hold would be refused.
 Status Pki::ensureSigningKey() {
-  const std::string path = paths_.pki("service-accounts.key");
+  const std::string path = folder_ + "/service-accounts.key";
   if (files_.exists(path)) return {};
   auto key = transport::SigningKey::create();
   if (!key) return key.status();
@@ -72,20 +73,19 @@ Status Pki::ensureSigningKey() {
   return files_.writeFileAtomic(path, *pem, 0600);
 }
 
-Status Pki::issueNode(std::string_view node) {
-  const std::string folder = paths_.node(node) + "/pki";
+Status Pki::issueNode(std::string_view node, const std::string& folder) {
   if (Status status = files_.createDirectories(folder, 0700); !status.ok()) return status;
   transport::LeafSpec spec;
   spec.commonName = "system:node:" + std::string(node);
   spec.organizations = {"system:nodes"};
   spec.client = true;
-  if (Status status = ensure(folder + "/", "node", spec); !status.ok()) return status;
+  if (Status status = ensure(folder, "node", spec); !status.ok()) return status;
   return files_.writeFileAtomic(folder + "/ca.crt", authority_.certificatePem(), 0644, false);
 }
 
 Status Pki::ensure(const std::string& folder, std::string_view name,
                    const transport::LeafSpec& spec) {
-  const std::string base = folder + std::string(name);
+  const std::string base = folder + "/" + std::string(name);
   if (files_.exists(base + ".key")) {
     auto certificate = files_.readFile(base + ".crt");
     if (!certificate) return certificate.status();

@@ -7,32 +7,31 @@
 #include "common/rng.hpp"
 #include "common/status.hpp"
 #include "common/time.hpp"
-#include "lab/lab_state.hpp"
 #include "transport/certificates.hpp"
 #include "transport/signing_key.hpp"
 
 namespace podlab::lab {
 
-/// The certificates of a lab, below its pki/ folder: made when absent or about to expire, else left
+/// The certificates of a cluster in one folder: made when absent or about to expire, else left
 /// alone.
 class Pki {
  public:
   /// Loads or makes the CA; the server's certificate (names: `serverNames`, addresses:
   /// `serverAddresses`); the administrator's (system:masters), with which the command line
   /// calls the API; and the key that signs the tokens of service accounts.
-  static Result<Pki> open(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
+  static Result<Pki> open(Filesystem& files, std::string folder, WallTime now, Rng& rng,
                           std::vector<std::string> serverNames,
                           std::vector<std::string> serverAddresses);
 
-  /// A node's certificate (system:node:NAME, system:nodes) in its folder as ca.crt, node.crt and
+  /// A node's certificate (system:node:NAME, system:nodes) in `folder` as ca.crt, node.crt and
   /// node.key.
-  Status issueNode(std::string_view node);
+  Status issueNode(std::string_view node, const std::string& folder);
 
  private:
-  Pki(Filesystem& files, LabPaths paths, WallTime now, Rng& rng,
+  Pki(Filesystem& files, std::string folder, WallTime now, Rng& rng,
       transport::CertificateAuthority authority)
       : files_(files),
-        paths_(std::move(paths)),
+        folder_(std::move(folder)),
         now_(now),
         rng_(rng),
         authority_(std::move(authority)) {}
@@ -40,7 +39,7 @@ class Pki {
   Status ensure(const std::string& folder, std::string_view name, const transport::LeafSpec& spec);
 
   Filesystem& files_;
-  LabPaths paths_;
+  std::string folder_;
   WallTime now_;
   Rng& rng_;
   transport::CertificateAuthority authority_;

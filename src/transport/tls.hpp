@@ -33,6 +33,9 @@ inline constexpr const char* kRpcProtocol = "podlab-rpc";
 /// A client says that it will speak RPC.
 void offerRpc(TlsContext& context);
 
+/// What a cluster's server is called in its certificate, whatever its addresses are.
+inline constexpr const char* kServerName = "podlab-server";
+
 /// A client that takes any certificate, from TLS 1.2 on: for probes, which ask whether a server
 /// answers, not who it is.
 std::shared_ptr<TlsContext> makeUnverifyingClientTls();

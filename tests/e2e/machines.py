@@ -1,0 +1,181 @@
+"""Machines of a test: each has namespaces of its own, as a host of its own would, on one Ethernet switch."""
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+from harness import DATA, PODLAB as PROGRAM, eventually
+
+PODLAB = PROGRAM.resolve()
+
+SETUP = """
+mount --make-rshared / && mount -t tmpfs tmpfs /run && mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+test ! -d /sys/fs/cgroup/unified || umount -l /sys/fs/cgroup/unified
+hostname "$0" && ip link set lo up && echo ready && exec sleep infinity
+"""
+
+
+def run(*command, **options):
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=60, **options)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, command))}: {done.stderr}{done.stdout}")
+    return done.stdout
+
+
+class Place:
+    """A process that holds namespaces."""
+
+    def __init__(self, *unshare, name="switch"):
+        self.holder = subprocess.Popen(["unshare", "--fork", "--kill-child", *unshare, "sh", "-c", SETUP, name],
+                                       stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        if self.holder.stdout.readline() != "ready\n":
+            raise AssertionError("a machine did not start")
+        children = pathlib.Path(f"/proc/{self.holder.pid}/task/{self.holder.pid}/children")
+        self.pid = int(children.read_text().split()[0])
+
+    def end(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.holder.wait()
+        self.holder.stdout.close()
+
+    entered = "--all"
+
+    def entering(self, *command):
+        return ["nsenter", "--target", str(self.pid), self.entered, *map(str, command)]
+
+    def run(self, *command, **options):
+        return run(*self.entering(*command), **options)
+
+
+class Switch(Place):
+    entered = "--net"  # it sees the machines' pids
+
+    def __init__(self):
+        super().__init__("--mount", "--net", "--uts")
+        self.run("ip", "link", "add", "switch", "type", "bridge")
+        self.run("ip", "link", "set", "switch", "up")
+
+
+class Machine(Place):
+    """Its eth0 has the same address and default route on every machine, as Vagrant's; eth1 is on the switch."""
+
+    def __init__(self, switch, name, address, folder):
+        super().__init__("--mount", "--net", "--uts", "--ipc", "--pid", "--mount-proc", name=name)
+        self.name, self.folder, self.switch = name, folder, switch
+        try:
+            self.connect(address)
+        except BaseException:
+            self.end()
+            raise
+
+    def connect(self, address):
+        self.folder.mkdir(exist_ok=True)
+        self.environment = dict(os.environ, PODLAB_STATE_DIR=str(self.folder), NO_COLOR="1", HOME=str(self.folder))
+        self.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "nowhere")
+        self.run("ip", "link", "set", "nowhere", "up")
+        self.set_address("eth0", "10.0.2.15/24")
+        self.run("ip", "route", "add", "default", "via", "10.0.2.2")
+        self.switch.run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "eth1", "netns", self.pid)
+        self.switch.run("ip", "link", "set", self.name, "master", "switch", "up")
+        self.set_address("eth1", address)
+
+    def set_address(self, link, address):
+        self.run("ip", "address", "flush", "dev", link)
+        self.run("ip", "address", "add", address, "dev", link)
+        self.run("ip", "link", "set", link, "up")
+
+    def try_podlab(self, *arguments, **options):
+        options.setdefault("timeout", 60)
+        return subprocess.run(self.entering(PODLAB, *arguments), env=self.environment, capture_output=True, text=True,
+                              check=False, stdin=options.pop("stdin", subprocess.DEVNULL) if "input" not in options else None,
+                              **options)
+
+    def podlab(self, *arguments, **options):
+        done = self.try_podlab(*arguments, **options)
+        if done.returncode != 0:
+            raise AssertionError(f"{self.name}: podlab {' '.join(arguments)}: {done.stderr}{done.stdout}\n{self.logs()}")
+        return done.stdout
+
+    def start_podlab(self, *arguments):
+        """A process in the background, with its log beside the machine's folder."""
+        log = self.folder.parent / f"{self.name}-{arguments[0]}.log"
+        with log.open("a") as output:
+            return subprocess.Popen(self.entering(PODLAB, *arguments), env=self.environment, stdin=subprocess.DEVNULL,
+                                    stdout=output, stderr=output)
+
+    def log(self, process):
+        return (self.folder.parent / f"{self.name}-{process}.log").read_text()
+
+    def logs(self):
+        return "".join(f"== {log.name}\n{log.read_text()[-3000:]}" for log in self.folder.parent.glob("*.log"))
+
+    def pids(self, word):
+        """Pids, as the host sees them, of podlab's processes with this first argument."""
+        found = []
+        mine = os.readlink(f"/proc/{self.pid}/ns/pid")
+        for entry in pathlib.Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit() and os.readlink(entry / "ns/pid") == mine and \
+                        (entry / "cmdline").read_bytes().split(b"\0")[1:2] == [word.encode()]:
+                    found.append(int(entry.name))
+        return found
+
+    def kill(self, word, number=signal.SIGKILL):
+        for pid in self.pids(word):
+            os.kill(pid, number)
+
+    def network(self):
+        """What an agent may change, and must leave as it was."""
+        commands = (["ip", "-d", "-o", "link"], ["ip", "address"], ["ip", "route", "show", "table", "all"],
+                    ["ip", "-6", "route", "show", "table", "all"], ["ip", "rule"], ["ip", "neigh", "show", "nud", "permanent"],
+                    ["/usr/sbin/nft", "list", "ruleset"], ["sysctl", "-ae", "--pattern", r"^net\.ipv[46]\.(conf|ip_forward)"],
+                    ["findmnt", "-rno", "TARGET,FSTYPE,PROPAGATION"])
+        return {" ".join(command): self.run(*command) for command in commands}
+
+
+class MachinesTestCase(unittest.TestCase):
+    """A switch with machines m1, m2, ... of addresses 192.168.56.11, ..."""
+
+    machines = 3
+
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("machines need root: an agent changes links and routes of its host")
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="podlab-machines-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.switch = Switch()
+        cls.addClassCleanup(cls.switch.end)
+        cls.all = [cls.machine(number) for number in range(1, cls.machines + 1)]
+
+    @classmethod
+    def machine(cls, number):
+        made = Machine(cls.switch, f"m{number}", f"192.168.56.{10 + number}/24", cls.folder / f"m{number}")
+        cls.addClassCleanup(made.end)
+        return made
+
+    @classmethod
+    def wait_for_server(cls, machine):
+        def answers():
+            return machine.try_podlab("get", "namespaces").returncode == 0
+        if not eventually(answers):
+            raise AssertionError(f"the server does not answer\n{machine.logs()}")
+
+    @classmethod
+    def join(cls, server, machine, *flags):
+        """Starts an agent by the command that a new token comes with."""
+        words = server.podlab("token", "create").split()
+        return machine.start_podlab(*words[1:], *flags)
+
+    @classmethod
+    def wait_for_nodes(cls, server, *names):
+        for condition in ("create", "condition=Ready"):
+            server.podlab("wait", *(f"node/{name}" for name in names), "--for", condition, "--timeout", "30s")
+
+    def apply(self, server, name):
+        server.podlab("apply", "-f", "-", input=(DATA / name).read_text())

@@ -1,0 +1,119 @@
+"""A server and nodes that are machines of their own."""
+import json
+import re
+import unittest
+
+from harness import eventually
+from machines import MachinesTestCase
+
+PODS = "".join(f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: p{number}}}
+spec:
+  nodeName: m{number}
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {{name: one, image: host, command: [/bin/sleep, "100000"]}}
+  - {{name: two, image: host, command: [/bin/sleep, "100000"]}}
+---""" for number in (1, 2))
+
+
+class Cluster(MachinesTestCase):
+    """One machine has the server and is a node, another is a node, a third is there to come later."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.m1, cls.m2, cls.m3 = cls.all
+        cls.before = {machine: machine.network() for machine in cls.all}
+        cls.start_server()
+        cls.agents = {machine: cls.join(cls.m1, machine) for machine in (cls.m1, cls.m2)}
+        cls.wait_for_nodes(cls.m1, "m1", "m2")
+
+    @classmethod
+    def start_server(cls):
+        cls.server = cls.m1.start_podlab("server", "--advertise", "192.168.56.11", "--cluster-signing-duration", "10s")
+        cls.wait_for_server(cls.m1)
+
+    def kill_server(self):
+        self.m1.kill("server")
+        self.server.wait()
+
+    def node(self, name):
+        return json.loads(self.m1.podlab("get", "node", name, "-o", "json"))
+
+    def test_1_nodes_have_the_address_by_which_they_reach_the_server(self):
+        for name, address in (("m1", "192.168.56.11"), ("m2", "192.168.56.12")):
+            addresses = {entry["type"]: entry["address"] for entry in self.node(name)["status"]["addresses"]}
+            self.assertEqual(addresses["InternalIP"], address)
+
+    def test_2_pods_reach_each_other_across_machines(self):
+        self.m1.podlab("apply", "-f", "-", input=PODS)
+        self.m1.podlab("wait", "pod", "p1", "p2", "--for", "condition=Ready", "--timeout", "40s")
+        self.m1.podlab("reach")
+
+    def restarts(self):
+        pods = json.loads(self.m1.podlab("get", "pods", "-o", "json"))["items"]
+        return {(pod["metadata"]["name"], status["name"]): (status["restartCount"], status.get("containerID"))
+                for pod in pods for status in pod["status"]["containerStatuses"]}
+
+    def test_3_a_killed_server_goes_on_and_pods_do_not_notice(self):
+        before = self.restarts()
+        self.kill_server()
+        self.start_server()
+        self.assertTrue(eventually(lambda: self.m1.log("server").count("node_connected") >= 4))
+        self.assertEqual(self.restarts(), before)
+
+    def test_4_certificates_are_renewed_in_time(self):
+        def renewed():
+            return all("certificate_renewed" in machine.log("agent") for machine in (self.m1, self.m2))
+        self.assertTrue(eventually(renewed, 30), self.m1.logs())
+        kept = self.m2.folder / ".node" / "membership"
+        self.assertEqual(sorted(entry.name for entry in kept.iterdir()), ["ca.crt", "node.pem", "settings"])
+        self.assertEqual((kept / "node.pem").stat().st_mode & 0o777, 0o600)
+
+    def test_5_an_agent_takes_a_new_address_of_its_machine(self):
+        before = self.restarts()
+        self.kill_server()
+        self.m2.set_address("eth1", "192.168.56.22/24")
+        self.start_server()
+
+        def has_moved():
+            return any(entry["address"] == "192.168.56.22" for entry in self.node("m2")["status"]["addresses"])
+        self.assertTrue(eventually(has_moved), self.m2.logs())
+        self.wait_for_nodes(self.m1, "m1", "m2")
+        self.assertTrue(eventually(lambda: self.m1.try_podlab("reach").returncode == 0), self.m1.logs())
+        self.assertEqual(self.restarts(), before)
+
+    def refusal(self, machine, *arguments):
+        done = machine.try_podlab("agent", *arguments)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        return done.stderr
+
+    def test_6_a_machine_that_may_not_join_is_told_why(self):
+        url = ("--join", "https://192.168.56.11")
+        self.assertIn("--token: this machine has not joined yet", self.refusal(self.m3, *url))
+        *_, token = self.m1.podlab("token", "create", "--ttl", "1h", "--description", "for m3").split()
+        self.assertIn("is in the cluster and alive", self.refusal(self.m3, *url, "--token", token, "--node-name", "m2"))
+        other = token[:-1] + ("0" if token[-1] != "0" else "1")
+        self.assertIn("the token is of another cluster", self.refusal(self.m3, *url, "--token", other))
+        listed = self.m1.podlab("token", "ls")
+        self.assertRegex(listed, re.escape(token.split("@")[0]) + r"\s+59m\s+\S+\s+authentication\s+for m3")
+        self.m1.podlab("token", "rm", token)
+        self.assertIn("is not one of this cluster", self.refusal(self.m3, *url, "--token", token))
+        self.assertIn("--underlay", self.m3.try_podlab("agent", *url, "--node-ip", "1.2.3.4", "--underlay", "eth1").stderr)
+        self.assertFalse((self.m3.folder / ".node" / "membership" / "node.pem").exists())
+        self.assertIn("leave that cluster first: podlab agent --cleanup", self.refusal(self.m2, *url, "--node-name", "m9"))
+
+    def test_7_a_server_is_no_lab(self):
+        self.assertIn("already running", self.m1.try_podlab("server", "--advertise", "192.168.56.11").stderr)
+        self.assertIn("is a server for other machines", self.m1.try_podlab("up").stderr)
+        self.assertIn("machines of their own", self.m1.try_podlab("node", "add", "x").stderr)
+        self.assertIn("Server: running", self.m1.podlab("status"))
+        kubeconfig = self.m1.podlab("kubeconfig")
+        self.assertIn("server: https://192.168.56.11:6443", kubeconfig)
+
+
+if __name__ == "__main__":
+    unittest.main()
