@@ -8,6 +8,8 @@
 
 #include "api/bootstrap_tokens.hpp"
 #include "api/quantity.hpp"
+#include "cli/agent_cleanup.hpp"
+#include "cli/context.hpp"
 #include "cli/executable.hpp"
 #include "cli/node_address.hpp"
 #include "cli/node_membership.hpp"
@@ -290,7 +292,8 @@ class AgentProcess {
     if (!made) co_return made;
 
     node::KernelDataplaneOptions network;
-    network.pinFolder = options_.runDir + "/pins";
+    network.pinFolder = options_.pinFolder();
+    network.sysctlFile = options_.sysctlFile();
     network.vxlanId = static_cast<std::uint32_t>(options_.vxlanId);
     network.vxlanPort = static_cast<std::uint16_t>(options_.vxlanPort);
     if (Status chosen = co_await chooseAddress(nodeIp_); !chosen) co_return chosen;
@@ -299,8 +302,8 @@ class AgentProcess {
     if (Status status = co_await dataplane.start(); !status.ok()) co_return status;
 
     node::OciRuntimeOptions runtimeOptions;
-    runtimeOptions.stateFolder = options_.runDir + "/containers";
-    runtimeOptions.diskFolder = options_.stateDir + "/rootfs";
+    runtimeOptions.stateFolder = options_.containersFolder();
+    runtimeOptions.diskFolder = options_.rootfsFolder();
     runtimeOptions.runtime = options_.runtime;
     runtimeOptions.seccompFolder = options_.stateDir + "/seccomp";
     runtimeOptions.cgroups = agentSettings->cgroups;
@@ -368,6 +371,12 @@ class AgentProcess {
 int runAgent(AgentProcessOptions options) {
   initLogging(logLevelOf(options.logLevel), LogFormat::kText, "agent " + options.name);
   ::umask(022);  // programs of every user read what is made for containers
+  UniqueFd lock;
+  if (!options.join.empty()) {
+    auto taken = lockNode(options);
+    if (!taken) return fail(taken.status());
+    lock = std::move(*taken);
+  }
   return AgentProcess(std::move(options)).run();
 }
 

@@ -40,6 +40,11 @@ struct AgentProcessOptions {
   std::string missingImages = "error";
   std::string runtime = "crun";
   std::string logLevel = "info";
+
+  std::string pinFolder() const { return runDir + "/pins"; }
+  std::string containersFolder() const { return runDir + "/containers"; }
+  std::string rootfsFolder() const { return stateDir + "/rootfs"; }
+  std::string sysctlFile() const { return runDir + "/sysctls"; }  ///< what they were
 };
 
 /// Runs until SIGTERM or SIGINT; pods stay. The process's exit code.

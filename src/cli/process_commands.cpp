@@ -4,6 +4,7 @@
 #include <array>
 #include <cctype>
 
+#include "cli/agent_cleanup.hpp"
 #include "cli/agent_process.hpp"
 #include "cli/commands.hpp"
 #include "cli/executable.hpp"
@@ -72,10 +73,7 @@ void addServer(CLI::App& app, Context& context) {
 }
 
 /// What is left open of a node that joins; what is wrong with the flags otherwise.
-Status completeJoin(AgentProcessOptions& options, const std::string& url) {
-  auto server = serverOfUrl(url);
-  if (!server) return server.status();
-  options.join = *server;
+Status completeNode(AgentProcessOptions& options) {
   if (::geteuid() != 0) {
     return Status(Code::kHostUnsupported,
                   "an agent changes links and routes of its machine; run it as root");
@@ -95,7 +93,7 @@ Status completeJoin(AgentProcessOptions& options, const std::string& url) {
   if (options.volumesDir.empty()) options.volumesDir = options.stateDir + "/volumes";
   if (options.imageStore.empty()) options.imageStore = *images;
   if (options.cgroup.empty()) options.cgroup = lab::labCgroup({options.stateDir});
-  auto files = makeRealFilesystem();
+  const auto files = makeRealFilesystem();
   for (const auto& folder : {options.stateDir, options.runDir}) {
     if (Status made = files->createDirectories(folder, 0755); !made) return made;
   }
@@ -107,10 +105,14 @@ void addAgent(CLI::App& app, Context& context) {
   auto url = std::make_shared<std::string>();
   auto podCidrs = std::make_shared<std::string>();
   auto nodeIps = std::make_shared<std::string>();
+  auto cleanup = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("agent", "Make this machine a node of a cluster (as root)");
   command->add_option("--join", *url, "https://HOST[:PORT] of the cluster's server");
   command->add_option("--token", options->token,
                       "What podlab token create has printed; needed the first time");
+  command->add_flag("--cleanup", *cleanup,
+                    "End this machine's pods and remove all that agents have made on it, with its "
+                    "membership and volumes");
   command->add_option("--node-name", options->name, "The node's name (default: the host's)");
   command->add_option("--node-ip", *nodeIps,
                       "The node's own address, one a family (default: that by which the server is "
@@ -162,11 +164,16 @@ void addAgent(CLI::App& app, Context& context) {
   ofLab("--missing-images", options->missingImages,
         "What becomes of a container whose image is not there: error or stand-in")
       ->check(CLI::IsMember({"error", "stand-in"}));
-  command->callback([&context, options, url, podCidrs, nodeIps] {
+  command->callback([&context, options, url, podCidrs, nodeIps, cleanup] {
     options->podCidrs = splitList(*podCidrs);
     options->nodeIps = splitList(*nodeIps);
     options->logLevel = context.logLevel;
-    if (url->empty() && options->server.empty()) {
+    if (*cleanup && !(url->empty() && options->token.empty())) {
+      context.exitCode =
+          failUsage("--cleanup leaves a cluster; --join and --token do not go with it");
+      return;
+    }
+    if (url->empty() && options->server.empty() && !*cleanup) {
       context.exitCode = failUsage(
           "--join is required: https://HOST:PORT of the server, as podlab token create "
           "prints it");
@@ -176,8 +183,21 @@ void addAgent(CLI::App& app, Context& context) {
       context.exitCode = failUsage("--node-ip and --underlay say the same thing; give one of them");
       return;
     }
-    const Status complete = url->empty() ? Status() : completeJoin(*options, *url);
-    context.exitCode = complete.ok() ? runAgent(*options) : fail(complete);
+    if (url->empty() && !*cleanup) {
+      context.exitCode = runAgent(*options);
+      return;
+    }
+    Status complete = completeNode(*options);
+    if (complete.ok() && !*cleanup) {
+      auto server = serverOfUrl(*url);
+      complete = server.status();
+      if (server) options->join = *server;
+    }
+    if (!complete.ok()) {
+      context.exitCode = fail(complete);
+    } else {
+      context.exitCode = *cleanup ? runCleanup(*options) : runAgent(*options);
+    }
   });
 }
 

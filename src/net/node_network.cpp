@@ -56,7 +56,7 @@ Status ensureAddresses(NetlinkSocket& socket, int linkIndex,
   return socket.executeAll(std::move(messages));
 }
 
-Status ensureSysctls(const NodeLayout& layout) {
+Status ensureSysctls(const NodeLayout& layout, const SysctlRecord& sysctls) {
   std::vector<std::string> links{kBridgeName};
   if (layout.vxlan) links.push_back(vxlanName(layout.vxlanId));
   std::vector<std::pair<std::string, std::string>> wanted;
@@ -86,7 +86,7 @@ Status ensureSysctls(const NodeLayout& layout) {
     }
   }
   for (const auto& [name, value] : wanted) {
-    if (Status status = setSysctl(name, value); !status) return status;
+    if (Status status = sysctls.set(name, value); !status) return status;
   }
   return Status();
 }
@@ -115,7 +115,8 @@ MacAddress NodeLayout::bridgeMac() const {
   return macFromAddress(gateway(ranges.front()));
 }
 
-Result<NodeLinks> ensureNode(NetlinkSocket& socket, const NodeLayout& layout) {
+Result<NodeLinks> ensureNode(NetlinkSocket& socket, const NodeLayout& layout,
+                             const SysctlRecord& sysctls) {
   NodeLinks links;
   LinkSettings settings;
   settings.mtu = layout.mtu();
@@ -169,7 +170,7 @@ Result<NodeLinks> ensureNode(NetlinkSocket& socket, const NodeLayout& layout) {
     if (link.kind != "vxlan" || !hasLinkMark(link.alias) || link.index == links.vxlan) continue;
     if (Status status = socket.execute(deleteLink(link.name)); !status) return status;
   }
-  if (Status status = ensureSysctls(layout); !status) return status;
+  if (Status status = ensureSysctls(layout, sysctls); !status) return status;
   return links;
 }
 

@@ -8,6 +8,7 @@
 #include "net/link.hpp"
 #include "net/netlink_socket.hpp"
 #include "net/routing.hpp"
+#include "net/sysctl_record.hpp"
 #include "net/underlay.hpp"
 
 namespace podlab::net {
@@ -42,8 +43,9 @@ struct NodeLinks {
 
 /// Makes or repairs bridge, VXLAN device, their addresses and the forwarding sysctls of the calling
 /// thread's network namespace (which is the socket's). A link of these names that is not podlab's
-/// is refused.
-Result<NodeLinks> ensureNode(NetlinkSocket& socket, const NodeLayout& layout);
+/// is refused. Sysctls are set by `sysctls`.
+Result<NodeLinks> ensureNode(NetlinkSocket& socket, const NodeLayout& layout,
+                             const SysctlRecord& sysctls = SysctlRecord(""));
 /// Removes what ensureNode made, with all routes of podlab's protocol number. The forwarding
 /// sysctls stay.
 Status removeNode(NetlinkSocket& socket);

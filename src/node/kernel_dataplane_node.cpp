@@ -9,6 +9,7 @@
 #include "net/link.hpp"
 #include "net/netlink_socket.hpp"
 #include "net/routing.hpp"
+#include "net/sysctl_record.hpp"
 #include "net/underlay.hpp"
 
 namespace podlab::node {
@@ -162,7 +163,7 @@ Status KernelDataplaneNode::reconcileNode(DirtyParts& affected) {
   next.layout.vxlan = network_->backend == "vxlan";
   next.layout.vxlanId = options_.vxlanId;
   next.layout.vxlanPort = options_.vxlanPort;
-  auto links = net::ensureNode(*socket, next.layout);
+  auto links = net::ensureNode(*socket, next.layout, net::SysctlRecord(options_.sysctlFile));
   if (!links) return links.status();
   next.links = *links;
   {

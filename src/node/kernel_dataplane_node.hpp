@@ -23,6 +23,7 @@ struct KernelDataplaneOptions {
   std::string pinFolder;         ///< where pods' namespaces are pinned; a private mount of its own
   std::string networkNamespace;  ///< path of the node's; empty: the process's
   std::optional<net::IpAddress> nodeIp;  ///< on the underlay; absent: of the default route's link
+  std::string sysctlFile;                ///< of SysctlRecord; empty: the namespace is podlab's own
   std::uint32_t vxlanId = 1;
   std::uint16_t vxlanPort = 8472;
 };

@@ -76,6 +76,8 @@ class Machine(Place):
     def connect(self, address):
         self.folder.mkdir(exist_ok=True)
         self.environment = dict(os.environ, PODLAB_STATE_DIR=str(self.folder), NO_COLOR="1", HOME=str(self.folder))
+        for which in ("all", "default"):  # link-local addresses are there at once
+            self.run("sysctl", "-w", f"net.ipv6.conf.{which}.accept_dad=0")
         self.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "nowhere")
         self.run("ip", "link", "set", "nowhere", "up")
         self.set_address("eth0", "10.0.2.15/24")
@@ -83,9 +85,10 @@ class Machine(Place):
         self.switch.run("ip", "link", "add", self.name, "type", "veth", "peer", "name", "eth1", "netns", self.pid)
         self.switch.run("ip", "link", "set", self.name, "master", "switch", "up")
         self.set_address("eth1", address)
+        eventually(lambda: all(word in self.run("ip", "address", "show", "eth1") for word in ("state UP", "inet6 fe80")))
 
     def set_address(self, link, address):
-        self.run("ip", "address", "flush", "dev", link)
+        self.run("ip", "-4", "address", "flush", "dev", link)
         self.run("ip", "address", "add", address, "dev", link)
         self.run("ip", "link", "set", link, "up")
 
@@ -135,7 +138,26 @@ class Machine(Place):
                     ["ip", "-6", "route", "show", "table", "all"], ["ip", "rule"], ["ip", "neigh", "show", "nud", "permanent"],
                     ["/usr/sbin/nft", "list", "ruleset"], ["sysctl", "-ae", "--pattern", r"^net\.ipv[46]\.(conf|ip_forward)"],
                     ["findmnt", "-rno", "TARGET,FSTYPE,PROPAGATION"])
-        return {" ".join(command): self.run(*command) for command in commands}
+        return {f"{command[0]}: {line}" for command in commands for line in self.run(*command).splitlines()}
+
+
+def node_cgroups():
+    """Of all machines of this host."""
+    return {folder for pattern in ("podlab", "*/podlab") for folder in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}/.node-*")}
+
+
+def remove_cgroups(besides):
+    """Those of a test that has failed; others it has removed itself."""
+    for folder in node_cgroups() - besides:
+        for path, _, _ in os.walk(folder, topdown=False):
+            eventually(lambda gone=path: not remove_folder(gone), 5)
+
+
+def remove_folder(path):
+    """Whether it is still there."""
+    with contextlib.suppress(OSError):
+        os.rmdir(path)
+    return os.path.exists(path)
 
 
 class MachinesTestCase(unittest.TestCase):
@@ -149,6 +171,8 @@ class MachinesTestCase(unittest.TestCase):
             raise unittest.SkipTest("machines need root: an agent changes links and routes of its host")
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="podlab-machines-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
+        cls.cgroups_before = node_cgroups()
+        cls.addClassCleanup(remove_cgroups, cls.cgroups_before)
         cls.switch = Switch()
         cls.addClassCleanup(cls.switch.end)
         cls.all = [cls.machine(number) for number in range(1, cls.machines + 1)]

@@ -1,10 +1,11 @@
 """A server and nodes that are machines of their own."""
 import json
 import re
+import signal
 import unittest
 
 from harness import eventually
-from machines import MachinesTestCase
+from machines import MachinesTestCase, node_cgroups
 
 PODS = "".join(f"""
 apiVersion: v1
@@ -20,6 +21,7 @@ spec:
 
 
 class Cluster(MachinesTestCase):
+    maxDiff = None
     """One machine has the server and is a node, another is a node, a third is there to come later."""
 
     @classmethod
@@ -104,7 +106,7 @@ class Cluster(MachinesTestCase):
         self.assertIn("is not one of this cluster", self.refusal(self.m3, *url, "--token", token))
         self.assertIn("--underlay", self.m3.try_podlab("agent", *url, "--node-ip", "1.2.3.4", "--underlay", "eth1").stderr)
         self.assertFalse((self.m3.folder / ".node" / "membership" / "node.pem").exists())
-        self.assertIn("leave that cluster first: podlab agent --cleanup", self.refusal(self.m2, *url, "--node-name", "m9"))
+        self.assertIn("an agent runs on this machine", self.refusal(self.m2, *url))
 
     def test_7_a_server_is_no_lab(self):
         self.assertIn("already running", self.m1.try_podlab("server", "--advertise", "192.168.56.11").stderr)
@@ -113,6 +115,24 @@ class Cluster(MachinesTestCase):
         self.assertIn("Server: running", self.m1.podlab("status"))
         kubeconfig = self.m1.podlab("kubeconfig")
         self.assertIn("server: https://192.168.56.11:6443", kubeconfig)
+
+    def test_8_cleanup_leaves_a_machine_as_it_was(self):
+        self.assertIn("an agent runs on this machine", self.m2.try_podlab("agent", "--cleanup").stderr)
+        for machine in (self.m1, self.m2):
+            self.assertNotEqual(machine.network(), self.before[machine])
+            machine.kill("agent", signal.SIGKILL if machine is self.m2 else signal.SIGTERM)
+            self.agents[machine].wait()
+            other = self.refusal(machine, "--join", "https://192.168.56.11", "--node-name", "m9")
+            self.assertIn("leave that cluster first: podlab agent --cleanup", other)
+            machine.podlab("agent", "--cleanup")
+            if machine is self.m2:
+                machine.set_address("eth1", "192.168.56.12/24")
+            self.assertEqual(machine.network(), self.before[machine])
+            self.assertEqual(machine.pids("shim"), [])
+            self.assertFalse((machine.folder / ".node").exists())
+            machine.podlab("agent", "--cleanup")  # there is nothing to do
+        self.assertEqual(self.m3.network(), self.before[self.m3])
+        self.assertEqual(node_cgroups(), self.cgroups_before)
 
 
 if __name__ == "__main__":

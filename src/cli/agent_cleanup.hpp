@@ -1,0 +1,17 @@
+#pragma once
+#include "cli/agent_process.hpp"
+#include "common/status.hpp"
+#include "common/unique_fd.hpp"
+
+namespace podlab::cli {
+
+/// Keeps others from running an agent with, or cleaning up, the same state folder; kAlreadyExists
+/// when one does.
+Result<UniqueFd> lockNode(const AgentProcessOptions& options);
+
+/// `podlab agent --cleanup`: ends the pods of this machine and removes all that agents have made on
+/// it: containers, links, routes, the table of nftables, namespaces, mounts, cgroups, sysctls, and
+/// the state folder with its volumes. May be repeated after a failure. The exit code.
+int runCleanup(const AgentProcessOptions& options);
+
+}  // namespace podlab::cli
