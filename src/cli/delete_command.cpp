@@ -73,27 +73,6 @@ Result<std::vector<api::ResourceId>> targets(const DeleteFlags& flags) {
   return ids;
 }
 
-/// Until the object is gone, or another one has its name.
-Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid) {
-  for (;;) {
-    auto object = co_await session.api.get(id);
-    if (!object) co_return object.status().is(Code::kNotFound) ? Status() : object.status();
-    if (api::meta(**object).uid() != uid) co_return Status();
-    api::WatchOptions options;
-    options.fieldSelector = "metadata.name=" + id.name;
-    options.resourceVersion = api::meta(**object).resourceversion();
-    api::ResourceId collection = id;
-    collection.name.clear();
-    auto watch = co_await session.api.watch(collection, options);
-    if (!watch) co_return watch.status();
-    for (;;) {
-      auto event = co_await (*watch)->next();
-      if (!event) break;
-      if (event->type == api::EventType::kDeleted) co_return Status();
-    }
-  }
-}
-
 Co<void> waitUntilGoneInto(Session& session, api::ResourceId id, std::string uid, Status& result) {
   result = co_await waitUntilGone(session, std::move(id), std::move(uid));
 }

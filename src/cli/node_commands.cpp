@@ -1,8 +1,11 @@
+#include "api/conditions.hpp"
 #include "api/kinds.hpp"
 #include "cli/ask_lab.hpp"
 #include "cli/commands.hpp"
+#include "cli/drain_command.hpp"
 #include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
+#include "common/filesystem.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -24,22 +27,44 @@ Co<int> deleteNodeObject(Session& session, std::string name) {
       "the node itself is gone, but the server still lists it; run podlab delete node " + name));
 }
 
+/// The agent of a node that is alive would make its Node again.
+Co<int> checkMachineIsAway(Session& session, std::string name) {
+  const api::ResourceId id{&api::kindFor<corev1::Node>(), "", name, ""};
+  const auto found = co_await session.api.get(id);
+  if (!found) co_return failRequest(found.status());
+  if (!api::isTrue(api::as<corev1::Node>(*found).status(), "Ready")) co_return kDone;
+  co_return fail(
+      Status(Code::kConflict, "node \"" + name +
+                                  "\" is alive, and would come back; drain it by podlab "
+                                  "drain " +
+                                  name + ", and end it on its machine: podlab agent --cleanup"));
+}
+
 int act(const Context& context, const NodeOptions& options, const lab::LabRequest& request,
         const std::string& done, Then then) {
   const auto patience = parseDuration(options.wait);
   if (!patience || *patience < Duration(0)) {
     return failUsage("--wait: \"" + options.wait + "\" is not a duration such as 60s or 5m");
   }
-  auto answer = askRunningLab(context, request);
+  const auto paths = lab::labPaths(context.lab);
+  if (!paths) return fail(paths.status());
+  // Nodes that are machines of their own are no processes of a lab: only the object is here.
+  const bool machine =
+      then == Then::kDeleteObject && makeRealFilesystem()->exists(paths->standalone());
+  auto answer = machine ? Result<lab::LabResponse>(lab::LabResponse())
+                        : askRunningLab(context, request);
   if (!answer) return fail(answer.status());
+  if (machine) {
+    const int code = withSession(
+        context, [&](Session& session) { return checkMachineIsAway(session, options.name); });
+    if (code != kDone) return code;
+  }
   if (then == Then::kDeleteObject) {
     const int code = withSession(
         context, [&](Session& session) { return deleteNodeObject(session, options.name); });
     if (code != kDone) return code;
   }
   if (then == Then::kWaitForReady && *patience > Duration(0)) {
-    auto paths = lab::labPaths(context.lab);
-    if (!paths) return fail(paths.status());
     Progress progress(context);
     NodeBoots nodes = runningNodes(*answer);
     std::erase_if(nodes, [&](const auto& node) { return node.first != options.name; });
@@ -74,7 +99,7 @@ void addVerb(CLI::App& node, Context& context, const char* verb, const char* hel
 }  // namespace
 
 void addNodeCommands(CLI::App& app, Context& context) {
-  auto* node = app.add_subcommand("node", "Add, stop, start, kill or remove a node");
+  auto* node = app.add_subcommand("node", "Add, stop, start, drain, kill or remove a node");
   node->require_subcommand(1);
   addVerb(*node, context, "add", "Add a node to the running lab", "is Ready", Then::kWaitForReady,
           [](lab::LabRequest& request, const std::string& name) {
@@ -92,6 +117,7 @@ void addNodeCommands(CLI::App& app, Context& context) {
   addVerb(*node, context, "rm", "Shut a node down and delete its state", "removed",
           Then::kDeleteObject,
           [](lab::LabRequest& request, const std::string& name) { request.set_removenode(name); });
+  addDrainCommand(*node, context);
 }
 
 }  // namespace podlab::cli

@@ -2,6 +2,7 @@
 #include "cli/debug_command.hpp"
 #include "cli/delete_command.hpp"
 #include "cli/describe_command.hpp"
+#include "cli/drain_command.hpp"
 #include "cli/events_command.hpp"
 #include "cli/get_command.hpp"
 #include "cli/logs_command.hpp"
@@ -19,6 +20,7 @@ void addResourceCommands(CLI::App& app, Context& context) {
   addDescribeCommand(app, context);
   addWriteCommands(app, context);
   addDeleteCommand(app, context);
+  addDrainCommands(app, context);
   addLogsCommand(app, context);
   addStreamCommands(app, context);
   addPortForwardCommand(app, context);

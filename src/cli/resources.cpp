@@ -284,6 +284,26 @@ std::string displayName(const api::Kind& kind, const std::string& name) {
   return displayKind(kind) + "/" + name;
 }
 
+Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid) {
+  for (;;) {
+    auto object = co_await session.api.get(id);
+    if (!object) co_return object.status().is(Code::kNotFound) ? Status() : object.status();
+    if (api::meta(**object).uid() != uid) co_return Status();
+    api::WatchOptions options;
+    options.fieldSelector = "metadata.name=" + id.name;
+    options.resourceVersion = api::meta(**object).resourceversion();
+    api::ResourceId collection = id;
+    collection.name.clear();
+    auto watch = co_await session.api.watch(collection, options);
+    if (!watch) co_return watch.status();
+    for (;;) {
+      auto event = co_await (*watch)->next();
+      if (!event) break;
+      if (event->type == api::EventType::kDeleted) co_return Status();
+    }
+  }
+}
+
 Status conditionTimeout(const api::ResourceId& id) {
   return {Code::kTimeout,
           "timed out waiting for the condition on " + std::string(id.kind->plural) + "/" + id.name};

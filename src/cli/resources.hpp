@@ -65,6 +65,8 @@ Co<Result<std::vector<std::shared_ptr<const corev1::Pod>>>> podsOf(Session& sess
                                                                    std::string argument,
                                                                    std::string ns);
 
+/// Until the object is gone, or another one has its name.
+Co<Status> waitUntilGone(Session& session, api::ResourceId id, std::string uid);
 /// That the object has not come to be as it was waited for, in kubectl's words.
 Status conditionTimeout(const api::ResourceId& id);
 /// "No resources found in NAMESPACE namespace.", on stderr.

@@ -118,6 +118,8 @@ class Cluster(MachinesTestCase):
 
     def test_8_cleanup_leaves_a_machine_as_it_was(self):
         self.assertIn("an agent runs on this machine", self.m2.try_podlab("agent", "--cleanup").stderr)
+        self.assertIn("is alive, and would come back", self.m1.try_podlab("node", "rm", "m2").stderr)
+        self.m1.podlab("drain", "m2", "--force")
         for machine in (self.m1, self.m2):
             self.assertNotEqual(machine.network(), self.before[machine])
             machine.kill("agent", signal.SIGKILL if machine is self.m2 else signal.SIGTERM)

@@ -31,6 +31,12 @@ def normal(text):
     return text
 
 
+def by_line(text):
+    """The lines and the names in them in one order: kubectl's is by chance."""
+    lines = [", ".join(sorted(re.split(r", |; ", line))) for line in normal(text).splitlines()]
+    return "\n".join(sorted(line for line in lines if line))
+
+
 def gist(errors):
     """What went wrong, without the hints of either program and without the programs' names."""
     lines = [line for line in errors.splitlines() if line and not line.startswith(("See '", "Run it with",
@@ -101,6 +107,19 @@ class Verbs(LabTestCase):
 
     def test_get_every_kind(self):
         self.same(*(f"get {kinds} -n shown{flags}" for kinds in GROUPS for flags in ("", " -o wide", " -o yaml")))
+
+    def test_drain(self):
+        dry = "--dry-run=client"
+        self.same(f"cordon node1 {dry}", f"uncordon node1 {dry}", f"cordon node1 node/node2 {dry}", f"cordon -l no=such {dry}", "cordon nope",
+                  "drain nope", f"drain node1 {dry}", f"drain node1 node2 {dry} --ignore-daemonsets", f"drain node1 {dry} --force",
+                  "cordon node1 -l a=b", "drain node1 -l a=b", errors=True, shape=by_line)
+        all_pods = "--ignore-daemonsets --force --delete-emptydir-data"
+        self.same(f"drain node1 {dry} {all_pods}", f"drain -l kubernetes.io/hostname=node2 {dry} {all_pods}",
+                  f"drain node1 {dry} --pod-selector app=web --force --delete-emptydir-data --ignore-daemonsets", shape=by_line)
+        for verb in ("cordon", "cordon", "uncordon", "uncordon"):
+            done = self.podlab(verb, "node1")
+            self.assertIn(f"{verb}ed", done)
+            self.same(f"{verb} node1")  # kubectl, and then podlab, find it so already
 
     def test_get_formats(self):
         self.same(*(["get", *what.split(), "-n", "shown", "-o", output] for what in ("pods", "pod web", "cm,svc", "cm config nope",
