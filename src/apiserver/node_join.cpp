@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "api/bootstrap_tokens.hpp"
-#include "api/conditions.hpp"
 #include "api/kinds.hpp"
 #include "api/names.hpp"
 #include "common/log.hpp"
@@ -108,7 +107,7 @@ Co<Status> NodeJoin::checkName(std::string node, std::string signingRequest) {
                      "another machine is joining as " + name +
                          " at this moment; give each its own name by --node-name");
   }
-  if (relay_.isConnected(node) || api::isTrue(api::as<corev1::Node>(*found).status(), "Ready")) {
+  if (relay_.isConnected(node)) {
     co_return Status(Code::kAlreadyExists,
                      name +
                          " is in the cluster and alive, on another machine; give this one "

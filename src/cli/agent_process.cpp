@@ -285,6 +285,9 @@ class AgentProcess {
   Co<Status> serve() {
     auto agentSettings = agentOptions();
     if (!agentSettings) co_return agentSettings.status();
+    if (!options_.join.empty()) {
+      if (Status fits = checkPodRanges(agentSettings->clusterRanges); !fits) co_return fits;
+    }
     auto tls = clientTls();
     if (!tls) co_return tls.status();
 

@@ -1,5 +1,7 @@
 #include "cli/node_address.hpp"
 
+#include <algorithm>
+
 #include <asio.hpp>
 
 #include "net/link.hpp"
@@ -64,6 +66,45 @@ Co<Result<net::IpAddress>> nodeAddress(std::string server, std::string underlay)
   auto link = net::findUnderlay(*socket, std::nullopt);
   if (!link) co_return link.status();
   co_return link->addresses.front();
+}
+
+Status checkPodRanges(const std::vector<net::Cidr>& podRanges) {
+  auto socket = net::NetlinkSocket::open();
+  if (!socket) return socket.status();
+  auto links = net::listLinks(*socket);
+  if (!links) return links.status();
+  const auto linkOf = [&links](int index) {
+    const auto found = std::ranges::find(*links, index, &net::Link::index);
+    return found == links->end() ? nullptr : &*found;
+  };
+  const auto judge = [&](const net::Cidr& network, int linkIndex) -> Status {
+    const net::Link* link = linkOf(linkIndex);
+    if (link != nullptr && net::hasLinkMark(link->alias)) return {};
+    for (const auto& range : podRanges) {
+      if (!range.overlaps(network)) continue;
+      return Status(Code::kConflict, "the cluster's pods have addresses in " + range.toString() +
+                                         ", which overlaps " + network.toString() + " of link " +
+                                         (link == nullptr ? "?" : link->name) +
+                                         " of this machine; give the cluster another range, by " +
+                                         "networking.podCIDRs in the server's cluster file");
+    }
+    return {};
+  };
+  auto addresses = net::listAddresses(*socket);
+  if (!addresses) return addresses.status();
+  for (const auto& address : *addresses) {
+    Status status = judge(net::Cidr(address.address, address.prefix), address.linkIndex);
+    if (!status) return status;
+  }
+  for (const auto family : {net::Family::kV4, net::Family::kV6}) {
+    auto routes = net::listRoutes(*socket, family);
+    if (!routes) return routes.status();
+    for (const auto& route : *routes) {
+      if (route.destination.prefix() == 0 || route.protocol == net::kRouteProtocol) continue;
+      if (Status status = judge(route.destination, route.linkIndex); !status) return status;
+    }
+  }
+  return {};
 }
 
 }  // namespace podlab::cli

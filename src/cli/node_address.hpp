@@ -1,5 +1,6 @@
 #pragma once
 #include <string>
+#include <vector>
 
 #include "common/co.hpp"
 #include "common/status.hpp"
@@ -12,5 +13,8 @@ namespace podlab::cli {
 /// where the first interface of every machine has the same address, as Vagrant's. kUnavailable
 /// while there is no way. kInvalid names the flag.
 Co<Result<net::IpAddress>> nodeAddress(std::string server, std::string underlay);
+
+/// Whether the cluster's pod ranges leave this machine's own networks alone; kConflict names both.
+Status checkPodRanges(const std::vector<net::Cidr>& podRanges);
 
 }  // namespace podlab::cli

@@ -1,4 +1,5 @@
-#include "api/conditions.hpp"
+#include "agent_rpc.pb.h"
+
 #include "api/kinds.hpp"
 #include "cli/ask_lab.hpp"
 #include "cli/commands.hpp"
@@ -9,6 +10,8 @@
 
 namespace podlab::cli {
 namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(10);
 
 struct NodeOptions {
   std::string name;
@@ -27,12 +30,18 @@ Co<int> deleteNodeObject(Session& session, std::string name) {
       "the node itself is gone, but the server still lists it; run podlab delete node " + name));
 }
 
-/// The agent of a node that is alive would make its Node again.
+/// The agent of a node that is alive would make its Node again: asks whether it answers.
 Co<int> checkMachineIsAway(Session& session, std::string name) {
   const api::ResourceId id{&api::kindFor<corev1::Node>(), "", name, ""};
   const auto found = co_await session.api.get(id);
   if (!found) co_return failRequest(found.status());
-  if (!api::isTrue(api::as<corev1::Node>(*found).status(), "Ready")) co_return kDone;
+  auto connection = co_await session.connection.get(session.clock.now() + kPatience);
+  if (!connection) co_return fail(connection.status());
+  rpc::UsageRequest request;
+  request.set_node(name);
+  rpc::UsageReport report;
+  const Status answered = co_await (*connection)->call("usage", request, report);
+  if (answered.is(Code::kUnavailable)) co_return kDone;
   co_return fail(
       Status(Code::kConflict, "node \"" + name +
                                   "\" is alive, and would come back; drain it by podlab "

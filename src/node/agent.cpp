@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/conditions.hpp"
 #include "api/kinds.hpp"
 #include "api/quantity.hpp"
 #include "common/log.hpp"
@@ -85,6 +86,7 @@ Co<Status> Agent::begin() {
   auto version = co_await deps.runtime.version();
   if (!version.ok()) co_return version.status().withContext("the container runtime");
 
+  underlay_ = network->underlay;
   NodeFacts facts;
   facts.name = options_.nodeName;
   facts.labels = options_.labels;
@@ -240,6 +242,7 @@ Co<void> Agent::keepPeers() {
     peersDirty_ = false;
     std::vector<std::shared_ptr<const corev1::Node>> all;
     for (const auto& node : nodes_->list()) all.push_back(api::share<corev1::Node>(node));
+    heedClashes(all);
     auto peers = peersOf(all, options_.nodeName);
     if (present == peers) continue;
     Status status = co_await dependencies_.dataplane.setPeers(peers);
@@ -253,6 +256,30 @@ Co<void> Agent::keepPeers() {
     co_await dependencies_.clock.sleepFor(retry);
     retry = std::min(2 * retry, kLastRetry);
   }
+}
+
+/// Two nodes of one address, as by the NAT interfaces of Vagrant's machines, would take each
+/// other's packets. One that is away may have left its address to this node.
+void Agent::heedClashes(const std::vector<std::shared_ptr<const corev1::Node>>& nodes) {
+  std::string clash;
+  for (const auto& node : nodes) {
+    const auto* ready = api::findCondition(node->status(), "Ready");
+    if (node->metadata().name() == options_.nodeName || ready == nullptr ||
+        ready->status() == "Unknown")
+      continue;
+    for (const auto& address : node->status().addresses()) {
+      const auto parsed = net::IpAddress::parse(address.address());
+      if (address.type() != "InternalIP" || !parsed ||
+          std::ranges::find(underlay_, *parsed) == underlay_.end())
+        continue;
+      clash = "node \"" + node->metadata().name() + "\" has the same address " + address.address() +
+              "; give each node its own by --node-ip or --underlay";
+    }
+  }
+  if (clash == clash_) return;
+  clash_ = std::move(clash);
+  if (!clash_.empty()) logError("node_address_clash", {{"error", clash_}});
+  postReadiness();
 }
 
 Co<void> Agent::keepPods() {
@@ -293,6 +320,8 @@ void Agent::postReadiness() {
   NodeReadiness readiness;
   if (!network_.ok()) {
     readiness.message = "the network is not up: " + network_.message();
+  } else if (!clash_.empty()) {
+    readiness.message = clash_;
   } else if (!podsAreReported_) {
     readiness.message = "the statuses of the pods are not reported yet";
   } else {

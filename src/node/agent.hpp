@@ -91,6 +91,7 @@ class Agent {
   Co<void> keepNetwork();
   Co<Status> configureNetwork(std::vector<net::Cidr> ranges);
   Co<void> keepPeers();
+  void heedClashes(const std::vector<std::shared_ptr<const corev1::Node>>& nodes);
   Co<void> keepPods();
   Co<void> keepPressure();
   void postReadiness();
@@ -114,6 +115,8 @@ class Agent {
   std::vector<net::Cidr> wantedRanges_;
   std::vector<net::Cidr> ranges_;  ///< in use; empty: the network is not up
   Status network_{Code::kUnavailable, "it waits for a range from the server"};
+  std::vector<net::IpAddress> underlay_;  ///< this node's addresses
+  std::string clash_;                     ///< with another node; empty: there is none
   bool podsAreReported_ = false;
   bool peersDirty_ = false;
   bool stopRequested_ = false;

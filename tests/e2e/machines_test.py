@@ -136,6 +136,37 @@ class Cluster(MachinesTestCase):
         self.assertEqual(self.m3.network(), self.before[self.m3])
         self.assertEqual(node_cgroups(), self.cgroups_before)
 
+    def test_9_a_machine_that_was_removed_may_come_back_by_its_name(self):
+        *_, token = self.m1.podlab("token", "create").split()
+        url = ("--join", "https://192.168.56.11:6443", "--token", token)
+        self.assertIn("remove that one first: podlab node rm m2", self.refusal(self.m2, *url))
+        self.m1.podlab("node", "rm", "m2")
+        self.agents[self.m2] = self.m2.start_podlab("agent", *url)
+        self.wait_for_nodes(self.m1, "m2")
+        self.m2.kill("agent")
+        self.agents[self.m2].wait()
+        self.m2.podlab("agent", "--cleanup")
+
+    def test_a_networks_that_clash_are_named(self):
+        *_, token = self.m1.podlab("token", "create").split()
+        url = ("--join", "https://192.168.56.11:6443", "--token", token)
+        self.m3.run("ip", "route", "add", "10.244.7.0/24", "via", "192.168.56.1")
+        told = self.refusal(self.m3, *url)
+        self.assertIn("10.244.0.0/16, which overlaps 10.244.7.0/24 of link eth1", told)
+        self.m3.run("ip", "route", "delete", "10.244.7.0/24")
+        agents = [self.m2.start_podlab("agent", *url, "--node-ip", "10.0.2.15", "--node-name", "m5"),
+                  self.m3.start_podlab("agent", *url[:2], "--node-ip", "10.0.2.15")]
+
+        def clash(name):
+            found = self.m1.try_podlab("get", "node", name, "-o", "json")
+            conditions = json.loads(found.stdout)["status"].get("conditions", []) if found.returncode == 0 else []
+            return any("has the same address 10.0.2.15" in condition.get("message", "") for condition in conditions)
+        self.assertTrue(eventually(lambda: clash("m3") and clash("m5")), self.m1.logs())
+        for machine, agent in zip((self.m2, self.m3), agents):
+            machine.kill("agent")
+            agent.wait()
+            machine.podlab("agent", "--cleanup")
+
 
 if __name__ == "__main__":
     unittest.main()

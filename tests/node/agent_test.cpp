@@ -153,6 +153,31 @@ TEST_F(AgentTest, KeepsTryingWhileTheServerIsAway) {
   EXPECT_NE(lease(), nullptr);
 }
 
+TEST_F(AgentTest, IsNotReadyWhileAnotherLivingNodeHasItsAddress) {
+  boot();
+  putPeer("node-2", "10.244.2.0/24", "192.0.2.1", "02:00:00:00:00:02");
+  const auto setReady = [&](const std::string& status) {
+    auto other = *api_.find<corev1::Node>("node-2");
+    api::setCondition(*other.mutable_status(), {"Ready", status, "", ""}, clock_.wallNow());
+    api_.put(other);
+    clock_.advance(milliseconds(20));
+  };
+  for (const char* status : {"True", "False"}) {
+    setReady(status);
+    EXPECT_FALSE(api::isTrue(node()->status(), "Ready"));
+    const std::string why = api::findCondition(node()->status(), "Ready")->message();
+    EXPECT_NE(why.find("node \"node-2\" has the same address 192.0.2.1"), std::string::npos) << why;
+    EXPECT_NE(why.find("--node-ip"), std::string::npos) << why;
+  }
+  setReady("Unknown");  // it has gone, and left its address
+  EXPECT_TRUE(api::isTrue(node()->status(), "Ready"));
+  setReady("True");
+  EXPECT_FALSE(api::isTrue(node()->status(), "Ready"));
+  api_.erase(api::kindFor<corev1::Node>(), "node-2");
+  clock_.advance(milliseconds(20));
+  EXPECT_TRUE(api::isTrue(node()->status(), "Ready"));
+}
+
 TEST_F(AgentTest, KeepsThePeersOfTheCluster) {
   boot();
   auto updates = dataplane_.peerUpdates();
