@@ -76,7 +76,7 @@ void StreamRelay::disconnected(const std::string& node, const rpc::Connection& c
 
 bool StreamRelay::serves(std::string_view method) {
   return method == "logs" || method == "exec" || method == "attach" || method == "portforward" ||
-         method == "reach" || method == "usage";
+         method == "reach" || method == "peers" || method == "usage";
 }
 
 Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
@@ -85,6 +85,7 @@ Co<Status> StreamRelay::serve(User user, rpc::Stream& client) {
   const std::string& method = client.method();
   if (method == "usage") co_return co_await usage(std::move(user), client, std::move(*first));
   if (method == "reach") co_return co_await reach(std::move(user), client, std::move(*first));
+  if (method == "peers") co_return co_await peers(std::move(user), client, std::move(*first));
   auto pod = method == "logs"     ? podOf<rpc::LogRequest>(*first, "log")
              : method == "exec"   ? podOf<rpc::ExecRequest>(*first, "exec")
              : method == "attach" ? podOf<rpc::AttachRequest>(*first, "attach")

@@ -10,12 +10,13 @@
 #include "apiserver/api_service.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
+#include "common/sync.hpp"
 #include "transport/rpc.hpp"
 
 namespace podlab::apiserver {
 
 /// Takes clients' streams to the agents, over the connections that the agents themselves opened:
-/// the methods "logs", "exec", "attach", "portforward", "reach" and "usage" of
+/// the methods "logs", "exec", "attach", "portforward", "reach", "peers" and "usage" of
 /// proto/agent_rpc.proto. Both directions wait for their slower end.
 class StreamRelay {
  public:
@@ -40,6 +41,8 @@ class StreamRelay {
   struct Session;
   Co<Status> relay(User user, rpc::Stream& client, std::string first, api::ResourceId pod);
   Co<Status> usage(User user, rpc::Stream& client, std::string first);
+  Co<Status> peers(User user, rpc::Stream& client, std::string first);
+  Co<void> askPeers(std::string node, std::shared_ptr<AsyncQueue<rpc::PeersReport>> reports);
   Co<Status> reach(User user, rpc::Stream& client, std::string first);
   Co<Result<std::unique_ptr<rpc::Stream>>> openAt(std::string node, std::string method);
   Co<Result<rpc::ReachReport>> resolveEndpoints(rpc::ReachRequest request);

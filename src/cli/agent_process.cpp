@@ -112,6 +112,7 @@ class AgentProcess {
       agent.clusterRanges.push_back(*range);
     }
     agent.backend = options_.backend;
+    agent.vxlanPort = static_cast<std::uint16_t>(options_.vxlanPort);
     agent.cgroups = {Cgroups::find(), options_.cgroup};
     auto thresholds = node::parseThresholds(options_.evictionHard);
     if (!thresholds) return thresholds.status().withContext("--eviction-hard");

@@ -258,6 +258,13 @@ Co<void> Agent::keepPeers() {
   }
 }
 
+std::vector<Peer> Agent::peers() const {
+  std::vector<std::shared_ptr<const corev1::Node>> all;
+  if (nodes_ == nullptr) return {};
+  for (const auto& node : nodes_->list()) all.push_back(api::share<corev1::Node>(node));
+  return peersOf(all, options_.nodeName);
+}
+
 /// Two nodes of one address, as by the NAT interfaces of Vagrant's machines, would take each
 /// other's packets. One that is away may have left its address to this node.
 void Agent::heedClashes(const std::vector<std::shared_ptr<const corev1::Node>>& nodes) {

@@ -52,6 +52,7 @@ struct AgentOptions {
   std::string stateFolder;  ///< must exist
   std::vector<net::Cidr> clusterRanges;
   std::string backend = "vxlan";
+  std::uint16_t vxlanPort = 8472;
   std::string volumesFolder;  ///< of PersistentVolumes, shared by the nodes of a host; empty: none
   ClusterDns dns;
   NodeCgroups cgroups;
@@ -79,6 +80,8 @@ class Agent {
 
   /// Once run() has begun to serve; nullptr before.
   const PodManager* pods() const { return pods_.get(); }
+  /// The other nodes, as far as they can be reached.
+  std::vector<Peer> peers() const;
   bool ready() const { return registration_ != nullptr && registration_->readiness().ready; }
   const AgentOptions& options() const { return options_; }
   const AgentDependencies& dependencies() const { return dependencies_; }

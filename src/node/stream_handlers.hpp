@@ -12,6 +12,7 @@ Co<Status> serveAttach(Agent& agent, rpc::Stream& stream);
 Co<Status> servePortForward(Agent& agent, rpc::Stream& stream);
 Co<Status> serveProbe(Agent& agent, rpc::Stream& stream);
 Co<Status> serveUsage(Agent& agent, rpc::Stream& stream);
+Co<Status> servePeers(Agent& agent, rpc::Stream& stream);
 
 /// Makes the log end with the instance `id`; returns only when it is cancelled.
 Co<void> finishWhenEnded(const PodManager& pods, std::string id, ContainerLogReader& log);

@@ -35,6 +35,7 @@ rpc::Handler makeStreamHandler(const std::unique_ptr<Agent>& agent) {
       if (opened.method() == "portforward") co_return co_await servePortForward(*node, opened);
       if (opened.method() == "probe") co_return co_await serveProbe(*node, opened);
       if (opened.method() == "usage") co_return co_await serveUsage(*node, opened);
+      if (opened.method() == "peers") co_return co_await servePeers(*node, opened);
       co_return Status(Code::kBadRequest,
                        "method \"" + opened.method() + "\" is unknown to agents");
     };

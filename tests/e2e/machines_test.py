@@ -55,6 +55,27 @@ class Cluster(MachinesTestCase):
         self.m1.podlab("wait", "pod", "p1", "p2", "--for", "condition=Ready", "--timeout", "40s")
         self.m1.podlab("reach")
 
+    def diagnosis(self, code):
+        done = self.m1.try_podlab("doctor", "--peers")
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout
+
+    def test_2b_the_doctor_names_what_is_between_machines(self):
+        self.assertEqual(self.diagnosis(0), "2 nodes reach each other.\n")
+        nft = "/usr/sbin/nft"
+        self.m2.run(nft, "add table inet foreign; add chain inet foreign in { type filter hook input priority 0; }; "
+                    "add rule inet foreign in udp dport 8472 drop")
+        told = self.diagnosis(3)
+        for pair in ("m1 -> m2: 192.168.56.12", "m2 -> m1: 192.168.56.11"):
+            self.assertIn(f"{pair} answers, but not through the overlay: UDP port 8472 is closed", told)
+        self.m2.run(nft, "flush chain inet foreign in; add rule inet foreign in udp dport 8472 meta length > 1400 drop")
+        self.assertIn("packets of 1450 bytes, which pods may send, are lost on the way to 192.168.56.12", self.diagnosis(3))
+        self.m2.run(nft, "flush chain inet foreign in; add rule inet foreign in ip saddr 192.168.56.11 udp dport 8472 drop; "
+                    "add rule inet foreign in ip saddr 192.168.56.11 icmp type { echo-request, echo-reply } drop")
+        self.assertIn("m1 -> m2: 192.168.56.12 does not answer", self.diagnosis(3))
+        self.m2.run(nft, "delete table inet foreign")
+        self.assertEqual(self.diagnosis(0), "2 nodes reach each other.\n")
+
     def restarts(self):
         pods = json.loads(self.m1.podlab("get", "pods", "-o", "json"))["items"]
         return {(pod["metadata"]["name"], status["name"]): (status["restartCount"], status.get("containerID"))
