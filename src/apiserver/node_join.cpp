@@ -73,7 +73,7 @@ Co<Result<rpc::CertificateAnswer>> NodeJoin::join(rpc::JoinRequest request) {
     logWarning("join_refused", {{"node", request.node()}, {"error", refused}});
     co_return refused;
   }
-  const std::string node = request.node();
+  const std::string& node = request.node();
   if (Status taken = co_await checkName(node, request.signingrequest()); !taken) {
     logWarning("join_refused", {{"node", node}, {"error", taken}});
     co_return taken;

@@ -1,75 +1,18 @@
 #include "cli/completion_command.hpp"
 
-#include <algorithm>
 #include <cstdio>
 #include <vector>
 
 #include "api/kinds.hpp"
-#include "cli/executable.hpp"
+#include "cli/command_tree.hpp"
 
 namespace podlab::cli {
 namespace {
-
-struct Flag {
-  std::string longName;   ///< without dashes; "" when there is none
-  std::string shortName;  ///< one letter, or ""
-  std::string help;
-  bool takesValue = false;
-  std::vector<std::string> values;  ///< those allowed, empty when any is
-};
-
-/// A command as the shells need it.
-struct Command {
-  std::vector<std::string> path;  ///< {"podlab", "node", "add"}
-  std::string help;
-  std::vector<std::string> subcommands;
-  std::vector<Flag> flags;  ///< with those of the commands above it
-  bool takesType = false;   ///< its first argument is a type of objects
-};
 
 std::string join(const std::vector<std::string>& words) {
   std::string text;
   for (const auto& word : words) text += (text.empty() ? "" : " ") + word;
   return text;
-}
-
-/// The set of a CLI::IsMember check, which is part of the type's name: "TEXT:{json,yaml}".
-std::vector<std::string> allowedValues(const CLI::Option& option) {
-  const std::string type = option.get_type_name();
-  const auto open = type.find('{'), close = type.find('}');
-  if (open == std::string::npos || close == std::string::npos) return {};
-  return splitList(type.substr(open + 1, close - open - 1));
-}
-
-void collect(const CLI::App& app, Command command, std::vector<Command>& out) {
-  command.path.push_back(app.get_name());
-  command.help = app.get_description();
-  command.subcommands.clear();
-  for (const auto* option : app.get_options()) {
-    if (option->get_positional()) {
-      command.takesType = command.takesType || option->get_name(true) == "TYPE";
-      if (option->get_lnames().empty() && option->get_snames().empty()) continue;
-    }
-    if (option->get_group().empty()) continue;
-    Flag flag;
-    if (!option->get_lnames().empty()) flag.longName = option->get_lnames().front();
-    if (!option->get_snames().empty()) flag.shortName = option->get_snames().front();
-    // The help flag comes again in each command.
-    const bool known =
-        std::any_of(command.flags.begin(), command.flags.end(), [&](const Flag& one) {
-          return one.longName == flag.longName && one.shortName == flag.shortName;
-        });
-    if (known) continue;
-    flag.help = option->get_description();
-    flag.takesValue = option->get_items_expected_max() > 0;
-    flag.values = allowedValues(*option);
-    command.flags.push_back(std::move(flag));
-  }
-  const auto subcommands = app.get_subcommands(
-      [](const CLI::App* one) { return !one->get_group().empty() && !one->get_name().empty(); });
-  for (const auto* one : subcommands) command.subcommands.push_back(one->get_name());
-  out.push_back(command);
-  for (const auto* one : subcommands) collect(*one, command, out);
 }
 
 std::string typeWords() {
@@ -212,8 +155,7 @@ std::string fishScript(const std::vector<Command>& commands) {
 }  // namespace
 
 std::string completionScript(const CLI::App& app, const std::string& shell) {
-  std::vector<Command> commands;
-  collect(app, {}, commands);
+  const auto commands = commandTree(app);
   if (shell == "fish") return fishScript(commands);
   if (shell == "zsh") return "#compdef podlab\n" + tables(commands) + kChoose + kZsh;
   return "# bash completion of podlab\n" + tables(commands) + kChoose + kBash;

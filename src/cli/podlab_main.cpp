@@ -11,6 +11,7 @@
 #include "cli/executable.hpp"
 #include "cli/image_command.hpp"
 #include "cli/kubeconfig_command.hpp"
+#include "cli/man_command.hpp"
 #include "cli/token_command.hpp"
 #include "node/shim.hpp"
 #include "node/stand_in.hpp"
@@ -55,6 +56,7 @@ int run(int argc, char** argv) {
   addProcessCommands(app, context);
   addDoctorCommand(app, context);
   addCompletionCommand(app, context);
+  addManCommand(app, context);
   addKubeconfigCommand(app, context);
   try {
     app.parse(argc, argv);
