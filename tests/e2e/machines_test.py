@@ -88,6 +88,23 @@ class Cluster(MachinesTestCase):
         self.assertTrue(eventually(lambda: self.m1.log("server").count("node_connected") >= 4))
         self.assertEqual(self.restarts(), before)
 
+    def test_3b_a_machine_whose_power_fails_comes_back_with_its_pods(self):
+        before = self.restarts()
+        self.m2.end()
+        self.agents[self.m2].wait()
+        returned = self.machine(2)
+        self.before[returned] = returned.network()
+        type(self).m2 = returned
+        self.agents[returned] = returned.start_podlab("agent", "--join", "https://192.168.56.11:6443")
+
+        def runs_again():
+            now = self.restarts()
+            return all(now[key][0] == before[key][0] + 1 for key in now if key[0] == "p2") and \
+                self.m1.try_podlab("reach").returncode == 0
+        self.assertTrue(eventually(runs_again, 30), f"{before} {self.restarts()}\n{self.m1.logs()}")
+        self.assertEqual({key: value for key, value in self.restarts().items() if key[0] == "p1"},
+                         {key: value for key, value in before.items() if key[0] == "p1"})
+
     def test_4_certificates_are_renewed_in_time(self):
         def renewed():
             return all("certificate_renewed" in machine.log("agent") for machine in (self.m1, self.m2))
@@ -180,7 +197,7 @@ class Cluster(MachinesTestCase):
 
         def clash(name):
             found = self.m1.try_podlab("get", "node", name, "-o", "json")
-            conditions = json.loads(found.stdout)["status"].get("conditions", []) if found.returncode == 0 else []
+            conditions = json.loads(found.stdout).get("status", {}).get("conditions", []) if found.returncode == 0 else []
             return any("has the same address 10.0.2.15" in condition.get("message", "") for condition in conditions)
         self.assertTrue(eventually(lambda: clash("m3") and clash("m5")), self.m1.logs())
         for machine, agent in zip((self.m2, self.m3), agents):
