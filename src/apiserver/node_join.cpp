@@ -1,5 +1,8 @@
 #include "apiserver/node_join.hpp"
 
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "api/bootstrap_tokens.hpp"
@@ -10,10 +13,27 @@
 namespace podlab::apiserver {
 namespace {
 
+/// Major and minor number; nullopt when the text does not begin with them.
+std::optional<std::pair<int, int>> parseVersion(const std::string& text) {
+  int major = 0;
+  int minor = 0;
+  if (std::sscanf(text.c_str(), "%4d.%4d", &major, &minor) != 2) return std::nullopt;
+  return std::pair(major, minor);
+}
+
 /// How long a machine that has its certificate may take to register its Node.
 constexpr Duration kPromise = std::chrono::minutes(1);
 
 }  // namespace
+
+Status checkVersions(const std::string& server, const std::string& agent) {
+  const auto ours = parseVersion(server);
+  const auto theirs = parseVersion(agent);
+  if (!ours || !theirs) return {};
+  if (ours->first == theirs->first && std::abs(ours->second - theirs->second) <= 1) return {};
+  return Status(Code::kConflict, "the agent is of podlab " + agent + ", the server of " + server +
+                                     ": they may be one minor version apart; upgrade the older");
+}
 
 transport::LeafSpec nodeCertificate(const std::string& node) {
   transport::LeafSpec spec;
@@ -61,6 +81,7 @@ Co<Status> NodeJoin::serve(User user, rpc::Stream& stream) {
 }
 
 Co<Result<rpc::CertificateAnswer>> NodeJoin::join(rpc::JoinRequest request) {
+  if (Status fits = checkVersions(options_.version, request.version()); !fits) co_return fits;
   const auto token = api::parseBootstrapToken(request.token());
   if (!token) co_return Status(Code::kBadRequest, "the token is not of the form ID.SECRET");
   const api::ResourceId id{&api::kindFor<corev1::Secret>(),

@@ -16,7 +16,8 @@
 namespace podlab::apiserver {
 
 struct NodeJoinOptions {
-  rpc::NodeSettings settings;                               ///< told to each node
+  std::string version;         ///< of the server's podlab, "MAJOR.MINOR..."
+  rpc::NodeSettings settings;  ///< told to each node
   Duration certificateLife = std::chrono::hours(24 * 365);  ///< as kube-controller-manager's
 };
 
@@ -53,6 +54,10 @@ class NodeJoin {
   const NodeJoinOptions options_;
   std::map<std::string, Promise> promised_;
 };
+
+/// Whether agents and servers of these versions work together: one minor version apart at most.
+/// What has no version is taken for a build of the same sources.
+Status checkVersions(const std::string& server, const std::string& agent);
 
 /// What a node's certificate says.
 transport::LeafSpec nodeCertificate(const std::string& node);

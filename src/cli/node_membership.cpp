@@ -4,6 +4,7 @@
 
 #include "api/bootstrap_tokens.hpp"
 #include "apiserver/node_join.hpp"
+#include "cli/executable.hpp"
 #include "common/log.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
@@ -154,6 +155,7 @@ Co<Result<Membership>> joinCluster(asio::any_io_executor executor, Clock& clock,
   request.set_token(token->token.text());
   request.set_node(wanted.node);
   request.set_signingrequest(prepared->second);
+  request.set_version(versionText());
   rpc::CertificateAnswer answer;
   Status joined = co_await callOnce(executor, clock, *tls, wanted.server, "join", request, answer);
   // What is refused may be asked in another way the next time.

@@ -15,6 +15,7 @@
 #include "apiserver/rest_server.hpp"
 #include "apiserver/rpc_server.hpp"
 #include "apiserver/stream_relay.hpp"
+#include "cli/executable.hpp"
 #include "cli/kubeconfig.hpp"
 #include "cli/pod_routes.hpp"
 #include "cli/process_setup.hpp"
@@ -154,6 +155,7 @@ class Server {
     auto authority = transport::CertificateAuthority::load(stored);
     if (!authority) co_return authority.status().withContext(options_.pkiDir);
     apiserver::NodeJoinOptions joinOptions;
+    joinOptions.version = versionText();
     joinOptions.settings = options_.nodeSettings;
     joinOptions.certificateLife = options_.signingDuration;
     join_ = std::make_unique<apiserver::NodeJoin>(service, relay, std::move(*authority), *clock_,

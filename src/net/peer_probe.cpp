@@ -27,7 +27,8 @@ Result<UniqueFd> openSocket(Family family) {
   UniqueFd fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
                        v4 ? static_cast<int>(IPPROTO_ICMP) : static_cast<int>(IPPROTO_ICMPV6)));
   if (!fd) return errnoStatus(errno, "cannot open a socket for echo requests");
-  const int probe = v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE;
+  static_assert(IP_PMTUDISC_PROBE == IPV6_PMTUDISC_PROBE);
+  const int probe = IP_PMTUDISC_PROBE;
   if (::setsockopt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6,
                    v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER, &probe, sizeof probe) < 0)
     return errnoStatus(errno, "cannot forbid fragments");

@@ -185,6 +185,25 @@ TEST_F(NodeJoinTest, ANodeRenewsItsOwnCertificateAndNoOther) {
   clock_.advance(seconds(2));
 }
 
+TEST(NodeJoinVersions, MayBeOneMinorVersionApart) {
+  struct Case {
+    std::string server;
+    std::string agent;
+    bool fits;
+  };
+  for (const auto& [server, agent, fits] : std::vector<Case>{{"0.1.0", "0.1.7 (abc)", true},
+                                                             {"0.1.0", "0.2.0", true},
+                                                             {"0.3.0", "0.2.0", true},
+                                                             {"0.1.0", "0.3.0", false},
+                                                             {"1.1.0", "0.1.0", false},
+                                                             {"0.1.0", "", true},
+                                                             {"0.1.0", "nonsense", true}}) {
+    const Status status = checkVersions(server, agent);
+    EXPECT_EQ(status.ok(), fits) << server << " " << agent;
+    if (!fits) EXPECT_THAT(status.message(), HasSubstr("upgrade the older"));
+  }
+}
+
 TEST_F(NodeJoinTest, WhoDoesNotJoinIsSentAway) {
   clock_.advance(minutes(2));
   rpc::AuthorityAnswer answer;
