@@ -9,6 +9,7 @@
 
 #include "common/free_memory.hpp"
 #include "common/log.hpp"
+#include "common/sync.hpp"
 
 namespace podlab::client {
 namespace {
@@ -28,6 +29,8 @@ std::uint64_t revisionOf(std::string_view text) {
 /// has looked at it for as long (at most twice that).
 constexpr unsigned kOften = 4;
 constexpr Duration kWarm = std::chrono::seconds(15);
+/// Objects of a list that are delivered in one go.
+constexpr std::size_t kBatch = 64;
 /// So many objects that turn cold at once leave memory that is worth returning to the system.
 constexpr std::size_t kMany = 500;
 
@@ -78,7 +81,7 @@ struct Informer::State {
   void cool();
   void upsert(const api::ObjectPtr& object);
   void erase(const std::string& key, const api::ObjectPtr& last);
-  void replaceAll(std::vector<api::ListItem> objects);
+  Co<void> replaceAll(std::vector<api::ListItem> objects);
   void deliver(const api::WatchEvent& event);
   void stop();
 };
@@ -143,14 +146,17 @@ void Informer::State::upsert(const api::ObjectPtr& object) {
   }
 }
 
-void Informer::State::replaceAll(std::vector<api::ListItem> objects) {
+Co<void> Informer::State::replaceAll(std::vector<api::ListItem> objects) {
   // None stays decoded: of each a copy is looked at.
   if (!cache.empty()) {
     Cache gone = cache;
     for (const auto& object : objects) gone.erase(api::keyOf(*api::ListItem(object)));
     for (const auto& [key, last] : gone) erase(key, last.packed->decode());
   }
-  for (auto& object : objects) upsert(std::exchange(object, {}));
+  for (std::size_t i = 0; i < objects.size() && !stopped; ++i) {
+    upsert(std::exchange(objects[i], {}));
+    if (i % kBatch == kBatch - 1) co_await giveWay();
+  }
 }
 
 void Informer::State::deliver(const api::WatchEvent& event) {
@@ -190,7 +196,8 @@ Co<Status> Informer::State::relist() {
     options.continueToken = page->continueToken;
     if (!options.continueToken.empty()) continue;
     if (stopped) co_return Status();
-    replaceAll(std::move(objects));
+    co_await replaceAll(std::move(objects));
+    if (stopped) co_return Status();
     version = page->resourceVersion;
     seen = std::max(seen, revisionOf(version));
     advanced.notifyAll();

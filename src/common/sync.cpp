@@ -46,6 +46,10 @@ WaitQueue::~WaitQueue() {
   for (auto& waiter : left) waiter->resume(asio::error::operation_aborted);
 }
 
+Co<void> giveWay() {
+  co_await asio::post(asio::use_awaitable);
+}
+
 Co<void> untilCancelled() {
   WaitQueue never;
   co_await never.wait();

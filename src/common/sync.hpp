@@ -35,6 +35,9 @@ class WaitQueue {
   std::shared_ptr<State> state_;
 };
 
+/// Lets everything else run that is ready: between the parts of what takes long.
+Co<void> giveWay();
+
 /// Waits until it is cancelled.
 Co<void> untilCancelled();
 

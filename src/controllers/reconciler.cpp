@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "common/sync.hpp"
 
 namespace podlab::controllers {
 
@@ -38,6 +39,8 @@ Co<void> Reconciler::work() {
       queue_.addRateLimited(*key);
     }
     queue_.done(*key);
+    // A long queue, as after a start, is no reason for clients to wait.
+    co_await giveWay();
   }
 }
 

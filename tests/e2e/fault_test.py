@@ -42,8 +42,7 @@ class FaultTestCase(LabTestCase):
     def probes(self):
         """What reach measures: pairs of nodes, each with the probes from one's pod to the other's."""
         measured = json.loads(self.run_podlab("reach", "-l", "app=every", "-o", "json").stdout)
-        ends = measured.get("ends") or measured["pods"]
-        node = {f"{end['namespace']}/{end['name']}": end["node"] for end in ends}
+        node = {f"{end['namespace']}/{end['name']}": end["node"] for end in measured["ends"]}
         pairs = {(a, b): [] for a in node.values() for b in node.values()}
         for probe in measured["probes"]:
             pairs[(node[probe["from"]], node[probe["to"]])].append(probe)
