@@ -142,7 +142,10 @@ NetlinkMessage newBridge(const std::string& name, const MacAddress& mac, int mtu
   message.put(IFLA_ADDRESS, mac).put(IFLA_MTU, static_cast<std::uint32_t>(mtu));
   message.nest(IFLA_LINKINFO, [](NetlinkMessage& info) {
     info.put(IFLA_INFO_KIND, "bridge").nest(IFLA_INFO_DATA, [](NetlinkMessage& data) {
-      data.put(IFLA_BR_STP_STATE, std::uint32_t{0}).put(IFLA_BR_MCAST_SNOOPING, std::uint8_t{0});
+      // A port that another's spanning tree held back carries packets after 4 s, not 30.
+      data.put(IFLA_BR_FORWARD_DELAY, std::uint32_t{0})
+          .put(IFLA_BR_STP_STATE, std::uint32_t{0})
+          .put(IFLA_BR_MCAST_SNOOPING, std::uint8_t{0});
     });
   });
   return message;
