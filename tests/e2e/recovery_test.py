@@ -119,6 +119,12 @@ class Recovery(LabTestCase):
         except OSError:
             return ""
 
+    def told_of(self, log, pod):
+        """What the node has said of a pod, and the events about it."""
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        said = [line for line in log.read_text().splitlines() if uid in line or f"/{name} " in line or f"/{name}\"" in line]
+        return "\n".join([*said, self.podlab("events", "--for", f"pod/{name}")])
+
     def test_01_the_kill_loop(self):
         seed = int(os.environ.get("PODLAB_TEST_SEED", time.time_ns() % 1_000_000))
         print(f"seed {seed}, {KILLS} kills", flush=True)
@@ -182,7 +188,8 @@ class Recovery(LabTestCase):
             name = pod["metadata"]["name"]
             n, code = jobs[name]
             (status,) = pod["status"]["containerStatuses"]
-            self.assertEqual((status["state"]["terminated"]["exitCode"], status["restartCount"]), (code, 0), name)
+            self.assertEqual((status["state"]["terminated"]["exitCode"], status["restartCount"]), (code, 0),
+                             f"{name}: {status}\n{self.told_of(log, pod)}")
             self.assertEqual(self.podlab("logs", name), f"first {n}\njob {n}\n", name)
 
         # What ran on is still the same instance, and not a line of it is missing.

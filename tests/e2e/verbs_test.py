@@ -31,10 +31,9 @@ def normal(text):
     return text
 
 
-def by_line(text):
-    """The lines and the names in them in one order: kubectl's is by chance."""
-    lines = [", ".join(sorted(re.split(r", |; ", line))) for line in normal(text).splitlines()]
-    return "\n".join(sorted(line for line in lines if line))
+def in_pieces(text):
+    """The names and the reasons in one order: kubectl's is by chance, over lines and within brackets."""
+    return "\n".join(sorted(piece for piece in re.split(r", |; |\n|[\[\]]", normal(text)) if piece))
 
 
 def gist(errors):
@@ -112,10 +111,10 @@ class Verbs(LabTestCase):
         dry = "--dry-run=client"
         self.same(f"cordon node1 {dry}", f"uncordon node1 {dry}", f"cordon node1 node/node2 {dry}", f"cordon -l no=such {dry}", "cordon nope",
                   "drain nope", f"drain node1 {dry}", f"drain node1 node2 {dry} --ignore-daemonsets", f"drain node1 {dry} --force",
-                  "cordon node1 -l a=b", "drain node1 -l a=b", errors=True, shape=by_line)
+                  "cordon node1 -l a=b", "drain node1 -l a=b", errors=True, shape=in_pieces)
         all_pods = "--ignore-daemonsets --force --delete-emptydir-data"
         self.same(f"drain node1 {dry} {all_pods}", f"drain -l kubernetes.io/hostname=node2 {dry} {all_pods}",
-                  f"drain node1 {dry} --pod-selector app=web --force --delete-emptydir-data --ignore-daemonsets", shape=by_line)
+                  f"drain node1 {dry} --pod-selector app=web --force --delete-emptydir-data --ignore-daemonsets", shape=in_pieces)
         for verb in ("cordon", "cordon", "uncordon", "uncordon"):
             done = self.podlab(verb, "node1")
             self.assertIn(f"{verb}ed", done)
