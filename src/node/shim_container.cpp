@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -236,7 +237,7 @@ class Container {
     const auto init = identifyProcess(init_);
     const auto self = identifyProcess(::getpid());
     exited_ = openPidfd(init_);
-    if (request_.sharedPids) mountNamespace_ = mountNamespaceOf(init_);
+    if (request_.sharedPids) mountNamespace_ = openMountNamespace(init_);
     Status failed;
     if (!init || !self || !exited_) {
       failed = errnoStatus(errno, "cannot wait for the container's process " + *text);
@@ -264,26 +265,33 @@ class Container {
     return n < 0 && (errno == EAGAIN || errno == EINTR) ? Copied::kNothing : Copied::kEnd;
   }
 
-  static std::string mountNamespaceOf(int pid) {
-    std::array<char, 64> target;
+  static UniqueFd openMountNamespace(int pid) {
     const std::string path = "/proc/" + std::to_string(pid) + "/ns/mnt";
-    const ssize_t n = ::readlink(path.c_str(), target.data(), target.size());
-    return std::string(target.data(), n > 0 ? n : 0);
+    return UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  }
+
+  bool isInMountNamespace(int pid) const {
+    struct stat held = {};
+    struct stat found = {};
+    const std::string path = "/proc/" + std::to_string(pid) + "/ns/mnt";
+    return ::fstat(mountNamespace_.get(), &held) == 0 && ::stat(path.c_str(), &found) == 0 &&
+           held.st_dev == found.st_dev && held.st_ino == found.st_ino;
   }
 
   /// Kills the processes that the container left in the shared PID namespace: those of its mount
   /// namespace.
   void killRest() {
-    if (mountNamespace_.empty() || mountNamespace_ == mountNamespaceOf(::getpid())) return;
+    if (!mountNamespace_ || isInMountNamespace(::getpid())) return;
     for (bool found = true; found;) {
       found = false;
       auto names = files_->listDirectory("/proc");
       if (!names) return;
       for (const auto& name : *names) {
         const int pid = std::atoi(name.c_str());
-        if (pid <= 0 || mountNamespaceOf(pid) != mountNamespace_) continue;
+        if (pid <= 0) continue;
         const UniqueFd process = openPidfd(pid);
-        if (::kill(pid, SIGKILL) < 0) continue;
+        if (!process || !isInMountNamespace(pid)) continue;
+        if (::syscall(SYS_pidfd_send_signal, process.get(), SIGKILL, nullptr, 0) < 0) continue;
         found = true;
         pollfd dead{process.get(), POLLIN, 0};
         ::poll(&dead, 1, kKillTimeoutMs);
@@ -297,7 +305,8 @@ class Container {
   UniqueFd image_;  ///< the lock that keeps it in the store
   int init_ = 0;
   UniqueFd exited_;  ///< readable when the init has ended
-  std::string mountNamespace_;
+  /// Held, since the number of one that is gone is given to the next, another container's.
+  UniqueFd mountNamespace_;
   UniqueFd inRead_, inWrite_, outRead_, outWrite_, errRead_, errWrite_;
   std::optional<ConsoleSocket> console_;
 };
