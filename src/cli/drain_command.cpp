@@ -8,6 +8,7 @@
 
 #include "api/kinds.hpp"
 #include "api/owners.hpp"
+#include "cli/describe_layout.hpp"
 #include "cli/drain_pods.hpp"
 #include "cli/resources.hpp"
 #include "cli/write_flags.hpp"
@@ -195,8 +196,7 @@ Co<std::vector<std::string>> endAll(Session& session, const DrainFlags& flags, P
 
 /// As kubectl writes several errors in one.
 std::string inOne(const std::vector<std::string>& errors) {
-  std::string text;
-  for (const auto& one : errors) text += (text.empty() ? "" : ", ") + one;
+  const std::string text = joined(errors, ", ");
   return errors.size() > 1 ? "[" + text + "]" : text;
 }
 

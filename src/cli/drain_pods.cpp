@@ -5,15 +5,10 @@
 #include "api/conditions.hpp"
 #include "api/owners.hpp"
 #include "api/times.hpp"
+#include "cli/describe_layout.hpp"
 
 namespace podlab::cli {
 namespace {
-
-std::string joined(const std::vector<std::string>& parts, const char* between) {
-  std::string text;
-  for (const auto& part : parts) text += (text.empty() ? "" : between) + part;
-  return text;
-}
 
 bool hasLocalStorage(const corev1::Pod& pod) {
   return std::ranges::any_of(pod.spec().volumes(), [](const auto& volume) {

@@ -8,6 +8,7 @@
 #include "agent_rpc.pb.h"
 
 #include "api/kinds.hpp"
+#include "node/reach_messages.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -16,16 +17,6 @@ constexpr std::size_t kMostInspected = 256;       // probes that are looked into
 constexpr std::size_t kMostInspectedOfAPair = 4;  // they mostly fail for one reason
 
 constexpr char kMtuAnnotation[] = "podlab.io/pod-mtu";
-
-template <typename T>
-Co<Result<std::vector<std::shared_ptr<const T>>>> listAll(api::Api& api) {
-  api::ResourceId all{&api::kindFor<T>(), "", "", ""};
-  auto listed = co_await api.list(std::move(all), api::ListOptions());
-  if (!listed) co_return listed.status();
-  std::vector<std::shared_ptr<const T>> objects;
-  for (const auto& object : listed->items) objects.push_back(api::share<T>(object));
-  co_return objects;
-}
 
 /// The objects that a run is about.
 struct Objects {
@@ -37,9 +28,10 @@ struct Objects {
 
 template <typename T>
 Co<Status> listInto(api::Api& api, std::vector<std::shared_ptr<const T>>& into) {
-  auto listed = co_await listAll<T>(api);
+  api::ResourceId all{&api::kindFor<T>(), "", "", ""};
+  auto listed = co_await api.list(std::move(all), api::ListOptions());
   if (!listed) co_return listed.status();
-  into = std::move(*listed);
+  for (const auto& object : listed->items) into.push_back(api::share<T>(object));
   co_return Status();
 }
 
@@ -94,11 +86,6 @@ rpc::ReachRequest requestOf(const std::vector<ReachEnd>& ends, const net::ReachO
   return request;
 }
 
-net::ProbeKey keyOf(const rpc::ProbeKey& key) {
-  return {key.from(), key.to(), static_cast<net::Family>(key.family()),
-          static_cast<std::uint8_t>(key.protocol()), static_cast<std::uint16_t>(key.port())};
-}
-
 /// Takes the agents' reports in.
 class Collector {
  public:
@@ -113,10 +100,7 @@ class Collector {
       end.sends = endpoint.sends();
       end.receives = endpoint.receives();
       end.node = endpoint.node();
-      std::vector<net::IpAddress> addresses;
-      for (const auto& text : endpoint.ips()) {
-        if (auto address = net::IpAddress::parse(text)) addresses.push_back(*address);
-      }
+      auto addresses = node::addressesOf(endpoint.ips());
       if (!addresses.empty()) end.addresses = std::move(addresses);
     }
     measurement_.missing.assign(report.missing().begin(), report.missing().end());
@@ -127,7 +111,7 @@ class Collector {
     if (!report.error().empty()) measurement_.failures[report.node()] = report.error();
     if (report.collected()) observing_.insert(report.node());
     for (const auto& result : report.results()) {
-      ReachCell* cell = findReachCell(measurement_.cells, keyOf(result.key()));
+      ReachCell* cell = findReachCell(measurement_.cells, node::keyOf(result.key()));
       if (cell == nullptr) continue;
       cell->measured = true;
       cell->sent = result.sent();
@@ -139,12 +123,12 @@ class Collector {
       cell->rttMax = Duration(result.rttmaxnanos());
     }
     for (const auto& found : report.findings()) {
-      ReachFinding& finding = measurement_.findings[keyOf(found.key())];
+      ReachFinding& finding = measurement_.findings[node::keyOf(found.key())];
       (found.leaving() ? finding.leaving : finding.arriving) = found.text();
       finding.passes |= found.passes();
     }
     for (const auto& arrivals : report.arrivals()) {
-      ReachCell* cell = findReachCell(measurement_.cells, keyOf(arrivals.key()));
+      ReachCell* cell = findReachCell(measurement_.cells, node::keyOf(arrivals.key()));
       if (cell != nullptr) cell->arrived = arrivals.count();
     }
   }
@@ -174,12 +158,7 @@ rpc::ReachInspection inspectionOf(ReachMeasurement& measurement) {
                       cell.answered == 0 && cell.denial.empty();
     if (!lost || ofPair[{cell.key.from, cell.key.to}]++ >= kMostInspectedOfAPair) continue;
     auto& probe = *inspection.add_probes();
-    auto& key = *probe.mutable_key();
-    key.set_from(cell.key.from);
-    key.set_to(cell.key.to);
-    key.set_family(static_cast<std::uint32_t>(cell.key.family));
-    key.set_protocol(cell.key.protocol);
-    key.set_port(cell.key.port);
+    node::setKey(*probe.mutable_key(), cell.key);
     probe.set_back(cell.oneWay());
     measurement.findings[cell.key].inspected = true;
     if (static_cast<std::size_t>(inspection.probes_size()) == kMostInspected) break;

@@ -25,7 +25,7 @@ struct ServerOptions {
   // For machines that join; a lab's server has none of it.
   std::string advertise;  ///< "host:port" by which they find the server; empty: none joins
   std::string controlSocket;
-  std::vector<std::string> serverNames;      ///< of the server's certificate
+  std::vector<std::string> serverNames;      ///< more, of the server's certificate
   std::vector<std::string> serverAddresses;  ///< likewise
   rpc::NodeSettings nodeSettings;
   Duration signingDuration = std::chrono::hours(24 * 365);  ///< of nodes' certificates

@@ -16,7 +16,6 @@
 #include "net/routing.hpp"
 #include "net/underlay.hpp"
 #include "transport/tcp.hpp"
-#include "transport/tls.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -164,14 +163,6 @@ Result<StandaloneServer> prepareStandalone(Context& context, const StandaloneFla
   if (!place) return place.status();
   options.advertise = transport::joinHostPort(place->host, place->port);
   if (options.listen.empty()) options.listen = {":" + std::to_string(place->port)};
-  // Agents know the server by the first of the names, wherever it is.
-  options.serverNames = {transport::kServerName,
-                         "localhost",
-                         "kubernetes",
-                         "kubernetes.default",
-                         "kubernetes.default.svc",
-                         "kubernetes.default.svc.cluster.local"};
-  options.serverAddresses = {"127.0.0.1", "::1"};
   auto own = globalAddresses(*socket);
   if (!own) return own.status();
   for (const auto& address : *own) nameServer(address, options);

@@ -73,9 +73,6 @@ struct Informer::State {
   Co<Status> follow();
   Duration backOff();
 
-  api::ObjectPtr kept(const api::ObjectPtr& object) const {
-    return transform ? transform(object) : object;
-  }
   api::ObjectPtr look(Entry& entry);
   void scheduleCooling();
   void cool();
@@ -164,7 +161,7 @@ void Informer::State::deliver(const api::WatchEvent& event) {
   if (event.type == api::EventType::kDeleted) {
     erase(api::keyOf(*event.object), event.object);
   } else if (event.type != api::EventType::kBookmark) {
-    upsert(kept(event.object));
+    upsert(transform ? transform(event.object) : event.object);
   }
   version = at;
   seen = std::max(seen, revisionOf(at));

@@ -120,13 +120,10 @@ class Lab final : public FaultTarget {
     underlay_ = std::make_unique<Underlay>(std::move(ranges), cluster_.networking().mtu());
     if (Status status = underlay_->create(); !status.ok()) return status;
 
-    std::vector<std::string> addresses{"127.0.0.1", "::1"};
+    std::vector<std::string> addresses;
     for (const auto& address : underlay_->serverAddresses())
       addresses.push_back(address.toString());
-    auto pki = Pki::open(*files_, options_.paths.pki(""), clock_->wallNow(), *rng_,
-                         {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-                          "kubernetes.default.svc.cluster.local", "podlab-server"},
-                         addresses);
+    auto pki = Pki::open(*files_, options_.paths.pki(""), clock_->wallNow(), *rng_, {}, addresses);
     if (!pki) return pki.status();
     pki_ = std::make_unique<Pki>(std::move(*pki));
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "transport/tls.hpp"
+
 namespace podlab::lab {
 namespace {
 
@@ -22,8 +24,8 @@ bool fits(const transport::CertificateInfo& info, const transport::LeafSpec& spe
 }  // namespace
 
 Result<Pki> Pki::open(Filesystem& files, std::string folder, WallTime now, Rng& rng,
-                      std::vector<std::string> serverNames,
-                      std::vector<std::string> serverAddresses) {
+                      const std::vector<std::string>& serverNames,
+                      const std::vector<std::string>& serverAddresses) {
   const std::string certificateFile = folder + "/ca.crt";
   const std::string keyFile = folder + "/ca.key";
   if (Status status = files.createDirectories(folder, 0700); !status.ok()) return status;
@@ -48,9 +50,18 @@ Result<Pki> Pki::open(Filesystem& files, std::string folder, WallTime now, Rng& 
 
   Pki pki(files, std::move(folder), now, rng, std::move(*authority));
   transport::LeafSpec server;
-  server.commonName = "podlab-server";
-  server.dnsNames = std::move(serverNames);
-  server.ipAddresses = std::move(serverAddresses);
+  server.commonName = transport::kServerName;
+  // Agents know the server by the last of these names, wherever it is.
+  server.dnsNames = {"localhost",
+                     "kubernetes",
+                     "kubernetes.default",
+                     "kubernetes.default.svc",
+                     "kubernetes.default.svc.cluster.local",
+                     transport::kServerName};
+  server.dnsNames.insert(server.dnsNames.end(), serverNames.begin(), serverNames.end());
+  server.ipAddresses = {"127.0.0.1", "::1"};
+  server.ipAddresses.insert(server.ipAddresses.end(), serverAddresses.begin(),
+                            serverAddresses.end());
   server.server = true;
   if (Status status = pki.ensure(pki.folder_, "server", server); !status.ok()) return status;
   transport::LeafSpec admin;

@@ -16,12 +16,13 @@ namespace podlab::lab {
 /// alone.
 class Pki {
  public:
-  /// Loads or makes the CA; the server's certificate (names: `serverNames`, addresses:
-  /// `serverAddresses`); the administrator's (system:masters), with which the command line
-  /// calls the API; and the key that signs the tokens of service accounts.
+  /// Loads or makes the CA; the server's certificate, for what every cluster's server is called,
+  /// `serverNames`, the loopback addresses and `serverAddresses`; the administrator's
+  /// (system:masters), with which the command line calls the API; and the key that signs the tokens
+  /// of service accounts.
   static Result<Pki> open(Filesystem& files, std::string folder, WallTime now, Rng& rng,
-                          std::vector<std::string> serverNames,
-                          std::vector<std::string> serverAddresses);
+                          const std::vector<std::string>& serverNames,
+                          const std::vector<std::string>& serverAddresses);
 
   /// A node's certificate (system:node:NAME, system:nodes) in `folder` as ca.crt, node.crt and
   /// node.key.

@@ -3,26 +3,14 @@
 #include <utility>
 
 #include "common/log.hpp"
+#include "node/reach_messages.hpp"
 
 namespace podlab::node {
 namespace {
 
 constexpr int kMostInspected = 1000;  // probes, whatever the request wants
 
-net::ProbeKey keyOf(const rpc::ProbeKey& key) {
-  return {key.from(), key.to(), static_cast<net::Family>(key.family()),
-          static_cast<std::uint8_t>(key.protocol()), static_cast<std::uint16_t>(key.port())};
-}
-
 }  // namespace
-
-void setKey(rpc::ProbeKey& to, const net::ProbeKey& key) {
-  to.set_from(key.from);
-  to.set_to(key.to);
-  to.set_family(static_cast<std::uint32_t>(key.family));
-  to.set_protocol(key.protocol);
-  to.set_port(key.port);
-}
 
 ReachInspector::ReachInspector(asio::any_io_executor executor, BlockingPool& pool, std::string node,
                                const rpc::ProbeRequest& run, const std::vector<net::ReachEnd>& ends)
@@ -40,9 +28,7 @@ ReachInspector::ReachInspector(asio::any_io_executor executor, BlockingPool& poo
     path.node = endpoint.node();
     path.podUid = endpoint.uid();
     path.networkPath = end.networkPath;
-    for (const auto& text : endpoint.underlay()) {
-      if (auto address = net::IpAddress::parse(text)) path.underlay.push_back(*address);
-    }
+    path.underlay = addressesOf(endpoint.underlay());
     addresses_.push_back(end.addresses);
     local_.push_back(end.local);
   }

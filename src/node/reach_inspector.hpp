@@ -18,8 +18,6 @@
 
 namespace podlab::node {
 
-void setKey(rpc::ProbeKey& to, const net::ProbeKey& key);
-
 /// Looks for what keeps probes of a run of reach from passing, as far as this node is on their way.
 class ReachInspector {
  public:

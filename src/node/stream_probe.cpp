@@ -7,20 +7,11 @@
 #include "common/log.hpp"
 #include "net/reach.hpp"
 #include "node/reach_inspector.hpp"
+#include "node/reach_messages.hpp"
 #include "node/stream_handlers.hpp"
 
 namespace podlab::node {
 namespace {
-
-std::vector<net::IpAddress> addressesOf(
-    const google::protobuf::RepeatedPtrField<std::string>& texts) {
-  std::vector<net::IpAddress> addresses;
-  for (const auto& text : texts) {
-    auto address = net::IpAddress::parse(text);
-    if (address.ok()) addresses.push_back(*address);
-  }
-  return addresses;
-}
 
 void add(rpc::ProbeReport& report, const net::ProbeOutcome& outcome) {
   auto& result = *report.add_results();
