@@ -31,14 +31,27 @@ PackedPtr Packed::of(const ObjectPtr& object) {
   return packed;
 }
 
+std::string Packed::bytes() const {
+  if (revision_ == 0) return *value_;
+  // Of what comes twice the last counts: metadata is field 1 of every kind.
+  metav1::ObjectMeta last;
+  last.set_resourceversion(std::to_string(revision_));
+  const std::string suffix = last.SerializeAsString();
+  std::string bytes;
+  bytes.reserve(value_->size() + suffix.size() + 2);
+  return std::move(
+      bytes.append(*value_).append({'\x0a', static_cast<char>(suffix.size())}).append(suffix));
+}
+
 ObjectPtr Packed::decode() const {
   if (auto alive = alive_.lock()) return alive;
   // One piece of memory for the most of it: what comes and goes leaves no holes.
   google::protobuf::ArenaOptions options;
-  options.start_block_size = bytes_.size() * kExpansion;
+  options.start_block_size = value_->size() * kExpansion;
   const auto arena = std::make_shared<google::protobuf::Arena>(options);
   auto* object = prototype_.New(arena.get());
-  if (!object->ParseFromString(bytes_)) return nullptr;
+  if (!object->ParseFromString(*value_)) return nullptr;
+  if (revision_ != 0) mutableMeta(*object).set_resourceversion(std::to_string(revision_));
   return adopt(ObjectPtr(arena, object));
 }
 

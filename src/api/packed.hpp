@@ -1,5 +1,6 @@
 #pragma once
 #include <concepts>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,12 +17,21 @@ using PackedPtr = std::shared_ptr<const Packed>;
 class Packed : public std::enable_shared_from_this<Packed> {
  public:
   Packed(const google::protobuf::Message& prototype, std::string bytes)
-      : prototype_(prototype), bytes_(std::move(bytes)) {}
+      : Packed(prototype, std::make_shared<const std::string>(std::move(bytes)), 0) {}
+  /// A stored value, which is shared with the store, and its revision, which is not in it.
+  Packed(const google::protobuf::Message& prototype, std::shared_ptr<const std::string> value,
+         std::int64_t revision)
+      : prototype_(prototype), value_(std::move(value)), revision_(revision) {}
 
   /// What the object was decoded from; any other is packed.
   static PackedPtr of(const ObjectPtr& object);
 
-  const std::string& bytes() const { return bytes_; }
+  /// The whole object.
+  std::string bytes() const;
+  /// What it takes in memory, about.
+  std::size_t size() const { return value_->size(); }
+  /// Of a stored value; else 0.
+  std::int64_t revision() const { return revision_; }
   const google::protobuf::Descriptor* descriptor() const { return prototype_.GetDescriptor(); }
   /// The object, the same for all who have it at the same time; nullptr when the bytes are damaged.
   ObjectPtr decode() const;
@@ -31,7 +41,8 @@ class Packed : public std::enable_shared_from_this<Packed> {
 
  private:
   const google::protobuf::Message& prototype_;
-  const std::string bytes_;
+  const std::shared_ptr<const std::string> value_;
+  const std::int64_t revision_;
   mutable std::weak_ptr<const google::protobuf::Message> alive_;
 };
 

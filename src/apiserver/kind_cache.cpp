@@ -41,9 +41,7 @@ struct KindCache::Event {
   api::PackedPtr now;
 
   /// In memory, but for what is the present state.
-  std::size_t size() const {
-    return kEventSize + key.size() + (before ? before->bytes().size() : 0);
-  }
+  std::size_t size() const { return kEventSize + key.size() + (before ? before->size() : 0); }
 };
 
 struct KindCache::Watcher {

@@ -179,12 +179,12 @@ Co<Result<api::ListResult>> Registry::listPage(api::ResourceId collection, Filte
       lastKey = kv.key;
       // What has not changed since is shared with the cache.
       const auto& kind = *collection.kind;
-      api::PackedPtr packed = WatchCache::pack(kind.resourceKind(), kv);
-      auto present = cache_.of(kind).find(std::string_view(kv.key).substr(prefix.size()));
-      if (present && present->bytes() == packed->bytes()) {
-        packed = std::move(present);
-      } else if (!packed->decode()) {
-        co_return Status(Code::kInternal, "the stored value of " + kv.key + " is damaged");
+      auto packed = cache_.of(kind).find(std::string_view(kv.key).substr(prefix.size()));
+      if (!packed || packed->revision() != kv.modRevision) {
+        packed = WatchCache::pack(kind.resourceKind(), kv);
+        if (!packed->decode()) {
+          co_return Status(Code::kInternal, "the stored value of " + kv.key + " is damaged");
+        }
       }
       api::ListItem item = inVersionOf(kind, std::move(packed));
       // A copy is looked at: what is listed stays packed.

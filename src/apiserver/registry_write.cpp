@@ -265,9 +265,9 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
   const metav1::ObjectMeta& metadata = api::meta(*object);
   const std::string key = storeKey(kind, *object);
   const api::MutableObjectPtr kept = storedForm(kind, object);
-  const std::string bytes = encode(*kept);
+  const store::Value value = encode(*kept);
   while (true) {
-    store::Txn txn{{{key, 0}}, {{key, bytes}}, {}};
+    store::Txn txn{{{key, 0}}, {{key, value}}, {}};
     if (kind.custom) {
       auto defined = requireDefinition(kind);
       if (!defined) co_return defined.status();
@@ -285,7 +285,7 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
     if (!charged) co_return charged.status();
     addCompanions(*charged, txn);
     if (dryRun) co_return api::ObjectPtr(std::move(object));
-    WatchCache::Expected expected(cache_, key, bytes, kept);
+    WatchCache::Expected expected(cache_, key, value, kept);
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
@@ -314,17 +314,17 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
     const std::string key = storeKey(kind, *current);
     store::Txn txn{{{key, std::stoll(revision)}}, {}, {}};
     addCompanions(decided->companions, txn);
-    std::string bytes;
+    store::Value value;
     const api::MutableObjectPtr kept = storedForm(kind, next);
     if (decided->remove) {
       txn.deletes.push_back(key);
     } else {
       if (encode(*next) == encode(*current) && decided->companions.empty()) co_return current;
-      bytes = encode(*kept);
-      txn.puts.push_back({key, bytes});
+      value = encode(*kept);
+      txn.puts.push_back({key, value});
     }
     if (dryRun) co_return api::ObjectPtr(next);
-    WatchCache::Expected expected(cache_, key, std::move(bytes), kept);
+    WatchCache::Expected expected(cache_, key, std::move(value), kept);
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;

@@ -26,14 +26,7 @@ constexpr store::Revision kReplayedRevisions = 2000;
 
 /// As the store has it, with its revision.
 api::PackedPtr stored(const api::Kind& kind, const store::KeyValue& kv) {
-  // Of what comes twice the last counts: metadata is field 1 of every kind.
-  metav1::ObjectMeta revision;
-  revision.set_resourceversion(std::to_string(kv.modRevision));
-  const std::string suffix = revision.SerializeAsString();
-  std::string bytes;
-  bytes.reserve(kv.value.size() + suffix.size() + 2);
-  bytes.append(kv.value).append({'\x0a', static_cast<char>(suffix.size())}).append(suffix);
-  return std::make_shared<const api::Packed>(*kind.prototype, std::move(bytes));
+  return std::make_shared<const api::Packed>(*kind.prototype, kv.value.share(), kv.modRevision);
 }
 
 }  // namespace
@@ -44,7 +37,7 @@ std::string storePrefix(const api::Kind& kind) {
   return prefix.append(kind.plural).append("/");
 }
 
-WatchCache::Expected::Expected(WatchCache& cache, std::string key, std::string value,
+WatchCache::Expected::Expected(WatchCache& cache, std::string key, store::Value value,
                                api::MutableObjectPtr object)
     : cache_(cache), key_(std::move(key)), value_(std::move(value)), object_(std::move(object)) {
   cache_.expected_[key_].push_back(this);
@@ -144,18 +137,16 @@ KindCache* WatchCache::cacheOf(std::string_view key, std::string_view& prefix) c
 }
 
 api::PackedPtr WatchCache::pack(const api::Kind& kind, const store::KeyValue& kv) {
-  auto packed = stored(kind, kv);
-  if (!kind.custom) return packed;
   CustomObject object;
-  if (!object.ParseFromString(packed->bytes())) return packed;
+  if (!kind.custom || !object.ParseFromString(*kv.value)) return stored(kind, kv);
   api::adoptCustomObject(object, kind);
-  return std::make_shared<const api::Packed>(*kind.prototype, object.SerializeAsString());
+  return stored(kind, {kv.key, object.SerializeAsString(), kv.createRevision, kv.modRevision});
 }
 
 api::ObjectPtr WatchCache::objectOf(const api::Kind& kind, const store::KeyValue& kv) {
   if (const auto found = expected_.find(kv.key); found != expected_.end()) {
     for (Expected* expected : found->second) {
-      if (expected->object_ == nullptr || expected->value_ != kv.value) continue;
+      if (expected->object_ == nullptr || expected->value_.share() != kv.value.share()) continue;
       api::MutableObjectPtr object = std::move(expected->object_);
       setRevision(*object, kv.modRevision);
       return stored(kind, kv)->adopt(std::move(object));

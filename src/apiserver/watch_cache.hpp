@@ -46,7 +46,7 @@ class WatchCache {
   /// the value again.
   class Expected {
    public:
-    Expected(WatchCache& cache, std::string key, std::string value, api::MutableObjectPtr object);
+    Expected(WatchCache& cache, std::string key, store::Value value, api::MutableObjectPtr object);
     ~Expected();
     Expected(const Expected&) = delete;
     Expected& operator=(const Expected&) = delete;
@@ -55,7 +55,7 @@ class WatchCache {
     friend class WatchCache;
     WatchCache& cache_;
     std::string key_;
-    std::string value_;
+    store::Value value_;
     api::MutableObjectPtr object_;
   };
 

@@ -22,8 +22,7 @@ std::size_t costOf(const Record& record) {
 }
 
 KeyValue toKeyValue(const std::string& key, const Version& version) {
-  return {key, version.present() ? *version.value : std::string(), version.created,
-          version.modified};
+  return {key, version.value, version.created, version.modified};
 }
 
 bool inRange(const std::string& key, const std::string& start, const std::string& end) {
@@ -236,7 +235,7 @@ Result<TxnResult> PendingBatch::add(Txn txn) {
     if (!txn.puts.empty() || !txn.deletes.empty()) ++revision_;
     for (auto& put : txn.puts) {
       Version now;
-      now.value = std::make_shared<const std::string>(std::move(put.value));
+      now.value = std::move(put.value);
       append(std::move(put.key), std::move(now));
     }
     for (auto& key : txn.deletes) append(std::move(key), {});

@@ -15,15 +15,14 @@
 
 namespace podlab::store {
 
-/// One state of a key. Values are immutable and shared: between the index, the history and the
-/// thread that writes them.
+/// One state of a key.
 struct Version {
-  std::shared_ptr<const std::string> value;  ///< null: absent
+  Value value;  ///< none: absent
   Revision created = 0;
   Revision modified = 0;  ///< of an absent key: of its deletion, 0 when it never was
   std::int64_t row = 0;   ///< the number of its record
 
-  bool present() const { return value != nullptr; }
+  bool present() const { return value.present(); }
 };
 
 /// One change of one key; what a durable log keeps, one row each.

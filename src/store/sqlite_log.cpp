@@ -184,7 +184,7 @@ Status SqliteLog::readRecords(const std::function<void(std::string key, Version 
     version.row = rows.integer(0);
     version.modified = rows.integer(1);
     version.created = rows.integer(2);
-    if (!rows.isNull(4)) version.value = std::make_shared<const std::string>(rows.blob(4));
+    if (!rows.isNull(4)) version.value = rows.blob(4);
     visit(rows.blob(3), std::move(version));
   }
   return sqlite3_errcode(db_) == SQLITE_DONE ? Status() : failure();

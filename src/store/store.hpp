@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/co.hpp"
@@ -15,9 +16,27 @@ namespace podlab::store {
 /// everything".
 using Revision = std::int64_t;
 
+/// The bytes of a value, immutable and shared by all who keep them; or none.
+class Value {
+ public:
+  Value() = default;
+  Value(std::string bytes)  // NOLINT(*-explicit-*)
+      : bytes_(std::make_shared<const std::string>(std::move(bytes))) {}
+  Value(const char* bytes) : Value(std::string(bytes)) {}  // NOLINT(*-explicit-*)
+
+  bool present() const { return bytes_ != nullptr; }
+  /// Of a value that is present.
+  const std::string& operator*() const { return *bytes_; }
+  const std::string* operator->() const { return bytes_.get(); }
+  const std::shared_ptr<const std::string>& share() const { return bytes_; }
+
+ private:
+  std::shared_ptr<const std::string> bytes_;
+};
+
 struct KeyValue {
   std::string key;
-  std::string value;
+  Value value;
   Revision createRevision = 0;
   Revision modRevision = 0;
 };
@@ -30,7 +49,7 @@ struct Compare {
 
 struct Put {
   std::string key;
-  std::string value;
+  Value value;
 };
 
 /// All or nothing: when every compare holds, all puts and deletes are applied under one new

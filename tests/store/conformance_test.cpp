@@ -20,8 +20,9 @@ class ConformanceTest : public StoreFixture, public testing::WithParamInterface<
   static std::string show(const std::vector<Event>& events) {
     std::string text;
     for (const auto& event : events) {
-      text += (event.type == Event::Type::kPut ? "+" : "-") + event.kv.key + "=" + event.kv.value;
-      if (event.previous) text += "(" + event.previous->value + ")";
+      text += (event.type == Event::Type::kPut ? "+" : "-") + event.kv.key + "=" +
+              (event.kv.value.present() ? *event.kv.value : "");
+      if (event.previous) text += "(" + *event.previous->value + ")";
       text += "@" + std::to_string(event.kv.modRevision) + " ";
     }
     return text;
@@ -63,7 +64,7 @@ TEST_P(ConformanceTest, ComparesDecideOverAllOrNothing) {
   EXPECT_FALSE(again->succeeded);
   EXPECT_EQ(again->revision, 1);
   ASSERT_EQ(again->current.size(), 1u);
-  EXPECT_EQ(again->current[0].value, "1");
+  EXPECT_EQ(*again->current[0].value, "1");
   EXPECT_EQ(again->current[0].modRevision, 1);
 
   Txn update;
@@ -109,7 +110,7 @@ TEST_P(ConformanceTest, KeepsBytesAsTheyAre) {
   auto result = range(odd);
   ASSERT_EQ(result->items.size(), 1u);
   EXPECT_EQ(result->items[0].key, odd);
-  EXPECT_EQ(result->items[0].value, value);
+  EXPECT_EQ(*result->items[0].value, value);
 }
 
 TEST_P(ConformanceTest, RangesOfTheSameRevisionStayTheSame) {
@@ -233,7 +234,7 @@ TEST_P(ConformanceTest, OldHistoryGoesByItselfAndOnlySlowWatchersExpire) {
   EXPECT_GT(store_->compactedRevision(), 500);
   EXPECT_TRUE(next(*slow).status().is(Code::kExpired));
   EXPECT_TRUE(range("a", "b", 2).status().is(Code::kExpired));
-  EXPECT_EQ(range("a", "b", 990)->items.at(0).value, value + "988");
+  EXPECT_EQ(*range("a", "b", 990)->items.at(0).value, value + "988");
 }
 
 TEST_P(ConformanceTest, HugeValuesDoNotExpireWatchersThatKeepUp) {
@@ -323,7 +324,7 @@ struct Model {
 };
 
 std::string text(const KeyValue& kv) {
-  return kv.key + "=" + kv.value + "," + std::to_string(kv.createRevision) + "," +
+  return kv.key + "=" + *kv.value + "," + std::to_string(kv.createRevision) + "," +
          std::to_string(kv.modRevision) + " ";
 }
 std::string text(const std::vector<KeyValue>& all) {

@@ -51,7 +51,7 @@ Co<void> writeForever(Store& store, std::string name) {
     auto counter = co_await store.range(read);
     Txn count;
     const bool there = !counter->items.empty();
-    const std::string value = std::to_string(there ? std::stoll(counter->items[0].value) + 1 : 1);
+    const std::string value = std::to_string(there ? std::stoll(*counter->items[0].value) + 1 : 1);
     count.compares.push_back({"counter", there ? counter->items[0].modRevision : 0});
     count.puts.push_back({"counter", value});
     auto counted = co_await store.txn(std::move(count));
@@ -174,13 +174,13 @@ TEST_F(CrashTest, EveryAcknowledgedWriteSurvivesSigkill) {
         continue;
       }
       EXPECT_EQ(kv->second.modRevision, at) << context << " " << name;
-      EXPECT_EQ(kv->second.value, name + "=" + std::string(500, 'v')) << context;
+      EXPECT_EQ(*kv->second.value, name + "=" + std::string(500, 'v')) << context;
       ++it;
     }
     auto counter = range("counter");
     if (counted > 0) {
       ASSERT_EQ(counter->items.size(), 1u) << context;
-      EXPECT_GE(std::stoll(counter->items[0].value), counted) << context;
+      EXPECT_GE(std::stoll(*counter->items[0].value), counted) << context;
     }
     // The history goes on revision by revision up to now.
     Revision at = store_->compactedRevision();

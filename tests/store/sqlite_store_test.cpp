@@ -68,9 +68,9 @@ TEST_F(SqliteStoreTest, KeepsStateHistoryAndRevisionOverARestart) {
   auto watcher = watch("a", "z", 1);
   auto batch = next(*watcher);
   ASSERT_EQ(batch->events.size(), 3u);
-  EXPECT_EQ(batch->events[0].previous->value, "1");
+  EXPECT_EQ(*batch->events[0].previous->value, "1");
   EXPECT_EQ(batch->events[2].type, Event::Type::kDelete);
-  EXPECT_EQ(batch->events[2].previous->value, "1");
+  EXPECT_EQ(*batch->events[2].previous->value, "1");
   EXPECT_EQ(put("c", "1"), 5);
 }
 
@@ -289,7 +289,7 @@ TEST_F(FaultTest, PowerFailuresLoseNothingAcknowledged) {
     std::map<std::string, Revision> found;
     for (std::size_t i = 0; i < left->items.size(); ++i) {
       EXPECT_EQ(left->items[i].modRevision, right->items[i].modRevision) << context;
-      EXPECT_EQ(left->items[i].value, right->items[i].value) << context;
+      EXPECT_EQ(*left->items[i].value, *right->items[i].value) << context;
       found[left->items[i].key] = left->items[i].modRevision;
     }
     for (const auto& [key, revision] : acknowledged) {

@@ -163,7 +163,7 @@ class StoreFixture : public testing::Test {
     auto result = range(start, end, revision);
     if (!result) return result.status().toString();
     std::string text;
-    for (const auto& kv : result->items) text += kv.key + "=" + kv.value + " ";
+    for (const auto& kv : result->items) text += kv.key + "=" + *kv.value + " ";
     return text;
   }
   std::unique_ptr<Watcher> watch(const std::string& start, const std::string& end, Revision after) {
