@@ -11,6 +11,7 @@
 
 #include <asio.hpp>
 
+#include "cli/agent_service.hpp"
 #include "cli/context.hpp"
 #include "cli/session.hpp"
 #include "common/blocking.hpp"
@@ -122,12 +123,28 @@ Result<UniqueFd> lockNode(const AgentProcessOptions& options) {
                                           "; end it first, e.g. by: systemctl stop podlab-agent");
 }
 
-int runCleanup(const AgentProcessOptions& options) {
-  auto lock = lockNode(options);
-  if (!lock) return fail(lock.status());
-  const int code = runCoroutine(
+namespace {
+
+/// Ends an agent that runs in the background, and all that does not outlive a boot.
+int endNode(const AgentProcessOptions& options, UniqueFd& lock) {
+  if (Status ended = endInBackground(options); !ended) return fail(ended);
+  auto taken = lockNode(options);
+  if (!taken) return fail(taken.status());
+  lock = std::move(*taken);
+  return runCoroutine(
       [&](asio::io_context& io, Clock& clock) { return cleanUpAndTell(io, clock, options); });
-  if (code != kDone) return code;
+}
+
+}  // namespace
+
+int runStop(const AgentProcessOptions& options) {
+  UniqueFd lock;
+  return endNode(options, lock);
+}
+
+int runCleanup(const AgentProcessOptions& options) {
+  UniqueFd lock;
+  if (const int code = endNode(options, lock); code != kDone) return code;
   // The last, with the lock in it.
   const Status removed = makeRealFilesystem()->removeTree(options.stateDir);
   return removed.ok() ? kDone : fail(removed);

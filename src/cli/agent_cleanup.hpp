@@ -13,5 +13,8 @@ Result<UniqueFd> lockNode(const AgentProcessOptions& options);
 /// it: containers, links, routes, the table of nftables, namespaces, mounts, cgroups, sysctls, and
 /// the state folder with its volumes. May be repeated after a failure. The exit code.
 int runCleanup(const AgentProcessOptions& options);
+/// `podlab agent --stop`: likewise, as a power failure would do it: the state folder stays, and the
+/// pods start again with the next agent.
+int runStop(const AgentProcessOptions& options);
 
 }  // namespace podlab::cli

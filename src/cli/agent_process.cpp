@@ -6,7 +6,6 @@
 
 #include <asio.hpp>
 
-#include "api/bootstrap_tokens.hpp"
 #include "api/quantity.hpp"
 #include "cli/agent_cleanup.hpp"
 #include "cli/context.hpp"
@@ -37,7 +36,6 @@ namespace {
 /// Makes sandboxes and writes checkpoints side by side; more threads only wait for the kernel's
 /// locks.
 constexpr std::size_t kThreads = 3;
-constexpr Duration kFirstRetry = std::chrono::milliseconds(500);
 constexpr Duration kLastRetry = std::chrono::seconds(5);
 
 Result<corev1::Taint> parseTaint(const std::string& text) {
@@ -144,74 +142,21 @@ class AgentProcess {
     co_return status;
   }
 
-  std::string membershipFolder() const { return options_.stateDir + "/membership"; }
-
   /// Takes part in the cluster, joining it the first time.
   Co<Status> becomeMember() {
-    auto kept = readMembership(*files_, membershipFolder());
-    if (!kept) co_return kept.status();
-    if (*kept) {
-      if (Status fits = checkMembership(**kept); !fits) co_return fits;
-      membership_ = std::move(**kept);
-    } else {
-      if (Status joined = co_await join(); !joined) co_return joined;
-    }
+    auto taken = co_await takeMembership(executor_, *clock_, *files_, options_, std::nullopt);
+    if (!taken) co_return taken.status();
+    membership_ = std::move(*taken);
     options_.server = options_.join;
     const auto& settings = membership_.settings;
     options_.podCidrs = {settings.podcidrs().begin(), settings.podcidrs().end()};
     options_.backend = settings.backend();
     options_.vxlanId = settings.vxlanid();
     options_.vxlanPort = settings.vxlanport();
+    if (settings.has_mtu()) options_.underlayMtu = settings.mtu();
     options_.apiAddress = settings.apiaddress();
     options_.missingImages = settings.missingimages();
     co_return Status();
-  }
-
-  /// Whether what is kept is what is asked for.
-  Status checkMembership(const Membership& kept) const {
-    const std::string leave = "; leave that cluster first: podlab agent --cleanup";
-    const std::string name = kept.nodeName();
-    if (name != options_.name) {
-      return Status(Code::kConflict, "--node-name: this machine is node \"" + name +
-                                         "\" of a cluster, not \"" + options_.name + "\"" + leave);
-    }
-    if (!options_.token.empty()) {
-      auto token = api::parseJoinToken(options_.token);
-      if (!token) return token.status().withContext("--token");
-      const auto hash = transport::publicKeyHash(kept.caPem);
-      if (!hash || *hash != token->caHash) {
-        return Status(Code::kConflict, "--token: this machine is node \"" + name +
-                                           "\" of another cluster than the token's" + leave);
-      }
-    }
-    Status valid =
-        transport::verifyCertificate(kept.own.certificatePem, kept.caPem, clock_->wallNow());
-    if (valid) return valid;
-    return Status(valid.code(), valid.message() + "; or join anew: podlab node rm " + name +
-                                    " at the server, podlab agent --cleanup here, and a new token");
-  }
-
-  Co<Status> join() {
-    if (options_.token.empty()) {
-      co_return Status(Code::kBadRequest,
-                       "--token: this machine has not joined yet; get a token by podlab token "
-                       "create on the server's machine");
-    }
-    Duration retry = kFirstRetry;
-    for (bool told = false;; told = true) {
-      JoinRequest request{options_.join, options_.token, options_.name};
-      auto joined =
-          co_await joinCluster(executor_, *clock_, *files_, membershipFolder(), std::move(request));
-      if (joined) {
-        membership_ = std::move(*joined);
-        co_return Status();
-      }
-      const Status& why = joined.status();
-      if (!why.is(Code::kUnavailable) && !why.is(Code::kTimeout)) co_return why;
-      if (!told) logWarning("server_unreachable", {{"server", options_.join}, {"error", why}});
-      co_await clock_->sleepFor(retry);
-      retry = std::min(2 * retry, kLastRetry);
-    }
   }
 
   /// What the flags say, or the way to the server does; waits until there is a way.
@@ -256,8 +201,8 @@ class AgentProcess {
         auto live = co_await connection.get(clock_->now() + kLastRetry);
         renewed = live.status();
         if (live) {
-          renewed =
-              co_await renewMembership(**live, *clock_, *files_, membershipFolder(), membership_);
+          renewed = co_await renewMembership(**live, *clock_, *files_, options_.membershipFolder(),
+                                             membership_);
         }
       }
       if (renewed) renewed = transport::useCredentials(tls, membership_.own);
@@ -300,6 +245,7 @@ class AgentProcess {
     network.sysctlFile = options_.sysctlFile();
     network.vxlanId = static_cast<std::uint32_t>(options_.vxlanId);
     network.vxlanPort = static_cast<std::uint16_t>(options_.vxlanPort);
+    network.underlayMtu = options_.underlayMtu;
     if (Status chosen = co_await chooseAddress(nodeIp_); !chosen) co_return chosen;
     network.nodeIp = nodeIp_;
     node::KernelDataplane dataplane(std::move(network), *pool_, *clock_, executor_);

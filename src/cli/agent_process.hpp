@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct AgentProcessOptions {
   std::string backend = "vxlan";
   int vxlanId = 1;
   int vxlanPort = 8472;
+  std::optional<int> underlayMtu;
   std::vector<std::string> labels;
   std::vector<std::string> taints;
   std::string cpu;
@@ -41,6 +43,7 @@ struct AgentProcessOptions {
   std::string runtime = "crun";
   std::string logLevel = "info";
 
+  std::string membershipFolder() const { return stateDir + "/membership"; }
   std::string pinFolder() const { return runDir + "/pins"; }
   std::string containersFolder() const { return runDir + "/containers"; }
   std::string rootfsFolder() const { return stateDir + "/rootfs"; }

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 
 namespace podlab::cli {
@@ -27,6 +29,12 @@ std::vector<std::string> splitList(const std::string& text, char separator) {
     start = end + 1;
   }
   return parts;
+}
+
+std::string lastLineOf(std::string_view text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())))
+    text.remove_suffix(1);
+  return std::string(text.substr(text.rfind('\n') + 1));
 }
 
 std::string versionText() {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
@@ -204,6 +205,32 @@ Status changeKubeconfig(const std::string& path,
   if (exists && ::access(target.c_str(), W_OK) < 0)
     return errnoStatus(errno, "cannot write " + target);
   return files->writeFileAtomic(target, *after, exists ? info.st_mode & 0777 : 0600);
+}
+
+Status addLabToKubeconfig(Filesystem& files, const Context& context, const lab::LabPaths& paths,
+                          const std::string& given) {
+  const auto path = kubeconfigPath(given);
+  if (!path) return path.status();
+  const auto entry = kubeconfigEntry(context.lab, paths);
+  if (!entry) return entry.status();
+  const auto add = [&entry](std::string_view yaml) { return addToKubeconfig(yaml, *entry); };
+  Status changed = changeKubeconfig(*path, add);
+  return changed.ok() ? files.writeFileAtomic(paths.kubeconfig(), *path, 0644, false) : changed;
+}
+
+Status removeLabFromKubeconfig(Filesystem& files, const Context& context,
+                               const lab::LabPaths& paths) {
+  const auto path = files.readFile(paths.kubeconfig());
+  if (!path || !files.exists(*path)) return {};
+  const auto remove = [&](std::string_view yaml) {
+    return removeFromKubeconfig(yaml, kubeconfigName(context.lab));
+  };
+  Status changed = changeKubeconfig(*path, remove);
+  return changed.ok() ? files.removeFile(paths.kubeconfig()) : changed;
+}
+
+void warnOfKubeconfig(const Status& why) {
+  std::fprintf(stderr, "warning: the kubeconfig is not changed: %s\n", why.message().c_str());
 }
 
 }  // namespace podlab::cli

@@ -45,4 +45,13 @@ Result<std::string> kubeconfigPath(const std::string& given);
 Status changeKubeconfig(const std::string& path,
                         const std::function<Result<std::string>(std::string_view yaml)>& change);
 
+/// Tells kubectl of the lab, in the file that kubeconfigPath(`given`) says.
+Status addLabToKubeconfig(Filesystem& files, const Context& context, const lab::LabPaths& paths,
+                          const std::string& given);
+/// Undoes it, in the file that was changed.
+Status removeLabFromKubeconfig(Filesystem& files, const Context& context,
+                               const lab::LabPaths& paths);
+/// For when that fails, which is no failure of the lab.
+void warnOfKubeconfig(const Status& why);
+
 }  // namespace podlab::cli

@@ -1,13 +1,16 @@
 #include "cli/lab_launch.hpp"
 
 #include <sched.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdlib>
 
 #include "cli/executable.hpp"
+#include "cli/session.hpp"
 #include "common/filesystem.hpp"
 #include "common/unix_socket.hpp"
+#include "lab/control.hpp"
 #include "lab/isolate.hpp"
 #include "lab/listen.hpp"
 #include "net/link.hpp"
@@ -16,6 +19,8 @@
 
 namespace podlab::cli {
 namespace {
+
+constexpr Duration kServerPatience = std::chrono::seconds(15);
 
 /// The socket of the API: on the port of the last time, or on any.
 Result<UniqueFd> apiSocket(Filesystem& files, const lab::LabPaths& paths) {
@@ -28,6 +33,15 @@ Result<UniqueFd> apiSocket(Filesystem& files, const lab::LabPaths& paths) {
     }
   }
   return lab::listenOn("127.0.0.1", 0);
+}
+
+Co<int> pollUntil(Clock& clock, std::function<bool()> holds, Duration patience) {
+  const MonoTime deadline = clock.now() + patience;
+  while (!holds()) {
+    if (clock.now() >= deadline) co_return kFailed;
+    co_await clock.sleepFor(std::chrono::milliseconds(5));
+  }
+  co_return kDone;
 }
 
 }  // namespace
@@ -97,6 +111,43 @@ Status launchLab(const Context& context, const lab::LabPaths& paths) {
   spec.keepFds = {socket->get(), admin->get()};
   auto started = lab::startIsolated(spec);
   return started ? Status() : started.status();
+}
+
+int waitUntil(const std::function<bool()>& holds, Duration patience) {
+  return runCoroutine(
+      [&](asio::io_context&, Clock& clock) { return pollUntil(clock, holds, patience); });
+}
+
+std::string endOfLog(Filesystem& files, const std::string& log) {
+  const std::string last = lastLineOf(files.readFile(log).valueOr(""));
+  return log + (last.empty() ? " is empty; is its disk full?" : " ends with: " + last);
+}
+
+Status launchServer(const Context& context, const lab::LabPaths& paths,
+                    const std::string& advertise) {
+  auto executable = executablePath();
+  if (!executable) return executable.status();
+  auto files = makeRealFilesystem();
+  if (Status status = files->createDirectories(paths.root + "/log"); !status.ok()) return status;
+  lab::IsolatedSpec spec;
+  spec.argv = {*executable, "server", "--name", context.lab, "--log-level", context.logLevel};
+  if (!advertise.empty()) spec.argv.insert(spec.argv.end(), {"--advertise", advertise});
+  spec.newSession = true;
+  spec.logFile = paths.log("server");
+  const auto started = lab::startIsolated(spec);
+  if (!started) return started.status();
+  lab::LabRequest request;
+  request.set_status(true);
+  bool ended = false;
+  const auto settled = [&] {
+    ended = ::waitpid(*started, nullptr, WNOHANG) == *started;
+    return ended || lab::askLab(paths.controlSocket(), request).ok();
+  };
+  const int code = waitUntil(settled, kServerPatience);
+  if (code == kInterrupted) return Status(Code::kCanceled, "interrupted");
+  if (code == kDone && !ended) return {};
+  return Status(Code::kUnavailable,
+                "the server did not start: " + endOfLog(*files, paths.log("server")));
 }
 
 }  // namespace podlab::cli

@@ -1,7 +1,10 @@
 #pragma once
+#include <functional>
 #include <string>
 
 #include "cli/context.hpp"
+#include "common/filesystem.hpp"
+#include "common/time.hpp"
 #include "lab/cluster_config.hpp"
 
 namespace podlab::cli {
@@ -13,5 +16,18 @@ Result<std::vector<lab::HostNetwork>> hostNetworks();
 /// on the host's loopback (the port that it had, when free). Returns once the lab's first process
 /// runs.
 Status launchLab(const Context& context, const lab::LabPaths& paths);
+
+/// Waits, in steps of a few milliseconds, for what another process does: kDone once it holds,
+/// kFailed after `patience`, or kInterrupted.
+int waitUntil(const std::function<bool()>& holds, Duration patience);
+
+/// What the log of a process ends with, or that it is empty.
+std::string endOfLog(Filesystem& files, const std::string& log);
+
+/// Starts `podlab server` for machines of their own, in the background, at this address
+/// (--advertise; "": as it finds it), and waits until it answers. What it is to know is in its
+/// folder already.
+Status launchServer(const Context& context, const lab::LabPaths& paths,
+                    const std::string& advertise);
 
 }  // namespace podlab::cli

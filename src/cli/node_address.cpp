@@ -68,6 +68,24 @@ Co<Result<net::IpAddress>> nodeAddress(std::string server, std::string underlay)
   co_return link->addresses.front();
 }
 
+Result<std::vector<net::IpAddress>> ownAddresses() {
+  auto socket = net::NetlinkSocket::open();
+  if (!socket) return socket.status();
+  auto addresses = net::listAddresses(*socket);
+  if (!addresses) return addresses.status();
+  auto links = net::listLinks(*socket);
+  if (!links) return links.status();
+  std::vector<net::IpAddress> own;
+  for (const auto& address : *addresses) {
+    for (const auto& link : *links) {
+      if (link.index == address.linkIndex && !link.loopback && !address.linkLocal &&
+          !net::hasLinkMark(link.alias))
+        own.push_back(address.address);
+    }
+  }
+  return own;
+}
+
 Status checkPodRanges(const std::vector<net::Cidr>& podRanges) {
   auto socket = net::NetlinkSocket::open();
   if (!socket) return socket.status();

@@ -14,6 +14,9 @@ namespace podlab::cli {
 /// while there is no way. kInvalid names the flag.
 Co<Result<net::IpAddress>> nodeAddress(std::string server, std::string underlay);
 
+/// This machine's addresses but for loopback and link-local ones, and those of podlab's own links.
+Result<std::vector<net::IpAddress>> ownAddresses();
+
 /// Whether the cluster's pod ranges leave this machine's own networks alone; kConflict names both.
 Status checkPodRanges(const std::vector<net::Cidr>& podRanges);
 

@@ -1,9 +1,13 @@
+#include <algorithm>
+
 #include "agent_rpc.pb.h"
 
 #include "api/kinds.hpp"
 #include "cli/ask_lab.hpp"
 #include "cli/commands.hpp"
 #include "cli/drain_command.hpp"
+#include "cli/hosts_down.hpp"
+#include "cli/hosts_plan.hpp"
 #include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
 #include "common/filesystem.hpp"
@@ -60,10 +64,18 @@ int act(const Context& context, const NodeOptions& options, const lab::LabReques
   // Nodes that are machines of their own are no processes of a lab: only the object is here.
   const bool machine =
       then == Then::kDeleteObject && makeRealFilesystem()->exists(paths->standalone());
-  auto answer = machine ? Result<lab::LabResponse>(lab::LabResponse())
-                        : askRunningLab(context, request);
+  auto answer =
+      machine ? Result<lab::LabResponse>(lab::LabResponse()) : askRunningLab(context, request);
   if (!answer) return fail(answer.status());
+  bool known = false;  // how to go to the machine
   if (machine) {
+    const auto cluster = readCluster(*makeRealFilesystem(), *paths);
+    known = cluster && *cluster && std::ranges::any_of((*cluster)->nodes(), [&](const auto& node) {
+              return node.name() == options.name && node.has_host();
+            });
+    // Whether that fails counts only when the node lives.
+    if (known && cleanUpHost(context, *paths, **cluster, options.name) == kInterrupted)
+      return kInterrupted;
     const int code = withSession(
         context, [&](Session& session) { return checkMachineIsAway(session, options.name); });
     if (code != kDone) return code;
@@ -72,6 +84,10 @@ int act(const Context& context, const NodeOptions& options, const lab::LabReques
     const int code = withSession(
         context, [&](Session& session) { return deleteNodeObject(session, options.name); });
     if (code != kDone) return code;
+  }
+  if (known) {
+    if (Status forgotten = forgetHost(*paths, options.name); !forgotten.ok())
+      return fail(forgotten);
   }
   if (then == Then::kWaitForReady && *patience > Duration(0)) {
     Progress progress(context);

@@ -13,6 +13,8 @@ namespace podlab::cli {
 namespace {
 
 constexpr std::uint16_t kPort = 6443;
+constexpr Duration kFirstRetry = std::chrono::milliseconds(500);
+constexpr Duration kLastRetry = std::chrono::seconds(5);
 
 std::string caFile(const std::string& folder) {
   return folder + "/ca.crt";
@@ -111,6 +113,29 @@ Result<std::pair<std::string, std::string>> signingRequest(Filesystem& files,
   return std::pair(*key, *request);
 }
 
+/// Whether what is kept is what is asked for.
+Status checkMembership(const Membership& kept, const AgentProcessOptions& agent, WallTime now) {
+  const std::string leave = "; leave that cluster first: podlab agent --cleanup";
+  const std::string name = kept.nodeName();
+  if (name != agent.name) {
+    return Status(Code::kConflict, "--node-name: this machine is node \"" + name +
+                                       "\" of a cluster, not \"" + agent.name + "\"" + leave);
+  }
+  if (!agent.token.empty()) {
+    auto token = api::parseJoinToken(agent.token);
+    if (!token) return token.status().withContext("--token");
+    const auto hash = transport::publicKeyHash(kept.caPem);
+    if (!hash || *hash != token->caHash) {
+      return Status(Code::kConflict, "--token: this machine is node \"" + name +
+                                         "\" of another cluster than the token's" + leave);
+    }
+  }
+  Status valid = transport::verifyCertificate(kept.own.certificatePem, kept.caPem, now);
+  if (valid) return valid;
+  return Status(valid.code(), valid.message() + "; or join anew: podlab node rm " + name +
+                                  " at the server, podlab agent --cleanup here, and a new token");
+}
+
 }  // namespace
 
 std::string Membership::nodeName() const {
@@ -173,6 +198,36 @@ Co<Result<Membership>> joinCluster(asio::any_io_executor executor, Clock& clock,
   (void)files.removeFile(newKeyFile(folder));
   logInfo("joined", {{"node", wanted.node}, {"server", wanted.server}});
   co_return membership;
+}
+
+Co<Result<Membership>> takeMembership(asio::any_io_executor executor, Clock& clock,
+                                      Filesystem& files, AgentProcessOptions agent,
+                                      std::optional<Duration> patience) {
+  const std::string folder = agent.membershipFolder();
+  auto kept = readMembership(files, folder);
+  if (!kept) co_return kept.status();
+  if (*kept) {
+    if (Status fits = checkMembership(**kept, agent, clock.wallNow()); !fits) co_return fits;
+    co_return std::move(**kept);
+  }
+  if (agent.token.empty()) {
+    co_return Status(Code::kBadRequest,
+                     "--token: this machine has not joined yet; get a token by podlab token "
+                     "create on the server's machine");
+  }
+  Duration retry = kFirstRetry;
+  const MonoTime begun = clock.now();
+  for (bool told = false;; told = true) {
+    JoinRequest request{agent.join, agent.token, agent.name};
+    auto joined = co_await joinCluster(executor, clock, files, folder, std::move(request));
+    if (joined) co_return joined;
+    const Status& why = joined.status();
+    if (!why.is(Code::kUnavailable) && !why.is(Code::kTimeout)) co_return why;
+    if (patience && clock.now() - begun + retry > *patience) co_return why;
+    if (!told) logWarning("server_unreachable", {{"server", agent.join}, {"error", why}});
+    co_await clock.sleepFor(retry);
+    retry = std::min(2 * retry, kLastRetry);
+  }
 }
 
 Co<Status> renewMembership(rpc::Connection& connection, Clock& clock, Filesystem& files,

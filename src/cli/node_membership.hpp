@@ -6,6 +6,7 @@
 
 #include "join_rpc.pb.h"
 
+#include "cli/agent_process.hpp"
 #include "common/clock.hpp"
 #include "common/co.hpp"
 #include "common/filesystem.hpp"
@@ -45,6 +46,13 @@ struct JoinRequest {
 /// not answer, which may be tried again.
 Co<Result<Membership>> joinCluster(asio::any_io_executor executor, Clock& clock, Filesystem& files,
                                    std::string folder, JoinRequest request);
+
+/// What makes this machine the node that `agent` says: what is kept, if it is of that node and
+/// cluster, else what joining gives. Tries again while the server does not answer, for `patience`
+/// or for ever.
+Co<Result<Membership>> takeMembership(asio::any_io_executor executor, Clock& clock,
+                                      Filesystem& files, AgentProcessOptions agent,
+                                      std::optional<Duration> patience);
 
 /// Another key and certificate for the same node, over the node's connection.
 Co<Status> renewMembership(rpc::Connection& connection, Clock& clock, Filesystem& files,

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <iostream>
 
 #include "cli/agent_cleanup.hpp"
 #include "cli/agent_process.hpp"
+#include "cli/agent_service.hpp"
 #include "cli/commands.hpp"
 #include "cli/executable.hpp"
 #include "cli/node_membership.hpp"
@@ -100,16 +102,40 @@ Status completeNode(AgentProcessOptions& options) {
   return {};
 }
 
+/// The flags of this command line but for those of its start.
+std::vector<std::string> lastingFlags(const CLI::App& command) {
+  std::vector<std::string> words;
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->count() == 0 || option->get_lnames().empty()) continue;
+    const std::string& name = option->get_lnames().front();
+    if (name == "token" || name == "background") continue;
+    for (const auto& value : option->results()) {
+      words.push_back("--" + name);
+      words.push_back(value);
+    }
+  }
+  return words;
+}
+
 void addAgent(CLI::App& app, Context& context) {
   auto options = std::make_shared<AgentProcessOptions>();
   auto url = std::make_shared<std::string>();
   auto podCidrs = std::make_shared<std::string>();
   auto nodeIps = std::make_shared<std::string>();
   auto cleanup = std::make_shared<bool>(false);
+  auto background = std::make_shared<bool>(false);
+  auto stop = std::make_shared<bool>(false);
   auto* command = app.add_subcommand("agent", "Make this machine a node of a cluster (as root)");
   command->add_option("--join", *url, "https://HOST[:PORT] of the cluster's server");
   command->add_option("--token", options->token,
-                      "What podlab token create has printed; needed the first time");
+                      "What podlab token create has printed, - to read it from stdin; needed the "
+                      "first time");
+  command->add_flag("--background", *background,
+                    "Join, then start the agent as a service of systemd, or without systemd as a "
+                    "process in the background");
+  command->add_flag("--stop", *stop,
+                    "End the agent that --background has started, with this machine's pods, as "
+                    "when the power fails; they come back with the next agent");
   command->add_flag("--cleanup", *cleanup,
                     "End this machine's pods and remove all that agents have made on it, with its "
                     "membership and volumes");
@@ -164,16 +190,19 @@ void addAgent(CLI::App& app, Context& context) {
   ofLab("--missing-images", options->missingImages,
         "What becomes of a container whose image is not there: error or stand-in")
       ->check(CLI::IsMember({"error", "stand-in"}));
-  command->callback([&context, options, url, podCidrs, nodeIps, cleanup] {
+  command->callback([&context, command, options, url, podCidrs, nodeIps, cleanup, background,
+                     stop] {
     options->podCidrs = splitList(*podCidrs);
     options->nodeIps = splitList(*nodeIps);
     options->logLevel = context.logLevel;
-    if (*cleanup && !(url->empty() && options->token.empty())) {
-      context.exitCode =
-          failUsage("--cleanup leaves a cluster; --join and --token do not go with it");
+    const bool ends = *cleanup || *stop;
+    if (ends && (!(url->empty() && options->token.empty()) || *background || *cleanup == *stop)) {
+      context.exitCode = failUsage(
+          "--cleanup leaves a cluster, --stop ends a node for a while; --join, --token and "
+          "--background do not go with them");
       return;
     }
-    if (url->empty() && options->server.empty() && !*cleanup) {
+    if (url->empty() && options->server.empty() && !ends) {
       context.exitCode = failUsage(
           "--join is required: https://HOST:PORT of the server, as podlab token create "
           "prints it");
@@ -183,18 +212,23 @@ void addAgent(CLI::App& app, Context& context) {
       context.exitCode = failUsage("--node-ip and --underlay say the same thing; give one of them");
       return;
     }
-    if (url->empty() && !*cleanup) {
+    if (url->empty() && !ends) {
       context.exitCode = runAgent(*options);
       return;
     }
+    if (options->token == "-") std::getline(std::cin, options->token);
     Status complete = completeNode(*options);
-    if (complete.ok() && !*cleanup) {
+    if (complete.ok() && !ends) {
       auto server = serverOfUrl(*url);
       complete = server.status();
       if (server) options->join = *server;
     }
     if (!complete.ok()) {
       context.exitCode = fail(complete);
+    } else if (*background) {
+      context.exitCode = startInBackground(*options, lastingFlags(*command));
+    } else if (*stop) {
+      context.exitCode = runStop(*options);
     } else {
       context.exitCode = *cleanup ? runCleanup(*options) : runAgent(*options);
     }

@@ -268,7 +268,7 @@ class Server {
     Status status = listen(rpc, rest);
     TaskGroup tasks(executor_);
     if (!options_.advertise.empty()) tasks.spawn("server certificate", keepCertificate());
-    if (!options_.controlSocket.empty()) tasks.spawn("control", serveControl());
+    if (status.ok() && !options_.controlSocket.empty()) tasks.spawn("control", serveControl());
     if (status.ok()) co_await waitForTermination();
 
     co_await tasks.cancelAndJoin();

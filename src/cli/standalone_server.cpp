@@ -6,13 +6,14 @@
 #include <fstream>
 #include <iterator>
 
+#include "cli/hosts_plan.hpp"
+#include "cli/node_address.hpp"
 #include "common/filesystem.hpp"
 #include "common/real_clock.hpp"
 #include "common/unix_socket.hpp"
 #include "lab/cluster_config.hpp"
 #include "lab/lab_state.hpp"
 #include "lab/pki.hpp"
-#include "net/link.hpp"
 #include "net/routing.hpp"
 #include "net/underlay.hpp"
 #include "transport/tcp.hpp"
@@ -22,7 +23,7 @@ namespace {
 
 constexpr std::uint16_t kPort = 6443;
 
-/// The cluster as it is stored: without nodes, which join, and without a lab's underlay.
+/// The cluster as it is stored.
 Result<lab::Cluster> wantedCluster(Filesystem& files, const Context& context,
                                    const std::string& file) {
   lab::Cluster cluster;
@@ -34,15 +35,16 @@ Result<lab::Cluster> wantedCluster(Filesystem& files, const Context& context,
     cluster = std::move(*parsed);
   }
   cluster.set_name(context.lab);
+  const bool mtuGiven = cluster.networking().has_mtu();
   lab::applyClusterDefaults(cluster);
   if (auto causes = lab::validateCluster(cluster, {}); !causes.empty()) {
     std::string message =
         "the cluster file is invalid: " + causes.front().field + ": " + causes.front().message;
     return Status(Code::kInvalid, std::move(message), std::move(causes));
   }
-  cluster.clear_nodes();
-  cluster.mutable_networking()->clear_underlaycidrs();
-  return cluster;
+  // Each machine's link has its own.
+  if (!mtuGiven) cluster.mutable_networking()->clear_mtu();
+  return lab::serverPart(std::move(cluster));
 }
 
 /// The stored cluster, or the wanted one, which is stored.
@@ -51,12 +53,7 @@ Result<lab::Cluster> takeCluster(Filesystem& files, const Context& context,
   auto wanted = wantedCluster(files, context, file);
   if (!wanted) return wanted;
   if (!files.exists(paths.clusterFile())) {
-    // In this order: a folder with a cluster file and without the other one is a lab's.
-    Status status = files.createDirectories(paths.root, 0755);
-    if (status.ok()) status = files.writeFileAtomic(paths.standalone(), "", 0644);
-    if (status.ok())
-      status = files.writeFileAtomic(paths.clusterFile(), lab::formatCluster(*wanted));
-    if (!status.ok()) return status;
+    if (Status status = storeHostsCluster(files, paths, *wanted); !status.ok()) return status;
     return wanted;
   }
   if (!files.exists(paths.standalone())) {
@@ -69,30 +66,14 @@ Result<lab::Cluster> takeCluster(Filesystem& files, const Context& context,
   if (!text) return text.status();
   auto stored = lab::parseCluster(*text);
   if (!stored) return stored.status().withContext(paths.clusterFile());
-  if (!file.empty() && lab::formatCluster(*stored) != lab::formatCluster(*wanted)) {
+  if (!file.empty() &&
+      lab::formatCluster(lab::serverPart(*stored)) != lab::formatCluster(*wanted)) {
     return Status(Code::kConflict, "the server \"" + context.lab +
                                        "\" exists with another cluster file; delete it first: "
                                        "podlab down --purge" +
                                        nameFlag(context));
   }
   return stored;
-}
-
-/// This host's addresses but for loopback and link-local ones.
-Result<std::vector<std::string>> globalAddresses(net::NetlinkSocket& socket) {
-  auto addresses = net::listAddresses(socket);
-  if (!addresses) return addresses.status();
-  auto links = net::listLinks(socket);
-  if (!links) return links.status();
-  std::vector<std::string> texts;
-  for (const auto& address : *addresses) {
-    for (const auto& link : *links) {
-      if (link.index == address.linkIndex && !link.loopback && !address.linkLocal &&
-          !net::hasLinkMark(link.alias))
-        texts.push_back(address.address.toString());
-    }
-  }
-  return texts;
 }
 
 /// "host:port" of --advertise, or of the default route's link.
@@ -133,6 +114,7 @@ void takeNetworking(const lab::Cluster& cluster, ServerOptions& options) {
   settings.set_backend(network.backend());
   settings.set_vxlanid(network.vxlanid());
   settings.set_vxlanport(network.vxlanport());
+  if (network.has_mtu()) settings.set_mtu(network.mtu());
   settings.set_missingimages(cluster.images().missing());
   settings.set_apiaddress(options.advertise);
 }
@@ -163,9 +145,9 @@ Result<StandaloneServer> prepareStandalone(Context& context, const StandaloneFla
   if (!place) return place.status();
   options.advertise = transport::joinHostPort(place->host, place->port);
   if (options.listen.empty()) options.listen = {":" + std::to_string(place->port)};
-  auto own = globalAddresses(*socket);
+  auto own = ownAddresses();
   if (!own) return own.status();
-  for (const auto& address : *own) nameServer(address, options);
+  for (const auto& address : *own) nameServer(address.toString(), options);
   for (const auto& name : flags.tlsSans) nameServer(name, options);
   nameServer(place->host, options);
   if (const std::string name = hostName(); !name.empty()) nameServer(name, options);

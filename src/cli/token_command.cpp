@@ -39,19 +39,9 @@ Co<Result<ClusterAddress>> clusterAddress(Session& session) {
 }
 
 Co<int> create(Session& session, Duration ttl, std::string description) {
-  const auto address = co_await clusterAddress(session);
-  if (!address) co_return failRequest(address.status());
-  const auto hash = transport::publicKeyHash(address->caPem);
-  if (!hash) co_return fail(hash.status());
-  const auto token = api::makeBootstrapToken(session.rng);
-  std::optional<WallTime> expiration;
-  if (ttl > Duration(0)) expiration = session.clock.wallNow() + ttl;
-  auto secret = std::make_shared<corev1::Secret>(api::toSecret(token, expiration, description));
-  api::WriteOptions options;
-  auto made = co_await session.api.create(secretId(""), secret, std::move(options));
-  if (!made) co_return failRequest(made.status());
-  std::printf("podlab agent --join %s --token %s@%s\n", address->server.c_str(),
-              token.text().c_str(), hash->c_str());
+  const auto offer = co_await makeJoinToken(session, ttl, std::move(description));
+  if (!offer) co_return failRequest(offer.status());
+  std::printf("podlab agent --join %s --token %s\n", offer->server.c_str(), offer->token.c_str());
   co_return kDone;
 }
 
@@ -96,18 +86,40 @@ Co<int> remove(Session& session, std::string given) {
   token.id = given.substr(0, given.find_first_of(".@"));
   if (token.id.size() != 6)
     co_return failUsage("\"" + given + "\" is no token: ID, ID.SECRET or as it was printed");
-  api::DeleteOptions options;
-  auto removed = co_await session.api.remove(secretId(token.secretName()), std::move(options));
-  if (removed.status().is(Code::kNotFound)) {
+  const Status removed = co_await removeJoinToken(session, token.id);
+  if (removed.is(Code::kNotFound)) {
     co_return fail(Status(Code::kNotFound,
                           "there is no token " + token.id + ".*; podlab token ls lists them"));
   }
-  if (!removed) co_return failRequest(removed.status());
+  if (!removed) co_return failRequest(removed);
   std::printf("bootstrap token \"%s\" deleted\n", token.id.c_str());
   co_return kDone;
 }
 
 }  // namespace
+
+Co<Result<JoinOffer>> makeJoinToken(Session& session, Duration ttl, std::string description) {
+  const auto address = co_await clusterAddress(session);
+  if (!address) co_return address.status();
+  const auto hash = transport::publicKeyHash(address->caPem);
+  if (!hash) co_return hash.status();
+  const auto token = api::makeBootstrapToken(session.rng);
+  std::optional<WallTime> expiration;
+  if (ttl > Duration(0)) expiration = session.clock.wallNow() + ttl;
+  auto secret = std::make_shared<corev1::Secret>(api::toSecret(token, expiration, description));
+  api::WriteOptions options;
+  auto made = co_await session.api.create(secretId(""), secret, std::move(options));
+  if (!made) co_return made.status();
+  co_return JoinOffer{address->server, token.text() + "@" + *hash, token.id};
+}
+
+Co<Status> removeJoinToken(Session& session, std::string id) {
+  api::BootstrapToken token;
+  token.id = std::move(id);
+  api::DeleteOptions options;
+  auto removed = co_await session.api.remove(secretId(token.secretName()), std::move(options));
+  co_return removed.status();
+}
 
 void addTokenCommand(CLI::App& app, Context& context) {
   auto* token = app.add_subcommand("token", "Make, list or remove what lets machines join");

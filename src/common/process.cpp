@@ -52,9 +52,12 @@ class Process : public std::enable_shared_from_this<Process> {
     UniqueFd errRead(err[0]);
     UniqueFd errWrite(err[1]);
     // Input from memory: no pipe to fill while the program may have stopped reading.
-    UniqueFd in(spec.input.empty() ? ::open("/dev/null", O_RDONLY | O_CLOEXEC)
-                                   : ::memfd_create("stdin", MFD_CLOEXEC));
-    if (!in) return failed();
+    UniqueFd in;
+    if (spec.inputFile < 0) {
+      in.reset(spec.input.empty() ? ::open("/dev/null", O_RDONLY | O_CLOEXEC)
+                                  : ::memfd_create("stdin", MFD_CLOEXEC));
+      if (!in) return failed();
+    }
     for (std::string_view left = spec.input; !left.empty();) {
       ssize_t n = ::write(in.get(), left.data(), left.size());
       if (n < 0) return failed();
@@ -66,7 +69,8 @@ class Process : public std::enable_shared_from_this<Process> {
     child.argv = spec.argv;
     child.program = spec.program;
     child.env = spec.env;
-    child.descriptors = {{in.get(), 0}, {outWrite.get(), 1}, {errWrite.get(), 2}};
+    child.descriptors = {
+        {in ? in.get() : spec.inputFile, 0}, {outWrite.get(), 1}, {errWrite.get(), 2}};
     auto spawned = spawn(child);
     if (!spawned) return spawned.status();
     pid_ = spawned->pid;

@@ -21,6 +21,7 @@ struct ProcessSpec {
   int program = -1;                             ///< a descriptor: run this file instead of argv[0]
   std::optional<std::vector<std::string>> env;  ///< "K=V"; unset: this process's
   std::string input;                            ///< for its stdin
+  int inputFile = -1;                           ///< a descriptor: its stdin, in place of `input`
   std::size_t maxOutput =
       1 << 20;  ///< bytes kept of stdout and of stderr; the rest is read and dropped
   std::optional<Duration> timeout;  ///< SIGKILL then

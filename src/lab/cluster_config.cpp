@@ -7,6 +7,7 @@
 #include "api/names.hpp"
 #include "api/quantity.hpp"
 #include "lab/fault_timeline.hpp"
+#include "lab/node_host.hpp"
 
 namespace podlab::lab {
 namespace {
@@ -68,6 +69,12 @@ void checkNodePrefix(int prefix, int bits, const net::Cidr& range, const std::st
 
 void checkNode(const config::v1alpha1::Node& node, const std::string& path,
                std::vector<Cause>& causes) {
+  if (node.has_count() && node.has_host()) {
+    causes.push_back(invalidField(path + ".host", node.host(),
+                                  "is one machine, and so one node: leave out count, and list each "
+                                  "node with its host"));
+    return;
+  }
   if (node.has_count()) {
     causes.push_back(invalidField(path + ".count", std::to_string(node.count()),
                                   "must be at least 1; leave the group out for no nodes"));
@@ -139,6 +146,35 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
   }
 }
 
+/// Either all nodes are machines of their own, or none is.
+void checkHosts(const Cluster& cluster, std::vector<Cause>& causes) {
+  std::vector<std::pair<NodeHost, std::string>> seen;
+  for (int i = 0; i < cluster.nodes_size(); ++i) {
+    const auto& node = cluster.nodes(i);
+    const std::string path = "nodes[" + std::to_string(i) + "].host";
+    if (node.has_count()) continue;  // named already
+    if (!node.has_host()) {
+      causes.push_back({"FieldValueRequired", path,
+                        "Required value: other nodes of the file have a host; either all have one, "
+                        "or none has"});
+      continue;
+    }
+    auto host = parseNodeHost(node.host());
+    if (!host) {
+      causes.push_back(invalidField(path, node.host(), host.status().message()));
+      continue;
+    }
+    for (const auto& [other, name] : seen) {
+      if (!isSameMachine(*host, other)) continue;
+      causes.push_back({"FieldValueDuplicate", path,
+                        "Duplicate value: \"" + node.host() + "\": node \"" + name +
+                            "\" is on this host already"});
+      break;
+    }
+    seen.emplace_back(std::move(*host), node.name());
+  }
+}
+
 void checkChoice(const std::string& field, const std::string& value,
                  std::initializer_list<const char*> choices, std::vector<Cause>& causes) {
   std::string supported;
@@ -185,7 +221,10 @@ void applyClusterDefaults(Cluster& cluster) {
     const bool single = group.has_name() && !group.has_count();
     const int count = std::min(group.has_count() ? group.count() : 1, kMaxNodes + 1);
     // Left as it is, for validateCluster() to name.
-    if (count < 1) *nodes.Add() = group;
+    if (count < 1 || (count > 1 && group.has_host())) {
+      *nodes.Add() = group;
+      continue;
+    }
     for (int i = 0; i < count; ++i) {
       auto* node = nodes.Add();
       *node = group;
@@ -211,12 +250,23 @@ void applyClusterDefaults(Cluster& cluster) {
   if (!cluster.images().has_missing()) cluster.mutable_images()->set_missing("error");
 }
 
+bool hasHosts(const Cluster& cluster) {
+  return std::ranges::any_of(cluster.nodes(), [](const auto& node) { return node.has_host(); });
+}
+
+Cluster serverPart(Cluster cluster) {
+  cluster.clear_nodes();
+  cluster.clear_faults();
+  cluster.mutable_networking()->clear_underlaycidrs();
+  return cluster;
+}
+
 std::vector<Cause> validateCluster(const Cluster& cluster,
                                    const std::vector<HostNetwork>& hostNetworks) {
   std::vector<Cause> causes;
   for (const auto& why : api::faultsOfDns1123Label(cluster.name()))
     causes.push_back(invalidField("name", cluster.name(), why));
-  if (cluster.nodes_size() > kMaxNodes) {
+  if (cluster.nodes_size() > kMaxNodes && !hasHosts(cluster)) {
     causes.push_back(invalidField("nodes", std::to_string(cluster.nodes_size()),
                                   "at most 250 nodes on one host"));
   }
@@ -229,6 +279,7 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
                         "Duplicate value: \"" + cluster.nodes(i).name() + "\""});
     }
   }
+  if (hasHosts(cluster)) checkHosts(cluster, causes);
 
   const auto faults = faultsOfTimeline(cluster.faults(), nodeLabels(cluster));
   causes.insert(causes.end(), faults.begin(), faults.end());

@@ -29,6 +29,10 @@ struct HostNetwork {
 };
 std::vector<Cause> validateCluster(const Cluster& cluster,
                                    const std::vector<HostNetwork>& hostNetworks);
+/// Whether its nodes are machines of their own (nodes[].host).
+bool hasHosts(const Cluster& cluster);
+/// What a server for other machines knows of the cluster: not the nodes, nor what is a lab's alone.
+Cluster serverPart(Cluster cluster);
 /// The nodes with their labels.
 NodeLabels nodeLabels(const Cluster& cluster);
 /// Takes out of the timeline what names nodes that are not there.

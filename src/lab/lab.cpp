@@ -21,6 +21,7 @@
 #include "common/log.hpp"
 #include "common/real_clock.hpp"
 #include "common/sync.hpp"
+#include "lab/agent_flags.hpp"
 #include "lab/control.hpp"
 #include "lab/fault_board.hpp"
 #include "lab/fault_requests.hpp"
@@ -285,28 +286,10 @@ class Lab final : public FaultTarget {
       arguments.push_back(flag);
       arguments.push_back(value);
     };
-    const std::map<std::string, std::string> labels(node.config.labels().begin(),
-                                                    node.config.labels().end());
     add("--image-store", options_.imageStore);
     add("--missing-images", cluster_.images().missing());
-    for (const auto& [key, value] : labels) add("--label", key + "=" + value);
-    for (const auto& taint : node.config.taints())
-      add("--taint", taint.key() + "=" + taint.value() + ":" + taint.effect());
-    if (node.config.has_cpu()) add("--cpu", node.config.cpu().string());
-    if (node.config.has_memory()) add("--memory", node.config.memory().string());
-    if (node.config.has_containerlogmaxsize())
-      add("--container-log-max-size", node.config.containerlogmaxsize().string());
-    if (node.config.has_containerlogmaxfiles())
-      add("--container-log-max-files", std::to_string(node.config.containerlogmaxfiles()));
-    if (node.config.has_maxpods()) add("--max-pods", std::to_string(node.config.maxpods()));
-    std::string thresholds;
-    const std::map<std::string, std::string> eviction(node.config.evictionhard().begin(),
-                                                      node.config.evictionhard().end());
-    for (const auto& [signal, amount] : eviction)
-      thresholds += (thresholds.empty() ? "" : ",") + signal + "<" + amount;
-    if (!thresholds.empty()) add("--eviction-hard", thresholds);
-    if (node.config.has_podpidslimit())
-      add("--pod-pids-limit", std::to_string(node.config.podpidslimit()));
+    const auto own = agentFlags(node.config);
+    arguments.insert(arguments.end(), own.begin(), own.end());
     return arguments;
   }
 

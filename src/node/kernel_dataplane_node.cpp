@@ -87,11 +87,18 @@ std::map<std::string, std::shared_ptr<KernelDataplaneNode::Pod>> KernelDataplane
   return pods_;
 }
 
+Result<net::Underlay> KernelDataplaneNode::findUnderlay(net::NetlinkSocket& socket) const {
+  auto underlay = net::findUnderlay(socket, options_.nodeIp);
+  if (underlay && options_.underlayMtu)
+    underlay->mtu = std::min(underlay->mtu, *options_.underlayMtu);
+  return underlay;
+}
+
 Result<NodeNetworkInfo> KernelDataplaneNode::discover() {
   return net::inNetworkNamespace(options_.networkNamespace, [&]() -> Result<NodeNetworkInfo> {
     auto socket = net::NetlinkSocket::open();
     if (!socket) return socket.status();
-    auto underlay = net::findUnderlay(*socket, options_.nodeIp);
+    auto underlay = findUnderlay(*socket);
     if (!underlay) return underlay.status();
     net::NodeLayout layout;
     layout.underlay = *underlay;
@@ -154,7 +161,7 @@ Status KernelDataplaneNode::reconcileNode(DirtyParts& affected) {
   if (!network_) return Status();
   auto socket = net::NetlinkSocket::open();
   if (!socket) return socket.status();
-  auto underlay = net::findUnderlay(*socket, options_.nodeIp);
+  auto underlay = findUnderlay(*socket);
   if (!underlay) return underlay.status();
   Applied next;
   next.layout.ranges = network_->podRanges;

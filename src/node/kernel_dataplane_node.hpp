@@ -26,6 +26,7 @@ struct KernelDataplaneOptions {
   std::string sysctlFile;                ///< of SysctlRecord; empty: the namespace is podlab's own
   std::uint32_t vxlanId = 1;
   std::uint16_t vxlanPort = 8472;
+  std::optional<int> underlayMtu;  ///< of the underlay at most; absent: the link's
 };
 
 /// What the kernel's events say may need repair.
@@ -60,6 +61,7 @@ class KernelDataplaneNode {
   void classify(const net::NetworkEvent& event, DirtyParts& dirty);
 
  private:
+  Result<net::Underlay> findUnderlay(net::NetlinkSocket& socket) const;
   struct Pod {
     std::mutex mutex;  // one call a pod at a time
     bool removed = false;

@@ -61,6 +61,17 @@ class Switch(Place):
         self.run("ip", "link", "set", "switch", "up")
 
 
+SSHD = """
+Port {port}
+HostKey {keys}/host
+AuthorizedKeysFile {keys}/user.pub
+StrictModes no
+UsePAM no
+PidFile none
+SetEnv PODLAB_STATE_DIR={folder} NO_COLOR=1
+"""
+
+
 class Machine(Place):
     """Its eth0 has the same address and default route on every machine, as Vagrant's; eth1 is on the switch."""
 
@@ -86,6 +97,19 @@ class Machine(Place):
         self.switch.run("ip", "link", "set", self.name, "master", "switch", "up")
         self.set_address("eth1", address)
         eventually(lambda: all(word in self.run("ip", "address", "show", "eth1") for word in ("state UP", "inet6 fe80")))
+
+    def serve_ssh(self, keys, port=22, setup=""):
+        """Lets root in with the key; /usr/local/bin is the machine's own. `setup`: sh, run first."""
+        self.run("sh", "-c", f"mkdir -p /run/sshd; mountpoint -q /usr/local/bin || mount -t tmpfs tmpfs /usr/local/bin; {setup}")
+        config = self.folder.parent / f"{self.name}.sshd_config"
+        config.write_text(SSHD.format(port=port, keys=keys, folder=self.folder))
+        self.sshd = subprocess.Popen(self.entering("/usr/sbin/sshd", "-D", "-f", config), stderr=subprocess.DEVNULL)
+        listening = ("sh", "-c", f"exec 3<>/dev/tcp/127.0.0.1/{port}")
+        eventually(lambda: subprocess.run(self.entering("bash", *listening[1:]), stderr=subprocess.DEVNULL, check=False).returncode == 0)
+
+    def end_ssh(self):
+        self.run("pkill", "sshd")
+        self.sshd.wait()
 
     def end(self):
         """As by a power failure: its cable says nothing more, and is free for the next machine of that name."""

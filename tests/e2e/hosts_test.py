@@ -1,0 +1,333 @@
+"""A cluster file whose nodes are hosts, brought up by ssh on machines with a real sshd each; and the same file as a lab."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from harness import LabTestCase, cluster_file, eventually
+from machines import PODLAB, MachinesTestCase, node_cgroups, run
+
+HEAD = """
+apiVersion: podlab.io/v1alpha1
+kind: Cluster
+name: hosts
+nodes:
+"""
+M1 = "- {name: m1, host: 192.168.56.11, labels: {zone: a}, maxPods: 20, taints: [{key: k, value: v, effect: PreferNoSchedule}]}\n"
+M2 = "- {name: m2, host: second}\n"  # an alias in ssh's configuration
+M3 = "- {name: m3, host: 'root@192.168.56.13:2222'}\n"
+M4 = "- {name: m4, host: 'ssh://root@192.168.56.14'}\n"
+FILE = HEAD + M1 + M2 + M3
+
+PODS = "".join(f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: p{number}}}
+spec:
+  nodeName: m{number}
+  terminationGracePeriodSeconds: 1
+  containers: [{{name: one, image: host, command: [/bin/sleep, "100000"]}}]
+---""" for number in (1, 2, 3))
+
+CONFIG = """
+Host second
+  HostName 192.168.56.12
+Host *
+  User root
+  IdentityFile {keys}/user
+  IdentityAgent none
+  UserKnownHostsFile {keys}/known_hosts
+  StrictHostKeyChecking yes
+"""
+
+
+def ssh_folders():
+    return set(pathlib.Path("/tmp").glob("podlab-ssh-*"))
+
+
+class Hosts(MachinesTestCase):
+    """m1 to m4 have sshd; podlab runs on m5, the user's own machine."""
+
+    machines = 5
+    maxDiff = None
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.keys = cls.folder / "keys"
+        cls.keys.mkdir()
+        for key in ("host", "user", "other"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", cls.keys / key)
+        cls.host_key = " ".join((cls.keys / "host.pub").read_text().split()[:2])
+        cls.know("192.168.56.11", "192.168.56.12", "[192.168.56.13]:2222", "192.168.56.14")
+        (cls.keys / "config").write_text(CONFIG.format(keys=cls.keys))
+        *cls.hosts, cls.user = cls.all
+        cls.user.environment["PODLAB_SSH"] = f"ssh -F {cls.keys / 'config'}"
+        for machine in cls.hosts:
+            cls.serve(machine)
+        cls.before = {machine: machine.network() for machine in cls.all}
+        cls.folders = ssh_folders()
+
+    @classmethod
+    def serve(cls, machine):
+        machine.serve_ssh(cls.keys, 2222 if machine.name == "m3" else 22)
+
+    @classmethod
+    def know(cls, *names):
+        (cls.keys / "known_hosts").write_text("".join(f"{name} {cls.host_key}\n" for name in names))
+
+    def up(self, text=FILE, code=0, arguments=(), **environment):
+        with cluster_file(text) as file:
+            done = subprocess.run(self.user.entering(PODLAB, "up", "-f", file, *arguments),
+                                  env=dict(self.user.environment, **environment), capture_output=True, text=True,
+                                  check=False, stdin=subprocess.DEVNULL, timeout=120)
+        self.assertEqual(done.returncode, code, f"{done.stdout}{done.stderr}\n{self.user.logs()}{self.logs()}")
+        self.assertEqual(ssh_folders(), self.folders)
+        return done.stderr
+
+    def logs(self):
+        names = [log for pattern in ("*/hosts/log/*.log", "*/.node/agent.log") for log in self.folder.glob(pattern)]
+        return "".join(f"== {log}\n{log.read_text()[-2000:]}" for log in names)
+
+    def podlab(self, *arguments, code=0, **options):
+        done = self.user.try_podlab("--name", "hosts", *arguments, **options)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    def object(self, *names):
+        return json.loads(self.podlab("get", *names, "-o", "json"))
+
+    def agents(self):
+        return {machine.name: machine.pids("agent") for machine in self.hosts}
+
+    def restarts(self):
+        return {pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+                for pod in self.object("pods")["items"]}
+
+    def addresses(self):
+        return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in self.object("pods")["items"]}
+
+    def green(self):
+        return eventually(lambda: self.user.try_podlab("--name", "hosts", "reach").returncode == 0, 30)
+
+    def tokens(self):
+        return self.podlab("token", "ls")
+
+    def test_1_up(self):
+        told = self.up()
+        for line in ("m1 (192.168.56.11): Ready in ", "m2 (second): Ready in ", "m3 (root@192.168.56.13:2222): Ready in ",
+                     "podlab installed, agent started", 'The cluster "hosts" is up: 3 nodes are Ready.'):
+            self.assertIn(line, told)
+        node = self.object("node", "m1")
+        self.assertEqual(node["metadata"]["labels"]["zone"], "a")
+        self.assertIn({"key": "k", "value": "v", "effect": "PreferNoSchedule"}, node["spec"]["taints"])
+        self.assertEqual(node["status"]["capacity"]["pods"], "20")
+        self.assertIn({"type": "InternalIP", "address": "192.168.56.11"}, node["status"]["addresses"])
+        # The machines see podlab's machine by this address, whatever its default route says.
+        self.assertIn("https://192.168.56.15:6443", self.podlab("status"))
+        self.assertRegex(self.podlab("status"), r"m2 +second +Ready")
+        self.assertRegex(self.user.try_podlab("ls").stdout, r"hosts +Running +3 ")
+        self.assertIn("podlab-hosts", (self.user.folder / ".kube" / "config").read_text())
+        # The token is gone, and was never to be seen.
+        self.assertIn("No tokens", self.tokens())
+        for machine in self.hosts[:3]:
+            (pid,) = machine.pids("agent")
+            self.assertNotIn("token", pathlib.Path(f"/proc/{pid}/cmdline").read_text())
+            self.assertEqual(machine.run("stat", "-c", "%a", "/usr/local/bin/podlab"), "755\n")
+            self.assertEqual(machine.run("ls", "/usr/local/bin"), "podlab\n")
+
+    def test_2_pods_reach_each_other(self):
+        self.podlab("apply", "-f", "-", input=PODS)
+        self.podlab("wait", "pod", "--all", "--for", "condition=Ready", "--timeout", "40s")
+        self.assertTrue(self.green())
+
+    def test_3_again_there_is_nothing_to_do(self):
+        before = self.agents()
+        told = self.up()
+        self.assertEqual(told.count("nothing to do"), 3, told)
+        self.assertIn('The cluster "hosts" is already running: 3 nodes are Ready.', told)
+        self.assertEqual(self.agents(), before)
+
+    def test_4_nodes_come_and_stay(self):
+        before = self.agents()
+        told = self.up(HEAD + M1 + M2 + M4)
+        self.assertIn("m4 (ssh://root@192.168.56.14): Ready in", told)
+        self.assertIn('Node "m3" is not in the file any more, and goes on; remove it by: podlab node rm --name hosts m3', told)
+        self.assertEqual({**self.agents(), "m4": []}, before)
+        self.assertRegex(self.user.try_podlab("ls").stdout, r"hosts +Running +4 ")
+        self.assertIn("192.168.56.14", self.podlab("status"))
+
+    def test_5_what_differs_is_put_right(self):
+        before = self.agents()
+        restarts = self.restarts()
+        self.hosts[1].kill("agent")
+        told = self.up(FILE.replace("zone: a", "zone: b"))
+        self.assertRegex(told, r"m1 .*agent restarted")
+        self.assertRegex(told, r"m2 .*agent started")
+        self.assertRegex(told, r"m3 .*nothing to do")
+        self.assertEqual(self.object("node", "m1")["metadata"]["labels"]["zone"], "b")
+        now = self.agents()
+        self.assertNotEqual(now["m1"], before["m1"])
+        self.assertEqual(now["m3"], before["m3"])
+        self.assertEqual(self.restarts(), restarts)
+        for change, words in ((("192.168.56.11", "192.168.56.99"), "nodes[0].host \"192.168.56.99\": the node is on host 192.168.56.11"),
+                              (("name: m1", "name: other"), "the host is node \"m1\"; remove that one first: podlab node rm m1"),
+                              (("nodes:", "networking: {vxlanID: 7}\nnodes:"), "exists with another network")):
+            self.assertIn(words, self.up(FILE.replace(*change), 1))
+        self.up()
+
+    def test_6_a_node_is_removed(self):
+        self.podlab("node", "rm", "m4")
+        self.assertNotIn("m4", self.podlab("get", "nodes"))
+        self.assertNotIn("m4", self.podlab("status"))
+        self.assertEqual(self.hosts[3].network(), self.before[self.hosts[3]])
+        self.assertEqual(list(self.hosts[3].folder.iterdir()), [])
+
+    def failure(self, text, *words, **environment):
+        """The fourth host fails, and the others are left in peace."""
+        before = self.agents()
+        told = self.up(text, 1, **environment)
+        for word in words:
+            self.assertIn(word, told)
+        self.assertIn("1 of 4 hosts failed; go on where this ended: podlab up -f ", told)
+        self.assertEqual(told.count("nothing to do"), 3)
+        self.assertEqual(self.agents(), before)
+        self.assertNotIn("m4", self.podlab("status"))
+
+    def test_7_what_ssh_says_is_told_with_the_remedy(self):
+        file = FILE + M4
+        self.know("192.168.56.11", "192.168.56.12", "[192.168.56.13]:2222")
+        self.failure(file, 'error: m4: nodes[3].host "ssh://root@192.168.56.14": ', "Host key verification failed",
+                     "its host key is not known here; look at it, and accept it: ssh root@192.168.56.14")
+        self.know("192.168.56.11", "192.168.56.12", "[192.168.56.13]:2222", "192.168.56.14")
+        self.failure(file.replace("root@192.168.56.14", "root@192.168.56.14:23"), "Connection refused", "give its port")
+        self.failure(file.replace("ssh://root@192.168.56.14", "no-such-name.invalid"), "Could not resolve hostname")
+        self.hosts[3].end_ssh()
+        self.hosts[3].serve_ssh(self.keys, setup=f"mount --bind {self.keys}/other.pub {self.keys}/user.pub")
+        self.failure(file, "Permission denied (publickey", "let your key in: ssh-copy-id root@192.168.56.14")
+        self.hosts[3].run("umount", self.keys / "user.pub")
+        self.hosts[3].run("mount", "-t", "tmpfs", "-o", "remount,size=4m", "tmpfs", "/usr/local/bin")
+        told = self.up(file, 1)
+        self.assertIn("cannot install /usr/local/bin/podlab", told)
+        self.assertIn("No space left on device; free some space there", told)
+        self.assertEqual(self.hosts[3].run("ls", "/usr/local/bin"), "")
+        self.hosts[3].run("mount", "-t", "tmpfs", "-o", "remount,size=2g", "tmpfs", "/usr/local/bin")
+
+    def test_8_what_is_cut_off_goes_on_when_repeated(self):
+        ssh = self.user.environment["PODLAB_SSH"]
+        cut = self.folder / "cut"
+        # The copy ends early; an installed program is no such.
+        cut.write_text(f"""#!/bin/sh
+case "$*" in *mktemp*) head -c 3000000 | {ssh} "$@"; exit $?;; esac
+exec {ssh} "$@"
+""")
+        cut.chmod(0o755)
+        self.assertIn("it arrived damaged", self.up(FILE + M4, 1, PODLAB_SSH=str(cut)))
+        self.assertEqual(self.hosts[3].run("ls", "/usr/local/bin"), "")
+        for word in ("mktemp", "--background"):
+            for number in (signal.SIGINT, signal.SIGKILL):
+                self.interrupted(word, number, ssh)
+        told = self.up(FILE + M4)
+        self.assertIn("4 nodes are Ready", told)
+        self.podlab("node", "rm", "m4")
+
+    def interrupted(self, word, number, ssh):
+        """Ends podlab while the fourth host is at a step."""
+        begun = self.folder / "begun"
+        hang = self.folder / "hang"
+        hang.write_text(f"""#!/bin/sh
+case "$*" in *192.168.56.14*{word}*) touch {begun}; sleep 1000;; esac
+exec {ssh} "$@"
+""")
+        hang.chmod(0o755)
+        with cluster_file(FILE + M4) as file:
+            process = subprocess.Popen(self.user.entering(PODLAB, "up", "-f", file), stderr=subprocess.PIPE, text=True,
+                                       env=dict(self.user.environment, PODLAB_SSH=str(hang)), stdin=subprocess.DEVNULL)
+            self.assertTrue(eventually(begun.exists, 60))
+            for pid in self.user.pids("up"):
+                os.kill(pid, number)
+            _, told = process.communicate(timeout=60)
+        begun.unlink()
+        self.user.run("sh", "-c", "pkill -x sleep -P $(pgrep -f ^/bin/sh.*/hang | paste -sd,) || true")
+        if number == signal.SIGINT:
+            self.assertEqual(process.returncode, 130)
+            self.assertIn("Interrupted. Go on where this ended: podlab up -f", told)
+            self.assertIn("No tokens", self.tokens())
+        else:
+            self.assertIn("podlab up", self.tokens())
+            self.podlab("token", "rm", self.tokens().splitlines()[1].split()[0])
+        for folder in ssh_folders() - self.folders:
+            self.user.run("rm", "-r", folder)
+
+    def test_9_down_keeps_the_pods(self):
+        addresses, restarts = self.addresses(), self.restarts()
+        told = self.podlab("down")
+        for word in ("m1 (192.168.56.11): stopped", "m3 (root@192.168.56.13:2222): stopped", "is stopped"):
+            self.assertIn(word, told)
+        for machine in self.hosts:
+            self.assertEqual(machine.network(), self.before[machine])
+            self.assertEqual([machine.pids(word) for word in ("agent", "shim")], [[], []])
+        self.assertEqual(self.user.pids("server"), [])
+        done = self.user.try_podlab("up", "--name", "hosts")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.podlab("wait", "pod", "--all", "--for", "condition=Ready", "--timeout", "40s")
+
+        def run_again():
+            return self.restarts() == {name: count + 1 for name, count in restarts.items()}
+        self.assertTrue(eventually(run_again), f"{restarts} {self.restarts()}")
+        self.assertEqual(self.addresses(), addresses)
+        self.assertTrue(self.green())
+
+    def test_a_down_purge_leaves_machines_as_they_were(self):
+        self.hosts[2].end_ssh()
+        told = self.podlab("down", "--purge", code=1)
+        self.assertIn("error: m3: nodes[2].host", told)
+        self.assertIn("Connection refused", told)
+        self.assertIn("what is to be done there, as root: podlab agent --cleanup", told)
+        self.assertIn("its state is kept", told)
+        self.assertEqual(self.user.pids("server"), [])
+        self.serve(self.hosts[2])
+        self.podlab("down", "--purge")
+        for machine in self.hosts:
+            self.assertEqual(machine.network(), self.before[machine])
+            self.assertEqual([machine.pids(word) for word in ("agent", "shim")], [[], []])
+            self.assertEqual([entry.name for entry in machine.folder.iterdir()], [])
+        self.assertEqual(self.user.network(), self.before[self.user])
+        self.assertFalse((self.user.folder / "hosts").exists())
+        self.assertNotIn("podlab-hosts", (self.user.folder / ".kube" / "config").read_text())
+        self.assertEqual(node_cgroups(), self.cgroups_before)
+        self.assertIn("There is no lab", self.podlab("down"))
+
+    def test_b_a_host_that_cannot_be_a_node_changes_nothing(self):
+        """Nothing is made when no host is usable."""
+        self.hosts[0].end_ssh()
+        told = self.up(HEAD + M1, 1)
+        self.assertIn("1 of 1 hosts failed", told)
+        self.assertFalse((self.user.folder / "hosts").exists())
+        self.serve(self.hosts[0])
+
+
+class SameFileAsLab(LabTestCase):
+    cluster = FILE + "networking: {vxlanPort: 8473}\n"
+    up_arguments = ("--local",)
+
+    def test_it_is_a_lab_of_this_host(self):
+        self.assertEqual([node["metadata"]["name"] for node in self.objects("nodes", "--name", "hosts")], ["m1", "m2", "m3"])
+        with cluster_file(self.cluster) as file:
+            done = self.run_podlab("up", "-f", file)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("is a lab of this host; use the file with --local", done.stderr)
+            self.assertIn("already running: 3 nodes", self.run_podlab("up", "-f", file, "--local").stderr)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.run_podlab("down", "--purge", "--name", "hosts")
+        super().tearDownClass()
+
+
+if __name__ == "__main__":
+    unittest.main()
