@@ -21,7 +21,7 @@ std::optional<std::pair<int, int>> parseVersion(const std::string& text) {
   return std::pair(major, minor);
 }
 
-/// How long a machine that has its certificate may take to register its Node.
+/// How long a machine that has its certificate may take to connect.
 constexpr Duration kPromise = std::chrono::minutes(1);
 
 }  // namespace
@@ -123,7 +123,7 @@ Co<Status> NodeJoin::checkName(std::string node, std::string signingRequest) {
     co_return Status();
   const std::string name = "node \"" + node + "\"";
   if (!found) {
-    if (promise == promised_.end()) co_return Status();
+    if (promise == promised_.end() && !relay_.isConnected(node)) co_return Status();
     co_return Status(Code::kAlreadyExists,
                      "another machine is joining as " + name +
                          " at this moment; give each its own name by --node-name");

@@ -33,9 +33,11 @@ class NodeJoin {
 
   static bool serves(std::string_view method);
   Co<Status> serve(User user, rpc::Stream& stream);
+  /// The node is there: its name is guarded by its connection and its Node from here on.
+  void arrived(const std::string& node) { promised_.erase(node); }
 
  private:
-  /// A name that was given to a machine whose Node is not there yet.
+  /// A name that was given to a machine that is not there yet.
   struct Promise {
     std::string signingRequest;
     MonoTime until;

@@ -81,6 +81,7 @@ Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {
   if (!node.empty()) {
     logInfo("node_connected", {{"node", node}, {"peer", connection->peer()}});
     relay_.connected(node, connection);
+    if (join_ != nullptr) join_->arrived(node);
   }
   const Status why = co_await connection->closed();
   if (!node.empty()) {

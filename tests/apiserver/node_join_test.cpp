@@ -161,6 +161,16 @@ TEST_F(NodeJoinTest, OfTwoThatJoinByOneNameAtATimeTheFirstGetsIt) {
   EXPECT_TRUE(joinAs("n1").ok());  // the first never came
 }
 
+TEST_F(NodeJoinTest, ANameIsFreeAgainWhenItsNodeHasComeAndGone) {
+  addToken(clock_.wallNow() + hours(1));
+  ASSERT_TRUE(joinAs("n1").ok());
+  auto agent = connect("system:node:n1");
+  EXPECT_THAT(joinAs("n1").message(), HasSubstr("at this moment"));
+  agent->close();
+  clock_.advance(seconds(1));
+  EXPECT_TRUE(joinAs("n1").ok());
+}
+
 TEST_F(NodeJoinTest, ACertificateIsOnlyForTheNameThatWasChecked) {
   addToken(std::nullopt);
   EXPECT_THAT(join("n1", requestFor("n2")).status().message(), HasSubstr("not for"));

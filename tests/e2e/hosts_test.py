@@ -210,6 +210,7 @@ class Hosts(MachinesTestCase):
         self.hosts[3].serve_ssh(self.keys, setup=f"mount --bind {self.keys}/other.pub {self.keys}/user.pub")
         self.failure(file, "Permission denied (publickey", "let your key in: ssh-copy-id root@192.168.56.14")
         self.hosts[3].run("umount", self.keys / "user.pub")
+        self.hosts[3].run("rm", "/usr/local/bin/podlab")
         self.hosts[3].run("mount", "-t", "tmpfs", "-o", "remount,size=4m", "tmpfs", "/usr/local/bin")
         told = self.up(file, 1)
         self.assertIn("cannot install /usr/local/bin/podlab", told)

@@ -67,6 +67,8 @@ HostKey {keys}/host
 AuthorizedKeysFile {keys}/user.pub
 StrictModes no
 UsePAM no
+PasswordAuthentication no
+KbdInteractiveAuthentication no
 PidFile none
 SetEnv PODLAB_STATE_DIR={folder} NO_COLOR=1
 """
