@@ -13,6 +13,7 @@
 
 #include "cli/agent_service.hpp"
 #include "cli/context.hpp"
+#include "cli/node_membership.hpp"
 #include "cli/session.hpp"
 #include "common/blocking.hpp"
 #include "common/cgroups.hpp"
@@ -22,6 +23,7 @@
 #include "net/sysctl_record.hpp"
 #include "node/kernel_dataplane.hpp"
 #include "node/oci_runtime.hpp"
+#include "transport/certificates.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -121,6 +123,16 @@ Result<UniqueFd> lockNode(const AgentProcessOptions& options) {
   return Status(Code::kAlreadyExists, "an agent runs on this machine with the state folder " +
                                           options.stateDir +
                                           "; end it first, e.g. by: systemctl stop podlab-agent");
+}
+
+Result<bool> isForeignNode(const AgentProcessOptions& options, const std::string& caHash) {
+  const auto files = makeRealFilesystem();
+  auto membership = readMembership(*files, options.membershipFolder());
+  if (!membership) return membership.status();
+  if (!*membership) return false;
+  const auto hash = transport::publicKeyHash((*membership)->caPem);
+  if (!hash) return hash.status();
+  return *hash != caHash || (*membership)->nodeName() != options.name;
 }
 
 namespace {

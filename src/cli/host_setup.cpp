@@ -44,6 +44,7 @@ constexpr const char* kLastWords =
 
 constexpr std::string_view kFact = "podlab-fact ";
 constexpr std::string_view kAnswer = "podlab-agent ";
+constexpr Duration kEndPatience = std::chrono::minutes(5);
 constexpr Duration kCopyPatience = std::chrono::minutes(15);
 
 struct Symptom {
@@ -68,6 +69,16 @@ RemoteRun asRoot(std::vector<std::string> words) {
   run.script = kAsRoot;
   run.words = std::move(words);
   return run;
+}
+
+/// What podlab agent said that it did there, among what a shell's start files print.
+std::string answerOf(const std::string& output) {
+  std::istringstream lines(output);
+  std::string answer;
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(kAnswer)) answer = line.substr(kAnswer.size());
+  }
+  return answer;
 }
 
 }  // namespace
@@ -166,21 +177,20 @@ Co<Result<std::string>> startAgent(const Ssh& ssh, ProcessRunner& processes, lab
   auto output = co_await ssh.run(processes, std::move(host), std::move(run));
   if (!output) co_return output.status();
   if (output->exitCode != 0) co_return remoteFailure(*output);
-  std::istringstream lines(output->out);
-  std::string answer;
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with(kAnswer)) answer = line.substr(kAnswer.size());
-  }
-  co_return answer;
+  co_return answerOf(output->out);
 }
 
-Co<Status> endAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host, bool cleanup) {
+Co<Result<bool>> endAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host,
+                          std::string node, std::string caHash, bool cleanup) {
   RemoteRun run;
   run.script = kPodlab;
   run.words = {"agent", cleanup ? "--cleanup" : "--stop"};
+  run.words.insert(run.words.end(), {"--node-name", node, "--member-of", caHash});
+  run.timeout = kEndPatience;
   auto output = co_await ssh.run(processes, std::move(host), std::move(run));
   if (!output) co_return output.status();
-  co_return output->exitCode == 0 ? Status() : remoteFailure(*output);
+  if (output->exitCode != 0) co_return remoteFailure(*output);
+  co_return answerOf(output->out) != "foreign";
 }
 
 Co<std::string> lastWordsOfAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host) {

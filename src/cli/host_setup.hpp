@@ -51,8 +51,10 @@ Co<Status> installProgram(const Ssh& ssh, ProcessRunner& processes, lab::NodeHos
 Co<Result<std::string>> startAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host,
                                    std::string program, std::vector<std::string> flags,
                                    std::string token);
-/// podlab agent --stop or --cleanup; a machine without podlab has nothing to end.
-Co<Status> endAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host, bool cleanup);
+/// podlab agent --stop or --cleanup, if the machine is this node of the cluster whose CA has this
+/// hash, or none: false for a node of another name or cluster, which is left alone.
+Co<Result<bool>> endAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host,
+                          std::string node, std::string caHash, bool cleanup);
 /// What its agent logged last, or "".
 Co<std::string> lastWordsOfAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host);
 

@@ -19,15 +19,18 @@
 #include "cli/table.hpp"
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
+#include "transport/certificates.hpp"
 
 namespace podlab::cli {
 namespace {
 
 class HostsDown {
  public:
-  HostsDown(const Context& context, std::vector<HostNode> nodes, bool cleanup, Ssh ssh)
+  HostsDown(const Context& context, std::vector<HostNode> nodes, std::string caHash, bool cleanup,
+            Ssh ssh)
       : context_(context),
         nodes_(std::move(nodes)),
+        caHash_(std::move(caHash)),
         cleanup_(cleanup),
         ssh_(std::move(ssh)),
         progress_(context) {}
@@ -50,12 +53,13 @@ class HostsDown {
   }
 
   Co<void> end(const HostNode& node) {
-    const Status status = co_await endAgent(ssh_, *processes_, node.host, cleanup_);
+    const auto ended =
+        co_await endAgent(ssh_, *processes_, node.host, node.name(), caHash_, cleanup_);
+    const Status status = ended.status();
     ++ended_;
     if (status.ok()) {
-      tellOfHost(
-          context_, progress_, status,
-          node.name() + " (" + node.node.host() + "): " + (cleanup_ ? "cleaned up" : "stopped"));
+      tellOfHost(context_, progress_, status,
+                 node.name() + " (" + node.node.host() + "): " + outcome(*ended));
     } else {
       ++failed_;
       tellOfHost(context_, progress_, status,
@@ -66,13 +70,19 @@ class HostsDown {
     show();
   }
 
+  std::string outcome(bool ours) const {
+    if (!ours) return "left alone, it is no node of this cluster";
+    return cleanup_ ? "cleaned up" : "stopped";
+  }
+
   void show() {
     const std::size_t left = nodes_.size() - ended_;
-    if (left > 0) progress_.show("Waiting for " + std::to_string(left) + " hosts to end ...");
+    if (left > 0) progress_.show("Waiting for " + countHosts(left) + " to end ...");
   }
 
   const Context& context_;
   std::vector<HostNode> nodes_;
+  std::string caHash_;
   bool cleanup_;
   Ssh ssh_;
   Progress progress_;
@@ -85,9 +95,13 @@ int endNodes(const Context& context, const lab::LabPaths& paths, std::vector<Hos
              bool cleanup) {
   const auto lock = lockHosts(paths);
   if (!lock) return fail(lock.status());
+  const auto ca = makeRealFilesystem()->readFile(paths.pki("ca.crt"));
+  if (ca.status().is(Code::kNotFound)) return kDone;  // no machine has ever joined
+  const auto hash = ca ? transport::publicKeyHash(*ca) : Result<std::string>(ca.status());
+  if (!hash) return fail(hash.status());
   auto ssh = Ssh::open();
   if (!ssh) return fail(ssh.status());
-  return HostsDown(context, std::move(nodes), cleanup, std::move(*ssh)).run();
+  return HostsDown(context, std::move(nodes), *hash, cleanup, std::move(*ssh)).run();
 }
 
 Co<int> listReady(Session& session, std::map<std::string, std::string>& states) {

@@ -78,7 +78,7 @@ class HostsUp {
     if (wanted_.faults().timeline_size() > 0)
       std::fprintf(stderr, "warning: faults: only a lab has faults (podlab up --local)\n");
 
-    progress_.show("Looking at " + std::to_string(hosts_.size()) + " hosts ...");
+    progress_.show("Looking at " + countHosts(hosts_.size()) + " ...");
     int code =
         runCoroutine([this](asio::io_context& io, Clock& clock) { return lookAtAll(io, clock); });
     if (code != kDone) return interrupted(code);
@@ -297,7 +297,7 @@ class HostsUp {
   void showWaiting() {
     const auto waiting = std::ranges::count_if(
         hosts_, [](const auto& host) { return host.status.ok() && !host.ready; });
-    if (waiting > 0) progress_.show("Waiting for " + std::to_string(waiting) + " hosts ...");
+    if (waiting > 0) progress_.show("Waiting for " + countHosts(waiting) + " ...");
   }
 
   int interrupted(int code) {
@@ -319,8 +319,8 @@ class HostsUp {
     }
     tellOfHost(context_, progress_, Status(Code::kInternal, ""),
                "error: " + std::to_string(hosts_.size() - good) + " of " +
-                   std::to_string(hosts_.size()) +
-                   " hosts failed; go on where this ended: " + options_.again);
+                   countHosts(hosts_.size()) +
+                   " failed; go on where this ended: " + options_.again);
     return kFailed;
   }
 

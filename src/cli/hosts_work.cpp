@@ -33,6 +33,10 @@ Co<void> forEachHost(asio::any_io_executor executor, std::size_t count,
   co_await tasks.join();
 }
 
+std::string countHosts(std::size_t count) {
+  return std::to_string(count) + (count == 1 ? " host" : " hosts");
+}
+
 void tellOfHost(const Context& context, Progress& progress, const Status& status,
                 const std::string& line) {
   if (context.quiet && !status.ok()) {

@@ -15,6 +15,9 @@ namespace podlab::cli {
 Co<void> forEachHost(asio::any_io_executor executor, std::size_t count,
                      std::function<Co<void>(std::size_t)> step);
 
+/// "1 host", "2 hosts"
+std::string countHosts(std::size_t count);
+
 /// A lasting line about one host; errors are said even when podlab is to be quiet.
 void tellOfHost(const Context& context, Progress& progress, const Status& status,
                 const std::string& line);

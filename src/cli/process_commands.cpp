@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cstdio>
 #include <iostream>
 
 #include "cli/agent_cleanup.hpp"
@@ -125,6 +126,7 @@ void addAgent(CLI::App& app, Context& context) {
   auto cleanup = std::make_shared<bool>(false);
   auto background = std::make_shared<bool>(false);
   auto stop = std::make_shared<bool>(false);
+  auto memberOf = std::make_shared<std::string>();
   auto* command = app.add_subcommand("agent", "Make this machine a node of a cluster (as root)");
   command->add_option("--join", *url, "https://HOST[:PORT] of the cluster's server");
   command->add_option("--token", options->token,
@@ -173,6 +175,12 @@ void addAgent(CLI::App& app, Context& context) {
   command->add_option("--image-store", options->imageStore,
                       "Folder of this host's images (podlab image)");
   command->add_option("--runtime", options->runtime, "OCI runtime")->capture_default_str();
+  command
+      ->add_option(
+          "--member-of", *memberOf,
+          "With --stop or --cleanup: only if this machine is the node of that name, in the "
+          "cluster whose CA has this hash")
+      ->group("");
   // What a lab gives its agents, and a server those that join it.
   const auto ofLab = [command](const char* flag, auto& value, const char* help) {
     return command->add_option(flag, value, help)->group("");
@@ -190,8 +198,8 @@ void addAgent(CLI::App& app, Context& context) {
   ofLab("--missing-images", options->missingImages,
         "What becomes of a container whose image is not there: error or stand-in")
       ->check(CLI::IsMember({"error", "stand-in"}));
-  command->callback([&context, command, options, url, podCidrs, nodeIps, cleanup, background,
-                     stop] {
+  command->callback([&context, command, options, url, podCidrs, nodeIps, cleanup, background, stop,
+                     memberOf] {
     options->podCidrs = splitList(*podCidrs);
     options->nodeIps = splitList(*nodeIps);
     options->logLevel = context.logLevel;
@@ -222,6 +230,15 @@ void addAgent(CLI::App& app, Context& context) {
       auto server = serverOfUrl(*url);
       complete = server.status();
       if (server) options->join = *server;
+    }
+    if (complete.ok() && !memberOf->empty()) {
+      const auto foreign = isForeignNode(*options, *memberOf);
+      complete = foreign.status();
+      if (foreign && *foreign) {
+        std::printf("podlab-agent foreign\n");
+        context.exitCode = kDone;
+        return;
+      }
     }
     if (!complete.ok()) {
       context.exitCode = fail(complete);

@@ -47,6 +47,19 @@ constexpr Symptom kSymptoms[] = {
     {"Bad configuration option", "ssh does not take its own configuration"},
 };
 
+/// ssh with these options, for this host.
+std::vector<std::string> sshWords(const std::vector<std::string>& options,
+                                  const lab::NodeHost& host) {
+  std::vector<std::string> words = {"ssh"};
+  if (const char* custom = std::getenv("PODLAB_SSH"); custom && *custom)
+    words = {"/bin/sh", "-c", "exec " + std::string(custom) + " \"$@\"", "ssh"};
+  words.insert(words.end(), options.begin(), options.end());
+  if (host.port != 0) words.insert(words.end(), {"-p", std::to_string(host.port)});
+  if (!host.user.empty()) words.insert(words.end(), {"-l", host.user});
+  words.insert(words.end(), {"--", host.name});
+  return words;
+}
+
 std::string replaced(std::string text, std::string_view what, const std::string& by) {
   if (const auto at = text.find(what); at != std::string::npos) text.replace(at, what.size(), by);
   return text;
@@ -114,31 +127,32 @@ Ssh::~Ssh() {
   (void)files->removeTree(folder_);
 }
 
-std::vector<std::string> Ssh::argv(const lab::NodeHost& host,
-                                   const std::vector<std::string>& more) const {
-  std::vector<std::string> words = {"ssh"};
-  if (const char* custom = std::getenv("PODLAB_SSH"); custom && *custom)
-    words = {"/bin/sh", "-c", "exec " + std::string(custom) + " \"$@\"", "ssh"};
-  words.emplace_back("-T");
-  const std::string control = "ControlPath=" + folder_ + "/%C";
-  for (const char* option :
-       {"BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=4",
-        "LogLevel=ERROR", "RemoteCommand=none", "ClearAllForwardings=yes", "ControlMaster=auto",
-        kPersist, control.c_str()}) {
-    words.emplace_back("-o");
-    words.emplace_back(option);
-  }
-  if (host.port != 0) words.insert(words.end(), {"-p", std::to_string(host.port)});
-  if (!host.user.empty()) words.insert(words.end(), {"-l", host.user});
-  words.insert(words.end(), {"--", host.name});
-  words.insert(words.end(), more.begin(), more.end());
-  return words;
+Co<bool> Ssh::sharesConnections(ProcessRunner& processes, lab::NodeHost host) const {
+  ProcessSpec spec;
+  spec.argv = sshWords({"-G"}, host);
+  auto configuration = co_await processes.run(std::move(spec));
+  co_return configuration && configuration->out.find("\ncontrolpath ") != std::string::npos &&
+      configuration->out.find("\ncontrolpath none\n") == std::string::npos;
 }
 
 Co<Result<ProcessOutput>> Ssh::run(ProcessRunner& processes, lab::NodeHost host,
                                    RemoteRun command) const {
+  std::vector<std::string> options = {"-T"};
+  const auto add = [&options](const std::string& option) {
+    options.insert(options.end(), {"-o", option});
+  };
+  for (const char* option :
+       {"BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=4",
+        "LogLevel=ERROR", "RemoteCommand=none", "ClearAllForwardings=yes"})
+    add(option);
+  if (!co_await sharesConnections(processes, host)) {
+    add("ControlMaster=auto");
+    add("ControlPath=" + folder_ + "/%C");
+    add(kPersist);
+  }
   ProcessSpec spec;
-  spec.argv = argv(host, {remoteCommand(command.script, command.words)});
+  spec.argv = sshWords(options, host);
+  spec.argv.push_back(remoteCommand(command.script, command.words));
   spec.input = std::move(command.input);
   spec.inputFile = command.inputFile;
   spec.timeout = command.timeout;

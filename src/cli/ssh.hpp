@@ -31,7 +31,8 @@ struct RemoteRun {
 
 /// The system's ssh, with the user's own configuration, keys and known hosts, and $PODLAB_SSH in
 /// place of "ssh" (a command and flags, as $GIT_SSH_COMMAND). It never asks: what it would ask for
-/// is an error with the remedy. Connections are kept for the life of this object.
+/// is an error with the remedy. Connections are kept for the life of this object, but where the
+/// user's configuration has them shared already (ControlPath).
 class Ssh {
  public:
   /// Makes a private folder for the connections' sockets.
@@ -46,9 +47,8 @@ class Ssh {
                                 RemoteRun command) const;
 
  private:
+  Co<bool> sharesConnections(ProcessRunner& processes, lab::NodeHost host) const;
   explicit Ssh(std::string folder) : folder_(std::move(folder)) {}
-  std::vector<std::string> argv(const lab::NodeHost& host,
-                                const std::vector<std::string>& more) const;
 
   std::string folder_;
 };

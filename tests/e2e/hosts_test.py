@@ -2,10 +2,9 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
-import tempfile
-import time
 import unittest
 
 from harness import LabTestCase, cluster_file, eventually
@@ -310,6 +309,74 @@ exec {ssh} "$@"
         self.assertIn("1 of 1 hosts failed", told)
         self.assertFalse((self.user.folder / "hosts").exists())
         self.serve(self.hosts[0])
+
+
+# As systemd does, for the one unit.
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> {folder}/systemctl.log
+unit=/etc/systemd/system/podlab-agent.service
+pid=/run/podlab-agent.pid
+end() {{ test ! -f $pid || {{ kill $(cat $pid); while grep -qs '^State:.[^Z]' /proc/$(cat $pid)/status; do sleep 0.02; done; rm $pid; }}; }}
+case "$1" in
+is-active) test -f $pid ;;
+restart) end; eval "set -- $(sed -n s/^ExecStart=//p $unit)"; setsid "$@" </dev/null >>{folder}/agent.log 2>&1 & echo $! >$pid ;;
+disable) end ;;
+esac
+"""
+
+
+class WithSystemd(MachinesTestCase):
+    """m1 says that it runs systemd; m2 is the user's, who has a connection to m1 already, and no key."""
+
+    machines = 2
+
+    def test_the_agent_is_a_service(self):
+        host, user = self.all
+        keys = self.folder / "keys"
+        keys.mkdir()
+        for key in ("host", "user"):
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keys / key)
+        host.serve_ssh(keys, setup="mkdir -p /run/systemd/system; mount -t tmpfs tmpfs /etc/systemd; mkdir /etc/systemd/system")
+        before = host.network()
+        tool = self.folder / "systemctl"
+        tool.write_text(SYSTEMCTL.format(folder=self.folder))
+        tool.chmod(0o755)
+        host.run("cp", tool, "/usr/local/bin/systemctl")
+        (keys / "known_hosts").write_text(f"192.168.56.11 {(keys / 'host.pub').read_text()}")
+        (keys / "config").write_text(CONFIG.format(keys=keys) + f"  ControlPath {keys}/%C\n")
+        ssh = f"ssh -F {keys / 'config'}"
+        user.run(*ssh.split(), "-o", "ControlMaster=yes", "-o", "ControlPersist=60", "192.168.56.11", "true")
+        (keys / "user").rename(keys / "elsewhere")
+        user.environment["PODLAB_SSH"] = ssh
+        unit = "/etc/systemd/system/podlab-agent.service"
+        with cluster_file(HEAD + M1) as file:
+            def up(code, *words):
+                done = user.try_podlab("up", "-f", file)
+                self.assertEqual(done.returncode, code, done.stderr)
+                for word in words:
+                    self.assertIn(word, done.stderr)
+            host.run("sh", "-c", f"echo '[Service]' > {unit}")
+            up(1, "m1: nodes[0].host", f"{unit} is not podlab's own: this machine's agent was set up by hand")
+            host.run("rm", unit)
+            up(0, "agent started")
+            up(0, "nothing to do")
+            self.assertEqual(host.run("stat", "-c", "%a", unit), "644\n")
+            self.assertIn('agent "--join" "https://192.168.56.12:6443" "--node-name" "m1" "--label" "zone=a"', host.run("cat", unit))
+            if shutil.which("systemd-analyze"):
+                host.run("systemd-analyze", "verify", unit)
+        self.assertIn("m1 (192.168.56.11): stopped", user.try_podlab("down", "--name", "hosts").stderr)
+        self.assertEqual(host.run("ls", "/etc/systemd/system"), "")
+        up = user.try_podlab("up", "--name", "hosts")
+        self.assertIn("agent started", up.stderr)
+        done = user.try_podlab("down", "--purge", "--name", "hosts")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(host.run("ls", "/etc/systemd/system"), "")
+        self.assertEqual(host.network(), before)
+        begin = ["daemon-reload", "enable podlab-agent", "restart podlab-agent"]
+        end = ["disable --now podlab-agent", "daemon-reload"]
+        calls = (self.folder / "systemctl.log").read_text().splitlines()
+        self.assertEqual([call for call in calls if not call.startswith("is-active")], (begin + end) * 2)
+        user.run(*ssh.split(), "-O", "exit", "192.168.56.11")
 
 
 class SameFileAsLab(LabTestCase):

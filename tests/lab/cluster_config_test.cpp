@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 
+#include "lab/agent_flags.hpp"
 #include "tests/param_name.hpp"
 
 namespace podlab::lab {
@@ -132,6 +133,13 @@ INSTANTIATE_TEST_SUITE_P(
               "nodes[0].taints[0].key", "Invalid value"},
         Fault{"nodes: [{name: a, taints: [{key: k, effect: Never}]}]", "nodes[0].taints[0].effect",
               "supported values: \"NoSchedule\""},
+        Fault{"nodes: [{name: a, host: x}, {name: b}]", "nodes[1].host",
+              "either all have one, or none has"},
+        Fault{"nodes: [{name: a, count: 2, host: x}]", "nodes[0].host", "is one machine"},
+        Fault{"nodes: [{name: a, host: x}, {name: b, host: 'root@X:22'}]", "nodes[1].host",
+              "node \"a\" is on this host already"},
+        Fault{"nodes: [{name: a, host: '-x'}]", "nodes[0].host", "[USER@]HOST[:PORT]"},
+        Fault{"nodes: [{name: a, host: ''}]", "nodes[0].host", "it names no host"},
         Fault{"networking: {ipFamily: ipv5}", "networking.ipFamily",
               "\"ipv4\", \"ipv6\", \"dual\""},
         Fault{"networking: {backend: gre}", "networking.backend", "\"vxlan\", \"host-gw\""},
@@ -188,6 +196,33 @@ TEST(ClusterConfig, FaultsOfANodeThatIsGoneGoWithIt) {
   EXPECT_FALSE(plain.has_faults());
 }
 
+TEST(ClusterConfig, NodesMayBeHosts) {
+  const Cluster cluster = clusterOf("nodes: [{name: a, host: x}, {host: 'root@y:22'}]");
+  EXPECT_THAT(validateCluster(cluster, {}), IsEmpty());
+  EXPECT_THAT(namesOf(cluster), ElementsAre("a", "node2"));
+  EXPECT_TRUE(hasHosts(cluster));
+  EXPECT_FALSE(hasHosts(clusterOf("")));
+  const Cluster server = serverPart(clusterOf("faults: {seed: 1}\nnodes: [{name: a, host: x}]"));
+  EXPECT_EQ(server.nodes_size(), 0);
+  EXPECT_FALSE(server.has_faults());
+  EXPECT_TRUE(server.networking().underlaycidrs().empty());
+  EXPECT_EQ(server.networking().vxlanport(), 8472);
+}
+
+TEST(ClusterConfig, AgentsGetWhatTheFileSaysOfTheirNode) {
+  const Cluster cluster = clusterOf(
+      "nodes: [{name: a, labels: {z: '1', b: '2'}, taints: [{key: k, value: v, effect: "
+      "NoSchedule}], cpu: '2', memory: 1Gi, maxPods: 9, podPidsLimit: 7, evictionHard: "
+      "{nodefs.available: 10%, memory.available: 1Mi}, containerLogMaxSize: 1Mi, "
+      "containerLogMaxFiles: 3}, {name: b}]");
+  EXPECT_THAT(agentFlags(cluster.nodes(0)),
+              ElementsAre("--label", "b=2", "--label", "z=1", "--taint", "k=v:NoSchedule", "--cpu",
+                          "2", "--memory", "1Gi", "--container-log-max-size", "1Mi",
+                          "--container-log-max-files", "3", "--max-pods", "9", "--eviction-hard",
+                          "memory.available<1Mi,nodefs.available<10%", "--pod-pids-limit", "7"));
+  EXPECT_THAT(agentFlags(cluster.nodes(1)), IsEmpty());
+}
+
 TEST(ClusterConfig, OverlapWithTheHostNamesTheClash) {
   const auto range = net::Cidr::parse("10.244.128.0/24");
   ASSERT_TRUE(range.ok());
@@ -225,7 +260,7 @@ TEST_P(ExampleFiles, AreValid) {
 
 INSTANTIATE_TEST_SUITE_P(All, ExampleFiles,
                          testing::Values("cluster.yaml", "dual-stack.yaml", "host-gw.yaml",
-                                         "stand-ins.yaml"),
+                                         "machines/cluster.yaml", "stand-ins.yaml"),
                          [](const auto& info) { return paramName(info.param, info.index); });
 
 }  // namespace
