@@ -26,6 +26,7 @@
 #include "cli/token_command.hpp"
 #include "common/filesystem.hpp"
 #include "common/process.hpp"
+#include "common/sync.hpp"
 #include "lab/agent_flags.hpp"
 
 namespace podlab::cli {
@@ -236,17 +237,14 @@ class HostsUp {
     co_return Status();
   }
 
-  /// Ready by the server's word, and connected: what the server knows may be of an earlier agent.
   Co<Status> waitUntilReady(Session& session, HostState& host) {
     const MonoTime deadline = session.clock.now() + options_.patience;
     std::string reason = "it has not registered";
-    while (session.clock.now() < deadline) {
-      if (!lab::runningLab(paths_)) {
-        co_return Status(Code::kUnavailable,
-                         "the server ended: " + endOfLog(*files_, paths_.log("server")));
-      }
-      if (co_await isReady(session, host.node.name(), deadline, reason)) co_return Status();
-      co_await session.clock.sleepFor(milliseconds(100));
+    if (co_await withDeadline(session.clock, deadline,
+                              untilReady(session, host.node.name(), reason))) {
+      if (lab::runningLab(paths_)) co_return Status();
+      co_return Status(Code::kUnavailable,
+                       "the server ended: " + endOfLog(*files_, paths_.log("server")));
     }
     const std::string words = co_await lastWordsOfAgent(ssh_, *processes_, host.node.host);
     co_return Status(Code::kTimeout, "it is not Ready after " + formatDuration(options_.patience) +
@@ -254,17 +252,22 @@ class HostsUp {
                                          (words.empty() ? "" : "; its agent said: " + words));
   }
 
-  /// Watches the node for a while; `reason`: why it is not.
-  static Co<bool> isReady(Session& session, std::string name, MonoTime deadline,
-                          std::string& reason) {
-    auto connection = co_await session.connection.get(
-        std::min(deadline, session.clock.now() + std::chrono::seconds(1)));
+  /// Until it is Ready, or there is no server; `reason`: why it is not yet.
+  Co<void> untilReady(Session& session, std::string name, std::string& reason) {
+    while (lab::runningLab(paths_) && !co_await isReady(session, name, reason))
+      co_await session.clock.sleepFor(milliseconds(100));
+  }
+
+  /// Ready by the server's word, and connected: what the server knows may be of an earlier agent.
+  static Co<bool> isReady(Session& session, std::string name, std::string& reason) {
+    constexpr Duration kWhile = std::chrono::seconds(1);
+    auto connection = co_await session.connection.get(session.clock.now() + kWhile);
     if (!connection) co_return false;
     api::ResourceId all;
     all.kind = &api::kindFor<corev1::Node>();
     api::WatchOptions watched;
     watched.fieldSelector = "metadata.name=" + name;
-    watched.timeout = std::min<Duration>(deadline - session.clock.now(), std::chrono::seconds(1));
+    watched.timeout = kWhile;
     auto watch = co_await session.api.watch(std::move(all), std::move(watched));
     if (!watch) co_return false;
     for (;;) {
@@ -274,16 +277,13 @@ class HostsUp {
       const auto& node = api::as<corev1::Node>(event->object);
       const auto* condition = api::findCondition(node.status(), "Ready");
       if (condition != nullptr) reason = condition->message();
-      if (event->type == api::EventType::kDeleted || condition == nullptr ||
-          condition->status() != "True")
-        continue;
+      if (event->type == api::EventType::kDeleted || !api::isTrue(node.status(), "Ready")) continue;
+      reason = "its agent is not connected";
       rpc::UsageRequest request;
       request.set_node(name);
       rpc::UsageReport report;
       const Status answered = co_await (*connection)->call("usage", request, report);
-      if (answered.ok()) co_return true;
-      reason = "its agent is not connected";
-      co_return false;
+      co_return answered.ok();
     }
   }
 
@@ -319,8 +319,8 @@ class HostsUp {
     }
     tellOfHost(context_, progress_, Status(Code::kInternal, ""),
                "error: " + std::to_string(hosts_.size() - good) + " of " +
-                   countHosts(hosts_.size()) +
-                   " failed; go on where this ended: " + options_.again);
+                   std::to_string(hosts_.size()) +
+                   " hosts failed; go on where this ended: " + options_.again);
     return kFailed;
   }
 

@@ -8,12 +8,13 @@ import subprocess
 import unittest
 
 from harness import LabTestCase, cluster_file, eventually
-from machines import PODLAB, MachinesTestCase, node_cgroups, run
+from machines import MachinesTestCase, node_cgroups, run
 
 HEAD = """
 apiVersion: podlab.io/v1alpha1
 kind: Cluster
 name: hosts
+networking: {mtu: 1400}
 nodes:
 """
 M1 = "- {name: m1, host: 192.168.56.11, labels: {zone: a}, maxPods: 20, taints: [{key: k, value: v, effect: PreferNoSchedule}]}\n"
@@ -59,12 +60,16 @@ class Hosts(MachinesTestCase):
         super().setUpClass()
         cls.keys = cls.folder / "keys"
         cls.keys.mkdir()
+        cls.folder.chmod(0o755)  # sshd reads it as who comes
         for key in ("host", "user", "other"):
             run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", cls.keys / key)
         cls.host_key = " ".join((cls.keys / "host.pub").read_text().split()[:2])
         cls.know("192.168.56.11", "192.168.56.12", "[192.168.56.13]:2222", "192.168.56.14")
         (cls.keys / "config").write_text(CONFIG.format(keys=cls.keys))
         *cls.hosts, cls.user = cls.all
+        if shutil.which("strip"):  # what is copied to each host
+            run("strip", "-o", cls.folder / "podlab", cls.user.program)
+            cls.user.program = cls.folder / "podlab"
         cls.user.environment["PODLAB_SSH"] = f"ssh -F {cls.keys / 'config'}"
         for machine in cls.hosts:
             cls.serve(machine)
@@ -81,7 +86,7 @@ class Hosts(MachinesTestCase):
 
     def up(self, text=FILE, code=0, arguments=(), **environment):
         with cluster_file(text) as file:
-            done = subprocess.run(self.user.entering(PODLAB, "up", "-f", file, *arguments),
+            done = subprocess.run(self.user.entering(self.user.program, "up", "-f", file, *arguments),
                                   env=dict(self.user.environment, **environment), capture_output=True, text=True,
                                   check=False, stdin=subprocess.DEVNULL, timeout=120)
         self.assertEqual(done.returncode, code, f"{done.stdout}{done.stderr}\n{self.user.logs()}{self.logs()}")
@@ -125,6 +130,7 @@ class Hosts(MachinesTestCase):
         self.assertEqual(node["metadata"]["labels"]["zone"], "a")
         self.assertIn({"key": "k", "value": "v", "effect": "PreferNoSchedule"}, node["spec"]["taints"])
         self.assertEqual(node["status"]["capacity"]["pods"], "20")
+        self.assertEqual(node["metadata"]["annotations"]["podlab.io/pod-mtu"], "1350")
         self.assertIn({"type": "InternalIP", "address": "192.168.56.11"}, node["status"]["addresses"])
         # The machines see podlab's machine by this address, whatever its default route says.
         self.assertIn("https://192.168.56.15:6443", self.podlab("status"))
@@ -175,8 +181,17 @@ class Hosts(MachinesTestCase):
         self.assertEqual(self.restarts(), restarts)
         for change, words in ((("192.168.56.11", "192.168.56.99"), "nodes[0].host \"192.168.56.99\": the node is on host 192.168.56.11"),
                               (("name: m1", "name: other"), "the host is node \"m1\"; remove that one first: podlab node rm m1"),
-                              (("nodes:", "networking: {vxlanID: 7}\nnodes:"), "exists with another network")):
+                              (("mtu: 1400", "mtu: 1450"), "exists with another network")):
             self.assertIn(words, self.up(FILE.replace(*change), 1))
+        told = self.up(FILE + "faults: {timeline: [{at: 1s, kind: node-kill, nodes: m1, for: 1s}]}\n")
+        self.assertIn("warning: faults: only a lab has faults (podlab up --local)", told)
+
+    def test_5b_a_node_that_does_not_get_ready_is_named(self):
+        self.hosts[2].kill("agent", signal.SIGSTOP)
+        told = self.up(code=1, arguments=("--wait", "2s"))
+        self.hosts[2].kill("agent", signal.SIGCONT)
+        self.assertIn("it is not Ready after 2s: its agent is not connected; its agent said: ", told)
+        self.assertIn("1 of 3 hosts failed", told)
         self.up()
 
     def test_6_a_node_is_removed(self):
@@ -217,6 +232,32 @@ class Hosts(MachinesTestCase):
         self.assertEqual(self.hosts[3].run("ls", "/usr/local/bin"), "")
         self.hosts[3].run("mount", "-t", "tmpfs", "-o", "remount,size=2g", "tmpfs", "/usr/local/bin")
 
+    def test_7b_what_the_machine_lacks_is_told_with_the_remedy(self):
+        machine = self.hosts[3]
+        machine.run("mount", "--bind", "/dev/null", "/usr/bin/crun")
+        self.assertIn("crun: ", told := self.up(FILE + M4, 1))
+        self.assertIn("remedy: apt-get install crun", told)
+        machine.run("umount", "/usr/bin/crun")
+        machine.run("ip", "route", "add", "10.244.7.0/24", "via", "192.168.56.1")
+        self.assertIn("10.244.0.0/16, which overlaps 10.244.7.0/24 of link eth1", self.up(FILE + M4, 1))
+        machine.run("ip", "route", "delete", "10.244.7.0/24")
+        self.assertRegex(self.podlab("status"), "m4 .*NotRegistered")
+        # Not root: by sudo, or not at all. This sudo has no rules.
+        passwd = self.folder / "passwd"
+        passwd.write_text(pathlib.Path("/etc/passwd").read_text() + "vagrant:x:4321:4321::/:/bin/sh\n")
+        machine.run("mount", "--bind", passwd, "/etc/passwd")
+        self.assertIn("m4: nodes[3].host", told := self.up(FILE + M4.replace("root", "vagrant"), 1))
+        self.assertRegex(told, "an agent needs root, and sudo says: .*NOPASSWD in sudoers")
+        machine.run("sh", "-c", "cp /usr/bin/setpriv /usr/local/bin/become && chmod 4755 /usr/local/bin/become")
+        machine.run("tee", "/usr/local/bin/sudo", input='#!/bin/sh\nshift\ntest "$1" != -- || shift\n'
+                    'exec become --reuid 0 --regid 0 --clear-groups "$@"\n')
+        machine.run("chmod", "755", "/usr/local/bin/sudo")
+        self.assertRegex(self.up(FILE + M4.replace("root", "vagrant")), "m4 .*podlab installed, agent started|m4 .*agent started")
+        self.podlab("node", "rm", "m4")
+        machine.run("rm", "/usr/local/bin/podlab", "/usr/local/bin/sudo", "/usr/local/bin/become")
+        machine.run("umount", "/etc/passwd")
+        self.assertEqual(machine.network(), self.before[machine])
+
     def test_8_what_is_cut_off_goes_on_when_repeated(self):
         ssh = self.user.environment["PODLAB_SSH"]
         cut = self.folder / "cut"
@@ -245,7 +286,7 @@ exec {ssh} "$@"
 """)
         hang.chmod(0o755)
         with cluster_file(FILE + M4) as file:
-            process = subprocess.Popen(self.user.entering(PODLAB, "up", "-f", file), stderr=subprocess.PIPE, text=True,
+            process = subprocess.Popen(self.user.entering(self.user.program, "up", "-f", file), stderr=subprocess.PIPE, text=True,
                                        env=dict(self.user.environment, PODLAB_SSH=str(hang)), stdin=subprocess.DEVNULL)
             self.assertTrue(eventually(begun.exists, 60))
             for pid in self.user.pids("up"):
@@ -309,6 +350,20 @@ exec {ssh} "$@"
         self.assertIn("1 of 1 hosts failed", told)
         self.assertFalse((self.user.folder / "hosts").exists())
         self.serve(self.hosts[0])
+
+    def test_c_a_node_of_another_cluster_is_left_alone(self):
+        self.up(HEAD + M1)
+        before = self.agents()
+        other = {"PODLAB_STATE_DIR": str(self.folder / "other")}
+        told = self.up(HEAD + M1, 1, ("--advertise", "192.168.56.15:7443", "--kubeconfig", "none"), **other)
+        self.assertIn('this machine is node "m1" of another cluster than the token\'s; leave that cluster first', told)
+        down = subprocess.run(self.user.entering(self.user.program, "down", "--purge", "--name", "hosts"), text=True, check=False,
+                              env=dict(self.user.environment, **other), capture_output=True, stdin=subprocess.DEVNULL, timeout=60)
+        self.assertEqual(down.returncode, 0, down.stderr)
+        self.assertIn("m1 (192.168.56.11): left alone, it is no node of this cluster", down.stderr)
+        self.assertEqual(self.agents(), before)
+        self.podlab("down", "--purge")
+        self.assertEqual(self.hosts[0].network(), self.before[self.hosts[0]])
 
 
 # As systemd does, for the one unit.
@@ -380,7 +435,7 @@ class WithSystemd(MachinesTestCase):
 
 
 class SameFileAsLab(LabTestCase):
-    cluster = FILE + "networking: {vxlanPort: 8473}\n"
+    cluster = FILE
     up_arguments = ("--local",)
 
     def test_it_is_a_lab_of_this_host(self):

@@ -79,6 +79,7 @@ class Machine(Place):
 
     def __init__(self, switch, name, address, folder):
         super().__init__("--mount", "--net", "--uts", "--ipc", "--pid", "--mount-proc", name=name)
+        self.program = PODLAB
         self.name, self.folder, self.switch = name, folder, switch
         try:
             self.connect(address)
@@ -126,7 +127,7 @@ class Machine(Place):
 
     def try_podlab(self, *arguments, **options):
         options.setdefault("timeout", 60)
-        return subprocess.run(self.entering(PODLAB, *arguments), env=self.environment, capture_output=True, text=True,
+        return subprocess.run(self.entering(self.program, *arguments), env=self.environment, capture_output=True, text=True,
                               check=False, stdin=options.pop("stdin", subprocess.DEVNULL) if "input" not in options else None,
                               **options)
 
@@ -140,7 +141,7 @@ class Machine(Place):
         """A process in the background, with its log beside the machine's folder."""
         log = self.folder.parent / f"{self.name}-{arguments[0]}.log"
         with log.open("a") as output:
-            return subprocess.Popen(self.entering(PODLAB, *arguments), env=self.environment, stdin=subprocess.DEVNULL,
+            return subprocess.Popen(self.entering(self.program, *arguments), env=self.environment, stdin=subprocess.DEVNULL,
                                     stdout=output, stderr=output)
 
     def log(self, process):
