@@ -2,6 +2,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <vector>
 
 #include "api/codec.hpp"
 #include "cli/commands.hpp"
@@ -24,7 +25,9 @@ int validate(const Context& context, const std::string& file) {
   auto cluster = lab::parseCluster(text);
   if (!cluster) return fail(cluster.status().withContext(file));
   lab::applyClusterDefaults(*cluster);
-  auto networks = hostNetworks();
+  // Hosts look at their own networks when they join.
+  auto networks =
+      lab::hasHosts(*cluster) ? Result(std::vector<lab::HostNetwork>()) : hostNetworks();
   if (!networks) return fail(networks.status());
   const auto causes = lab::validateCluster(*cluster, *networks);
   for (const auto& cause : causes)
