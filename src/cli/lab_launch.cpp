@@ -10,7 +10,6 @@
 #include "cli/session.hpp"
 #include "common/filesystem.hpp"
 #include "common/unix_socket.hpp"
-#include "lab/control.hpp"
 #include "lab/isolate.hpp"
 #include "lab/listen.hpp"
 #include "net/link.hpp"
@@ -20,7 +19,7 @@
 namespace podlab::cli {
 namespace {
 
-constexpr Duration kServerPatience = std::chrono::seconds(15);
+constexpr Duration kPatience = std::chrono::seconds(60);
 
 /// The socket of the API: on the port of the last time, or on any.
 Result<UniqueFd> apiSocket(Filesystem& files, const lab::LabPaths& paths) {
@@ -76,7 +75,7 @@ Result<std::vector<lab::HostNetwork>> hostNetworks() {
   return networks;
 }
 
-Status launchLab(const Context& context, const lab::LabPaths& paths) {
+Result<pid_t> launchLab(const Context& context, const lab::LabPaths& paths) {
   auto executable = executablePath();
   if (!executable) return executable.status();
   auto files = makeRealFilesystem();
@@ -109,8 +108,7 @@ Status launchLab(const Context& context, const lab::LabPaths& paths) {
   spec.newSession = true;
   spec.logFile = paths.log("lab");
   spec.keepFds = {socket->get(), admin->get()};
-  auto started = lab::startIsolated(spec);
-  return started ? Status() : started.status();
+  return lab::startIsolated(spec);
 }
 
 int waitUntil(const std::function<bool()>& holds, Duration patience) {
@@ -121,6 +119,19 @@ int waitUntil(const std::function<bool()>& holds, Duration patience) {
 std::string endOfLog(Filesystem& files, const std::string& log) {
   const std::string last = lastLineOf(files.readFile(log).valueOr(""));
   return log + (last.empty() ? " is empty; is its disk full?" : " ends with: " + last);
+}
+
+int waitForAnswer(const lab::LabPaths& paths, pid_t process, Result<lab::LabResponse>& answer) {
+  lab::LabRequest request;
+  request.set_status(true);
+  bool ended = false;
+  const auto settled = [&] {
+    ended = process > 0 && ::waitpid(process, nullptr, WNOHANG) == process;
+    answer = lab::askLab(paths.controlSocket(), request);
+    return ended || answer.ok();
+  };
+  const int code = waitUntil(settled, kPatience);
+  return ended ? kFailed : code;
 }
 
 Status launchServer(const Context& context, const lab::LabPaths& paths,
@@ -136,16 +147,10 @@ Status launchServer(const Context& context, const lab::LabPaths& paths,
   spec.logFile = paths.log("server");
   const auto started = lab::startIsolated(spec);
   if (!started) return started.status();
-  lab::LabRequest request;
-  request.set_status(true);
-  bool ended = false;
-  const auto settled = [&] {
-    ended = ::waitpid(*started, nullptr, WNOHANG) == *started;
-    return ended || lab::askLab(paths.controlSocket(), request).ok();
-  };
-  const int code = waitUntil(settled, kServerPatience);
+  Result<lab::LabResponse> answer = lab::LabResponse();
+  const int code = waitForAnswer(paths, *started, answer);
   if (code == kInterrupted) return Status(Code::kCanceled, "interrupted");
-  if (code == kDone && !ended) return {};
+  if (code == kDone) return {};
   return Status(Code::kUnavailable,
                 "the server did not start: " + endOfLog(*files, paths.log("server")));
 }

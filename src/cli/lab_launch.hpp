@@ -1,4 +1,6 @@
 #pragma once
+#include <sys/types.h>
+
 #include <functional>
 #include <string>
 
@@ -6,6 +8,7 @@
 #include "common/filesystem.hpp"
 #include "common/time.hpp"
 #include "lab/cluster_config.hpp"
+#include "lab/control.hpp"
 
 namespace podlab::cli {
 
@@ -13,13 +16,18 @@ namespace podlab::cli {
 Result<std::vector<lab::HostNetwork>> hostNetworks();
 
 /// Starts the lab whose cluster file is in its state folder, in namespaces of its own, with its API
-/// on the host's loopback (the port that it had, when free). Returns once the lab's first process
-/// runs.
-Status launchLab(const Context& context, const lab::LabPaths& paths);
+/// on the host's loopback (the port that it had, when free). Returns once the lab's first process,
+/// a child of this one, runs: its pid.
+Result<pid_t> launchLab(const Context& context, const lab::LabPaths& paths);
 
 /// Waits, in steps of a few milliseconds, for what another process does: kDone once it holds,
 /// kFailed after `patience`, or kInterrupted.
 int waitUntil(const std::function<bool()>& holds, Duration patience);
+
+/// Waits until the lab or server answers, on a slow host up to a minute; kFailed at once when
+/// `process`, its first and a child of this one (-1: another's), has ended. The other codes are
+/// waitUntil's.
+int waitForAnswer(const lab::LabPaths& paths, pid_t process, Result<lab::LabResponse>& answer);
 
 /// What the log of a process ends with, or that it is empty.
 std::string endOfLog(Filesystem& files, const std::string& log);

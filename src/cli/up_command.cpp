@@ -19,9 +19,6 @@
 namespace podlab::cli {
 namespace {
 
-/// How long a lab may take to make its certificates and network.
-constexpr Duration kLabPatience = std::chrono::seconds(5);
-
 struct UpOptions {
   std::string file;
   std::optional<int> nodes;
@@ -164,19 +161,19 @@ int up(Context& context, const UpOptions& options) {
   }
 
   Progress progress(context);
+  pid_t launched = -1;
   if (!running) {
     progress.show("Starting the lab \"" + context.lab + "\" ...");
-    if (Status status = launchLab(context, *paths); !status.ok()) {
+    const auto pid = launchLab(context, *paths);
+    if (!pid) {
       if (!exists) (void)files->removeTree(paths->root);
-      return fail(status);
+      return fail(pid.status());
     }
+    launched = *pid;
   }
   // The lab answers from when its certificates are made and its nodes started.
-  lab::LabRequest request;
-  request.set_status(true);
-  Result<lab::LabResponse> answer = Status(Code::kUnavailable, "the lab does not answer");
-  int code = waitUntil([&] { return (answer = lab::askLab(paths->controlSocket(), request)).ok(); },
-                       kLabPatience);
+  Result<lab::LabResponse> answer = lab::LabResponse();
+  int code = waitForAnswer(*paths, launched, answer);
   const bool wantsKubeconfig = options.kubeconfig != "none";
   if (code == kDone && wantsKubeconfig) {
     const Status told =
