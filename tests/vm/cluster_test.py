@@ -1,4 +1,5 @@
 """Machines with kernels of their own: they join one cluster, fail and come back, and lose and delay packets."""
+import concurrent.futures
 import json
 import pathlib
 import shutil
@@ -9,7 +10,7 @@ import unittest
 
 from image import Image
 from machine import Machine, Switch
-from harness import PODLAB, eventually
+from harness import PODLAB, LabTestCase, eventually
 
 MACHINES = {"m1": "192.168.56.11", "m2": "192.168.56.12", "m3": "192.168.56.13"}
 # On each node a pod of three containers, which share its network.
@@ -24,8 +25,8 @@ spec:
     spec:
       terminationGracePeriodSeconds: 0
       containers:
-      - {name: web, image: host, command: [/bin/httpd, -f, -p, "8080", -h, /etc], ports: [{containerPort: 8080}]}
-      - {name: admin, image: host, command: [/bin/httpd, -f, -p, "8081", -h, /etc], ports: [{containerPort: 8081}]}
+      - {name: web, image: host, command: [/bin/busybox, httpd, -f, -p, "8080", -h, /etc], ports: [{containerPort: 8080}]}
+      - {name: admin, image: host, command: [/bin/busybox, httpd, -f, -p, "8081", -h, /etc], ports: [{containerPort: 8081}]}
       - {name: side, image: host, command: [/bin/sleep, "100000"]}
 """
 # Beside a node of another cluster, whose pods have other addresses.
@@ -34,6 +35,16 @@ apiVersion: podlab.io/v1alpha1
 kind: Cluster
 nodes: [{name: node, count: 2}]
 networking: {podCIDRs: [10.200.0.0/16]}
+"""
+# Machines, or with --local a lab of this host.
+HOSTS = """
+apiVersion: podlab.io/v1alpha1
+kind: Cluster
+name: hosts
+nodes:
+- {name: one, host: 192.168.56.11, labels: {zone: a}, maxPods: 20}
+- {name: two, host: root@192.168.56.12, labels: {zone: b}}
+- {name: three, host: "ssh://root@192.168.56.13", taints: [{key: k, value: v, effect: PreferNoSchedule}]}
 """
 HALF_A_SECOND = 500_000
 
@@ -101,7 +112,21 @@ class MachinesTestCase(unittest.TestCase):
             self.assertGreater(probe["answered"], 0)
 
 
-class Cluster(MachinesTestCase):
+class HostsChecks:
+    """What is so of the cluster of HOSTS, wherever it runs: its nodes are as declared, and their pods reach each other."""
+
+    def check_hosts(self, podlab):
+        nodes = {node["metadata"]["name"]: node for node in json.loads(podlab("get", "nodes", "-o", "json"))["items"]}
+        self.assertEqual({name: node["metadata"]["labels"].get("zone") for name, node in nodes.items()},
+                         {"one": "a", "two": "b", "three": None})
+        self.assertEqual(nodes["one"]["status"]["capacity"]["pods"], "20")
+        self.assertEqual(nodes["three"]["spec"]["taints"], [{"key": "k", "value": "v", "effect": "PreferNoSchedule"}])
+        podlab("apply", "-f", "-", input=PODS)
+        podlab("wait", "daemonset/web", "--for", "jsonpath={.status.numberReady}=3", "--timeout", "60s")
+        self.assertIn("3 to 3, 45 probes, 45 reached", podlab("reach"))
+
+
+class Cluster(MachinesTestCase, HostsChecks):
     """m1 has the server; all are nodes."""
 
     def test_1_machines_join_with_the_address_by_which_they_reach_the_server(self):
@@ -190,6 +215,42 @@ class Cluster(MachinesTestCase):
         self.m1.podlab(*lab, "reach")
         self.m1.podlab(*lab, "down", "--purge")
         self.m1.podlab("reach")
+
+    def test_7_a_cluster_file_brings_machines_up_by_ssh(self):
+        self.m1.disable("podlab-server")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            list(pool.map(self.leave, self.machines.values()))
+        self.m1.podlab("down", "--purge")
+        self.m2.run("rm", "/usr/bin/podlab")  # it gets one by ssh
+        self.m1.run("tee", "/root/hosts.yaml", input=HOSTS)
+        told = self.m1.try_run("podlab", "up", "-f", "/root/hosts.yaml", "--kubeconfig", "none", "--wait", "3m", seconds=300)
+        self.assertEqual(told.returncode, 0, told.stderr)
+        self.assertRegex(told.stderr, r"two \(root@192.168.56.12\): Ready in .*: podlab installed, agent started")
+        self.assertIn('The cluster "hosts" is up: 3 nodes are Ready.', told.stderr)
+        self.check_hosts(lambda *arguments, **options: self.m1.podlab("--name", "hosts", *arguments, **options))
+        self.m1.podlab("--name", "hosts", "down", "--purge", seconds=120)
+        for machine in self.machines.values():
+            self.assertNotIn("podlab", machine.run("ip", "link"))
+
+    def leave(self, machine):
+        machine.disable("podlab-agent")
+        machine.podlab("agent", "--cleanup")
+        self.assertNotIn("podlab", machine.run("ip", "link"))
+
+
+class OneHost(LabTestCase, HostsChecks):
+    """The same file on one host."""
+
+    cluster = HOSTS
+    up_arguments = ("--local",)
+
+    def test_the_same_cluster_file_is_a_lab(self):
+        self.check_hosts(lambda *arguments, **options: self.podlab("--name", "hosts", *arguments, **options))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.run_podlab("--name", "hosts", "down", "--purge")
+        super().tearDownClass()
 
 
 if __name__ == "__main__":

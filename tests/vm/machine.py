@@ -161,3 +161,7 @@ class Machine:
         variable = service.removeprefix("podlab-").upper() + "_FLAGS"
         self.run("tee", f"/etc/default/{service}", input=f'{variable}="{flags}"\n')
         self.script(f"touch /etc/enabled/{service}; setsid run-unit {service} >/dev/null 2>&1 &")
+
+    def disable(self, service):
+        """Ends it, for good."""
+        self.script(f"rm /etc/enabled/{service}; pid=$(cat /run/{service}.pid); kill $pid; while [ -e /proc/$pid ]; do sleep 0.1; done")
