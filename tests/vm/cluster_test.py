@@ -47,6 +47,7 @@ nodes:
 - {name: three, host: "ssh://root@192.168.56.13", taints: [{key: k, value: v, effect: PreferNoSchedule}]}
 """
 HALF_A_SECOND = 500_000
+REACH = ("reach", "--timeout", "10s")  # nothing is lost, but the host may be busy
 
 
 class MachinesTestCase(unittest.TestCase):
@@ -123,7 +124,7 @@ class HostsChecks:
         self.assertEqual(nodes["three"]["spec"]["taints"], [{"key": "k", "value": "v", "effect": "PreferNoSchedule"}])
         podlab("apply", "-f", "-", input=PODS)
         podlab("wait", "daemonset/web", "--for", "jsonpath={.status.numberReady}=3", "--timeout", "60s")
-        self.assertIn("3 to 3, 45 probes, 45 reached", podlab("reach"))
+        self.assertIn("3 to 3, 45 probes, 45 reached", podlab(*REACH))
 
 
 class Cluster(MachinesTestCase, HostsChecks):
@@ -143,7 +144,7 @@ class Cluster(MachinesTestCase, HostsChecks):
 
     def test_2_pods_reach_each_other_across_machines(self):
         self.start_pods(len(MACHINES))
-        self.m1.podlab("reach")
+        self.m1.podlab(*REACH)
         ask = "wget -q -O- http://127.0.0.1:8080/hostname && wget -q -O- http://127.0.0.1:8081/hostname"
         for name in self.pods().values():
             self.assertEqual(self.m1.podlab("exec", name, "-c", "side", "--", "/bin/sh", "-c", ask).split(), [name, name])
@@ -155,7 +156,7 @@ class Cluster(MachinesTestCase, HostsChecks):
         self.m3.run("tc", "qdisc", "change", *netem, "loss", "50%")
         self.expect_loss(self.measure(), "m3")
         self.m3.run("tc", "qdisc", "delete", *netem)
-        self.m1.podlab("reach")
+        self.m1.podlab(*REACH)
 
     def pods(self):
         """Their names by node."""
@@ -165,15 +166,15 @@ class Cluster(MachinesTestCase, HostsChecks):
         return {(pod["spec"]["nodeName"], status["name"]): (status["restartCount"], status.get("containerID"))
                 for pod in pods for status in pod["status"]["containerStatuses"]}
 
-    def expect_back(self, before, node):
-        """The pods are the same, all reach each other, and of this node alone the containers are new."""
+    def expect_back(self, before, node=None):
+        """The pods are the same, all reach each other, and of this node alone, if any, the containers are new."""
         def runs_again():
             done = self.m1.try_run("podlab", "get", "pods", "-o", "json")  # the server may be on its way
             if done.returncode != 0:
                 return False
             now = self.containers(json.loads(done.stdout)["items"])
             return all(now[key][0] == count + 1 for key, (count, _) in self.containers(before).items() if key[0] == node) and \
-                self.m1.try_run("podlab", "reach").returncode == 0
+                self.m1.try_run("podlab", *REACH).returncode == 0
         self.wait_until(runs_again)
         after = self.objects("pods")
 
@@ -183,7 +184,13 @@ class Cluster(MachinesTestCase, HostsChecks):
         self.assertEqual([pod["metadata"]["uid"] for pod in after], [pod["metadata"]["uid"] for pod in before])
         self.assertEqual([pod["status"]["podIP"] for pod in after], [pod["status"]["podIP"] for pod in before])
 
-    def test_4_a_machine_whose_power_fails_comes_back_with_its_pods(self):
+    def test_4_services_that_are_restarted_stop_no_pod(self):
+        before = self.objects("pods")
+        self.m1.run("systemctl", "restart", "podlab-server")
+        self.m2.run("systemctl", "restart", "podlab-agent")
+        self.expect_back(before)
+
+    def test_5_a_machine_whose_power_fails_comes_back_with_its_pods(self):
         before, pods = self.objects("pods"), self.pods()
         self.m3.kill()
         done = self.m1.try_run("podlab", "reach", "--timeout", "500ms")
@@ -195,13 +202,13 @@ class Cluster(MachinesTestCase, HostsChecks):
         self.m3.wait_until_up()
         self.expect_back(before, "m3")
 
-    def test_5_the_servers_machine_reboots(self):
+    def test_6_the_servers_machine_reboots(self):
         before = self.objects("pods")
         self.m1.reboot()
         self.m1.wait_until_up()
         self.expect_back(before, "m1")
 
-    def test_6_a_lab_on_a_machine_has_the_faults_that_need_netem(self):
+    def test_7_a_lab_on_a_machine_has_the_faults_that_need_netem(self):
         lab = ("--name", "lab")
         self.m1.run("tee", "/root/lab.yaml", input=LAB)
         self.m1.podlab(*lab, "up", "-f", "/root/lab.yaml", "--kubeconfig", "none", "--wait", "2m", seconds=150)
@@ -212,11 +219,11 @@ class Cluster(MachinesTestCase, HostsChecks):
         self.m1.podlab(*lab, "fault", "loss", "50%", "node1", "node2", "--one-way", "--for", "1h")
         self.expect_loss(self.measure(lab=lab), "node1")
         self.m1.podlab(*lab, "fault", "clear", "--all")
-        self.m1.podlab(*lab, "reach")
+        self.m1.podlab(*lab, *REACH)
         self.m1.podlab(*lab, "down", "--purge")
-        self.m1.podlab("reach")
+        self.m1.podlab(*REACH)
 
-    def test_7_a_cluster_file_brings_machines_up_by_ssh(self):
+    def test_8_a_cluster_file_brings_machines_up_by_ssh(self):
         self.m1.disable("podlab-server")
         with concurrent.futures.ThreadPoolExecutor() as pool:
             list(pool.map(self.leave, self.machines.values()))

@@ -8,11 +8,12 @@ import subprocess
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 HERE = SOURCE / "tests" / "vm"
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PROGRAMS = ("bash", "crun", "dash", "ip", "modprobe", "nft", "ssh", "sshd", "sysctl", "tc")
-# Others are loaded when the kernel or podlab asks for them.
+PROGRAMS = ("bash", "crun", "dash", "ip", "modprobe", "nft", "ssh", "sshd", "systemctl", "tc")
+SYSTEMD = ("systemd", "systemd-shutdown")  # without udev, journal and all else
+# Names, or how they begin. The disk's are loaded by the initramfs, others when the kernel is asked for what they do.
 DISK_MODULES = ("virtio_pci", "virtio_blk")
 MODULES = (*DISK_MODULES, "virtio_net", "virtio_console", "bridge", "veth", "vxlan", "overlay", "nf_tables", "nft_", "nf_", "sch_netem",
-           "sch_tbf", "cls_", "dummy", "tun", "nfnetlink", "ip6_udp_tunnel", "udp_tunnel", "x_tables", "br_netfilter")
+           "sch_tbf", "dummy", "tun", "nfnetlink")
 DISK_MEGABYTES = 2048
 
 
@@ -51,35 +52,46 @@ class Tree:
 
     def __init__(self, root, parts):
         self.root, self.parts = root, parts
-        for folder in ("dev", "etc/default", "etc/enabled", "proc", "root", "run", "sys", "tmp", "var/log", "var/lib", "var/empty", "home",
+        for folder in ("dev", "etc/default", "proc", "root", "run", "sys", "tmp", "var/log", "var/lib", "var/empty", "home",
                        "usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "usr/share"):
             (root / folder).mkdir(parents=True)
         for name in ("bin", "sbin", "lib", "lib64"):
             (root / name).symlink_to(f"usr/{name}")
+        (root / "var/run").symlink_to("/run")
 
     def add(self, path, target=None):
-        """A program of the host with its libraries, or a library."""
-        source = pathlib.Path(path)
-        target = self.root / (target or os.path.realpath(source.parent).lstrip("/") + "/" + source.name)
-        if target.exists():
-            return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source, target)
-        told = subprocess.run(["ldd", source], capture_output=True, text=True, check=False).stdout
+        """A program of the host with its libraries."""
+        told = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
         missing = re.findall(r"(\S+) => not found", told)
         if missing:
-            raise AssertionError(f"{source} needs {missing}: scripts/packages test")
-        for library in re.findall(r"(/\S+) \(0x", told):
-            self.add(library)
+            raise AssertionError(f"{path} needs {missing}: scripts/packages test")
+        for source in (path, *re.findall(r"(/\S+) \(0x", told)):
+            source = pathlib.Path(source)
+            copy = self.root / (target or os.path.realpath(source.parent).lstrip("/") + "/" + source.name)
+            target = None
+            if not copy.exists():
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, copy)
 
     def add_busybox(self):
+        """All else that is a program."""
         busybox = find("busybox")
         shutil.copy(busybox, self.root / "usr/bin/busybox")
         (self.root / "usr/bin/sh").symlink_to("dash")
-        for applet in (*run(busybox, "--list").split(), "init"):
-            link = self.root / ("usr/sbin" if applet == "init" else "usr/bin") / applet
-            if not os.path.lexists(link) and not (self.root / "usr/sbin" / applet).exists():
-                link.symlink_to("/usr/bin/busybox")
+        for applet in run(busybox, "--list").split():
+            if not any(os.path.lexists(self.root / folder / applet) for folder in ("usr/bin", "usr/sbin")):
+                (self.root / "usr/bin" / applet).symlink_to("busybox")
+
+    def add_systemd(self):
+        for program in SYSTEMD:
+            self.add(f"/lib/systemd/{program}")
+        (self.root / "usr/sbin/init").symlink_to("/lib/systemd/systemd")
+        units = self.root / "usr/lib/systemd/system"
+        units.mkdir()
+        for unit in (*pathlib.Path("/lib/systemd/system").glob("*.target"), "/lib/systemd/system/systemd-reboot.service"):
+            shutil.copy(unit, units)
+        (units / "default.target").unlink(missing_ok=True)
+        (units / "default.target").symlink_to("multi-user.target")
 
     def add_modules(self):
         """The modules with those that they need, and with what finds them."""
@@ -139,12 +151,13 @@ class Image:
         run("strip", root / "usr/bin/podlab")
         for program in PROGRAMS:
             tree.add(find(program))
+        tree.add_systemd()
         tree.add_busybox()
         base, needs = tree.add_modules()
         for unit in (SOURCE / "configs/machines").glob("*.service"):
-            (root / "lib/systemd/system").mkdir(parents=True, exist_ok=True)
             shutil.copy(unit, root / "lib/systemd/system")
         shutil.copytree(HERE / "root", root, dirs_exist_ok=True)
+        run("systemctl", "--root", root, "enable", *(unit.name for unit in (HERE / "root/etc/systemd/system").iterdir()))
         make_keys(root)
         self.initramfs.write_bytes(make_initramfs(folder / "early", base, needs))
         run("/sbin/mke2fs", "-q", "-t", "ext4", "-d", root, self.disk, f"{DISK_MEGABYTES}M")
