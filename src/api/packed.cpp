@@ -50,9 +50,14 @@ ObjectPtr Packed::decode() const {
   options.start_block_size = value_->size() * kExpansion;
   const auto arena = std::make_shared<google::protobuf::Arena>(options);
   auto* object = prototype_.New(arena.get());
-  if (!object->ParseFromString(*value_)) return nullptr;
-  if (revision_ != 0) mutableMeta(*object).set_resourceversion(std::to_string(revision_));
+  if (!decodeTo(*object)) return nullptr;
   return adopt(ObjectPtr(arena, object));
+}
+
+bool Packed::decodeTo(google::protobuf::Message& object) const {
+  if (!object.ParseFromString(*value_)) return false;
+  if (revision_ != 0) mutableMeta(object).set_resourceversion(std::to_string(revision_));
+  return true;
 }
 
 ObjectPtr Packed::adopt(ObjectPtr object) const {

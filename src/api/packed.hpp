@@ -35,6 +35,8 @@ class Packed : public std::enable_shared_from_this<Packed> {
   const google::protobuf::Descriptor* descriptor() const { return prototype_.GetDescriptor(); }
   /// The object, the same for all who have it at the same time; nullptr when the bytes are damaged.
   ObjectPtr decode() const;
+  /// Into a message of the same type, whose memory is used again; false when they are damaged.
+  bool decodeTo(google::protobuf::Message& object) const;
   /// The object, which is what the bytes say, as decode() gives it from now on while somebody has
   /// it.
   ObjectPtr adopt(ObjectPtr object) const;

@@ -326,16 +326,20 @@ void KindCache::reset(Objects objects, store::Revision revision) {
   endWatches({Code::kExpired, "too old resource version: the server has read its store anew"});
   for (const auto& [key, packed] : objects_) index(key, packed->decode(), nullptr);
   objects_ = std::move(objects);
-  for (auto it = objects_.begin(); it != objects_.end();) {
-    const auto object = it->second->decode();
+  // One message for all that nobody observes: a third of the time.
+  const std::shared_ptr<google::protobuf::Message> scratch(kind_.prototype->New());
+  std::erase_if(objects_, [&](const auto& entry) {
+    const auto& [key, packed] = entry;
+    const auto object = !observers_.empty()          ? packed->decode()
+                        : packed->decodeTo(*scratch) ? scratch
+                                                     : nullptr;
     if (object) {
-      index(it->first, nullptr, object);
-      ++it;
+      index(key, nullptr, object);
     } else {
-      logError("object_unreadable", {{"resource", kind_.plural}, {"key", it->first}});
-      it = objects_.erase(it);
+      logError("object_unreadable", {{"resource", kind_.plural}, {"key", key}});
     }
-  }
+    return !object;
+  });
   history_.clear();
   historyBytes_ = 0;
   historyStart_ = revision;

@@ -30,7 +30,7 @@ std::uint64_t revisionOf(std::string_view text) {
 constexpr unsigned kOften = 4;
 constexpr Duration kWarm = std::chrono::seconds(15);
 /// Objects of a list that are delivered in one go.
-constexpr std::size_t kBatch = 64;
+constexpr std::size_t kBatch = 16;
 /// So many objects that turn cold at once leave memory that is worth returning to the system.
 constexpr std::size_t kMany = 500;
 
