@@ -285,4 +285,13 @@ Co<void> EventRecorder::stop() {
   co_await state_->tasks.cancelAndJoin();
 }
 
+corev1::ObjectReference referenceToNode(const std::string& name) {
+  corev1::ObjectReference reference;
+  reference.set_apiversion("v1");
+  reference.set_kind("Node");
+  reference.set_name(name);
+  reference.set_uid(name);
+  return reference;
+}
+
 }  // namespace podlab::client

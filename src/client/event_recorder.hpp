@@ -42,4 +42,7 @@ class EventRecorder {
   std::shared_ptr<State> state_;
 };
 
+/// As kubelet and the node controllers refer to a node: by its name, also for the uid.
+corev1::ObjectReference referenceToNode(const std::string& name);
+
 }  // namespace podlab::client

@@ -85,13 +85,4 @@ Status unlessGone(const Status& status) {
   return status.is(Code::kNotFound) ? Status() : status;
 }
 
-corev1::ObjectReference referenceToNode(const std::string& name) {
-  corev1::ObjectReference reference;
-  reference.set_apiversion("v1");
-  reference.set_kind("Node");
-  reference.set_name(name);
-  reference.set_uid(name);
-  return reference;
-}
-
 }  // namespace podlab::controllers

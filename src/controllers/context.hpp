@@ -100,7 +100,6 @@ Co<void> forEachAtOnce(asio::any_io_executor executor, std::string name, std::si
 /// OK for an object that is not there: what was to be done to it needs no doing.
 Status unlessGone(const Status& status);
 
-/// A reference to a node for Events: uid is the node's name, by convention.
-corev1::ObjectReference referenceToNode(const std::string& name);
+using client::referenceToNode;
 
 }  // namespace podlab::controllers

@@ -146,23 +146,27 @@ PeerVerdict judgePeer(const PeerTarget& target, const PeerAnswers& answers, cons
     return {"packets of " + mtu + " bytes, which pods may send, are lost on the way to " + there +
                 ", smaller ones are not: the path's MTU is less than that of the link",
             "give the links by which the nodes are connected the path's MTU on every machine (ip "
-            "link set dev LINK mtu N); pods follow"};
+            "link set dev LINK mtu N); pods follow",
+            "PathMTUTooSmall"};
   }
   if (answers.underlay && path.vxlan) {
     return {there + " answers, but not through the overlay: UDP port " + port +
                 " is closed between the two machines, or its packets are spoilt on the way",
             "let UDP port " + port +
                 " pass on both machines and between them; where it does, turn checksum offload "
-                "off on the link (ethtool -K LINK tx off)"};
+                "off on the link (ethtool -K LINK tx off)",
+            "OverlayBlocked"};
   }
   if (answers.underlay) {
     return {there + " answers, but its pods' bridge does not",
             "backend host-gw needs nodes that share a link, which lets their pods' packets pass; "
-            "else use vxlan (networking.backend)"};
+            "else use vxlan (networking.backend)",
+            "PodBridgeSilent"};
   }
   return {there + " does not answer",
           "see whether the machine is up, and what drops packets between the two: routes, "
-          "firewalls, VLANs"};
+          "firewalls, VLANs",
+          "PeerUnreachable"};
 }
 
 }  // namespace podlab::net

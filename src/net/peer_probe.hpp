@@ -37,6 +37,7 @@ struct PeerPath {
 struct PeerVerdict {
   std::string problem;  ///< empty: all is well
   std::string remedy;
+  std::string reason;  ///< the problem in one word, as of conditions and events
 };
 PeerVerdict judgePeer(const PeerTarget& target, const PeerAnswers& answers, const PeerPath& path);
 

@@ -1,6 +1,8 @@
 #include "node/agent.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 #include <utility>
 
 #include "api/conditions.hpp"
@@ -31,6 +33,20 @@ std::vector<net::Cidr> rangesOf(const corev1::Node& node) {
   return ranges;
 }
 
+/// Those of the peers whose nodes are Ready, and so should answer.
+std::vector<Peer> readyOnes(const std::vector<Peer>& peers,
+                            const std::vector<std::shared_ptr<const corev1::Node>>& nodes) {
+  std::set<std::string_view> ready;
+  for (const auto& node : nodes) {
+    if (api::isTrue(node->status(), "Ready")) ready.insert(node->metadata().name());
+  }
+  std::vector<Peer> chosen;
+  for (const auto& peer : peers) {
+    if (ready.contains(peer.node)) chosen.push_back(peer);
+  }
+  return chosen;
+}
+
 std::string joined(const std::vector<net::Cidr>& ranges) {
   std::string text;
   for (const auto& range : ranges) text += (text.empty() ? "" : ",") + range.toString();
@@ -51,6 +67,9 @@ Agent::Agent(AgentDependencies dependencies, AgentOptions options)
       objects_(dependencies_.api, dependencies_.clock, dependencies_.rng, dependencies_.executor),
       policies_(dependencies_.api, dependencies_.clock, dependencies_.rng, dependencies_.executor,
                 dependencies_.dataplane),
+      peerChecks_(dependencies_.dataplane, dependencies_.clock, dependencies_.rng,
+                  dependencies_.executor, options_.nodeName,
+                  [this](const PeerHealth& health) { tellOfPeers(health); }),
       tasks_(dependencies_.executor) {}
 
 Agent::~Agent() = default;
@@ -147,6 +166,7 @@ Co<Status> Agent::begin() {
       deps.api, deps.clock, deps.executor, deps.images, std::move(facts), options_.intervals);
   postReadiness();
   registration_->start();
+  peerChecks_.start();
   watchNodes();
   if (!options_.volumesFolder.empty()) {
     reclaimer_ =
@@ -244,10 +264,11 @@ Co<void> Agent::keepPeers() {
     for (const auto& node : nodes_->list()) all.push_back(api::share<corev1::Node>(node));
     heedClashes(all);
     auto peers = peersOf(all, options_.nodeName);
-    if (present == peers) continue;
-    Status status = co_await dependencies_.dataplane.setPeers(peers);
+    Status status;
+    if (present != peers) status = co_await dependencies_.dataplane.setPeers(peers);
     if (status.ok()) {
       retry = kFirstRetry;
+      peerChecks_.setPeers(readyOnes(peers, all));
       present = std::move(peers);
       continue;
     }
@@ -263,6 +284,16 @@ std::vector<Peer> Agent::peers() const {
   if (nodes_ == nullptr) return {};
   for (const auto& node : nodes_->list()) all.push_back(api::share<corev1::Node>(node));
   return peersOf(all, options_.nodeName);
+}
+
+void Agent::tellOfPeers(const PeerHealth& health) {
+  registration_->setPeerHealth(health);
+  // All well at the start is no news.
+  if (health.problem || peersInTrouble_)
+    events_.record(client::referenceToNode(options_.nodeName),
+                   health.problem ? client::EventClass::kWarning : client::EventClass::kNormal,
+                   health.reason, health.message);
+  peersInTrouble_ = health.problem;
 }
 
 /// Two nodes of one address, as by the NAT interfaces of Vagrant's machines, would take each
@@ -344,6 +375,7 @@ Co<void> Agent::shutDown() {
   if (registration_ != nullptr) co_await registration_->stop();
   if (pods_ != nullptr) co_await pods_->stop();
   if (reclaimer_ != nullptr) co_await reclaimer_->stop();
+  co_await peerChecks_.stop();
   co_await policies_.stop();
   co_await objects_.stop();
   co_await statuses_.stop();

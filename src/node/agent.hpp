@@ -19,6 +19,7 @@
 #include "node/image_store.hpp"
 #include "node/network_policies.hpp"
 #include "node/node_registration.hpp"
+#include "node/peer_checks.hpp"
 #include "node/pod_dialer.hpp"
 #include "node/pod_manager.hpp"
 #include "node/pod_volumes.hpp"
@@ -94,6 +95,7 @@ class Agent {
   Co<void> keepNetwork();
   Co<Status> configureNetwork(std::vector<net::Cidr> ranges);
   Co<void> keepPeers();
+  void tellOfPeers(const PeerHealth& health);
   void heedClashes(const std::vector<std::shared_ptr<const corev1::Node>>& nodes);
   Co<void> keepPods();
   Co<void> keepPressure();
@@ -109,6 +111,7 @@ class Agent {
   Prober prober_;
   ReferencedObjects objects_;
   NetworkPolicies policies_;
+  PeerChecks peerChecks_;
   std::unique_ptr<VolumeReclaimer> reclaimer_;
   std::unique_ptr<NodeRegistration> registration_;
   std::unique_ptr<client::Informer> nodes_;
@@ -120,6 +123,7 @@ class Agent {
   Status network_{Code::kUnavailable, "it waits for a range from the server"};
   std::vector<net::IpAddress> underlay_;  ///< this node's addresses
   std::string clash_;                     ///< with another node; empty: there is none
+  bool peersInTrouble_ = false;
   bool podsAreReported_ = false;
   bool peersDirty_ = false;
   bool stopRequested_ = false;

@@ -7,6 +7,7 @@
 #include "common/status.hpp"
 #include "net/address.hpp"
 #include "net/nft_table.hpp"
+#include "net/peer_probe.hpp"
 
 namespace podlab::node {
 
@@ -35,6 +36,12 @@ struct Peer {
   bool operator==(const Peer&) const = default;
 };
 
+/// How a node reaches one of its peers, by one of the peer's ranges.
+struct PeerFinding {
+  std::string peer;
+  net::PeerVerdict verdict;
+};
+
 /// What the dataplane must be told once the node knows its ranges.
 struct NodeNetwork {
   std::vector<net::Cidr> podRanges;  ///< this node's, at most one a family
@@ -60,6 +67,11 @@ class Dataplane {
   virtual Co<Status> configureNode(NodeNetwork network) = 0;
   /// Makes the kernel's entries for peers exactly those given.
   virtual Co<Status> setPeers(std::vector<Peer> peers) = 0;
+  /// Whether the node reaches these, by net::probePeers(): a finding for each of their ranges.
+  /// Takes seconds where one does not answer. `session` tells the packets of one call from
+  /// another's.
+  virtual Co<Result<std::vector<PeerFinding>>> probePeers(std::vector<Peer> peers,
+                                                          std::uint16_t session) = 0;
   /// What the node enforces of network policies; nullopt: nothing. Applied at once, by what
   /// differs, and kept like the rest.
   virtual Co<Status> setFirewall(std::optional<net::NftTable> table) = 0;

@@ -123,6 +123,14 @@ Co<Status> KernelDataplane::setPeers(std::vector<Peer> peers) {
   co_return co_await pool_.run(std::move(job));
 }
 
+Co<Result<std::vector<PeerFinding>>> KernelDataplane::probePeers(std::vector<Peer> peers,
+                                                                 std::uint16_t session) {
+  auto job = [node = node_, peers = std::move(peers), session] {
+    return node->probePeers(peers, session);
+  };
+  co_return co_await pool_.run(std::move(job));
+}
+
 Co<Status> KernelDataplane::setFirewall(std::optional<net::NftTable> table) {
   auto job = [node = node_, table = std::move(table)]() mutable {
     return node->firewall().set(std::move(table));

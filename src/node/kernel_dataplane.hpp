@@ -33,6 +33,8 @@ class KernelDataplane final : public Dataplane {
   Co<Result<NodeNetworkInfo>> discover() override;
   Co<Status> configureNode(NodeNetwork network) override;
   Co<Status> setPeers(std::vector<Peer> peers) override;
+  Co<Result<std::vector<PeerFinding>>> probePeers(std::vector<Peer> peers,
+                                                  std::uint16_t session) override;
   Co<Status> setFirewall(std::optional<net::NftTable> table) override;
   Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) override;
   Co<Status> removeSandbox(std::string podUid) override;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include "common/log.hpp"
 #include "net/link.hpp"
@@ -14,6 +15,8 @@
 
 namespace podlab::node {
 namespace {
+
+constexpr Duration kPeerPatience = std::chrono::seconds(2);
 
 // Of the thread's present network namespace.
 Result<UniqueFd> openCurrentNetwork() {
@@ -136,6 +139,30 @@ Status KernelDataplaneNode::setPeers(std::vector<Peer> peers) {
   DirtyParts parts;
   parts.node = true;
   return reconcile(parts);
+}
+
+Result<std::vector<PeerFinding>> KernelDataplaneNode::probePeers(const std::vector<Peer>& peers,
+                                                                 std::uint16_t session) {
+  const auto now = applied();
+  if (!now) return now.status();
+  const net::NodeLayout& layout = now->layout;
+  std::vector<PeerFinding> findings;
+  std::vector<net::PeerTarget> targets;
+  for (const Peer& peer : peers) {
+    for (const auto& range : peer.podRanges) {
+      findings.push_back({peer.node, {}});
+      targets.push_back({peer.underlay.front(), net::NodeLayout::gateway(range)});
+    }
+  }
+  const auto answers = net::inNetworkNamespace(options_.networkNamespace, [&] {
+    return net::probePeers(targets, layout.mtu(), session, kPeerPatience);
+  });
+  if (!answers) return answers.status();
+  const net::PeerPath path{layout.vxlan, layout.vxlanPort, layout.mtu()};
+  for (std::size_t i = 0; i < targets.size(); ++i) {
+    findings[i].verdict = net::judgePeer(targets[i], (*answers)[i], path);
+  }
+  return findings;
 }
 
 Status KernelDataplaneNode::reconcile(DirtyParts parts) {

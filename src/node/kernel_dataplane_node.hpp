@@ -50,6 +50,8 @@ class KernelDataplaneNode {
   Result<NodeNetworkInfo> discover();
   Status configure(NodeNetwork network);
   Status setPeers(std::vector<Peer> peers);
+  Result<std::vector<PeerFinding>> probePeers(const std::vector<Peer>& peers,
+                                              std::uint16_t session);
   Result<SandboxNamespaces> createSandbox(const SandboxSpec& spec);
   Status removeSandbox(const std::string& podUid);
   Result<std::vector<std::string>> listSandboxes();

@@ -52,6 +52,12 @@ void NodeRegistration::setPressure(const NodePressure& pressure) {
   changed_.notifyAll();
 }
 
+void NodeRegistration::setPeerHealth(PeerHealth health) {
+  peers_ = std::move(health);
+  dirty_ = true;
+  changed_.notifyAll();
+}
+
 void NodeRegistration::observe(const api::ObjectPtr& node) {
   if (!registered_) return;
   if (node == nullptr) {
@@ -112,7 +118,7 @@ Co<Status> NodeRegistration::postStatus() {
   facts_.images = imagesForStatus(images_.list());
   client::Change change = [this, heartbeat](google::protobuf::Message& node) {
     return updateStatus(*static_cast<corev1::Node&>(node).mutable_status(), facts_, readiness_,
-                        pressure_, heartbeat, clock_.wallNow());
+                        pressure_, heartbeat, clock_.wallNow(), peers_);
   };
   auto modified = co_await client::modify(api_, nodeId(facts_.name, "status"), node_, change);
   if (!modified.ok()) {

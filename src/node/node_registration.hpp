@@ -1,5 +1,6 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "api/api.hpp"
@@ -29,6 +30,7 @@ class NodeRegistration {
 
   void setReadiness(NodeReadiness readiness);
   void setPressure(const NodePressure& pressure);
+  void setPeerHealth(PeerHealth health);
   const NodeReadiness& readiness() const { return readiness_; }
   /// The Node as the watch shows it (null: it is gone): what is wrong with it is put right.
   void observe(const api::ObjectPtr& node);
@@ -47,6 +49,7 @@ class NodeRegistration {
   Intervals intervals_;
   NodeReadiness readiness_{false, "the network is not up yet"};
   NodePressure pressure_;
+  std::optional<PeerHealth> peers_;  ///< once it is known
   bool registered_ = false;
   bool dirty_ = true;
   MonoTime heartbeatDue_;

@@ -151,7 +151,7 @@ std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> ima
 
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
                   const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
-                  WallTime now) {
+                  WallTime now, const std::optional<PeerHealth>& peers) {
   corev1::NodeStatus before = status;
   status.clear_capacity();
   status.clear_allocatable();
@@ -187,6 +187,12 @@ bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
   bool changed = !google::protobuf::util::MessageDifferencer::Equals(before, status);
   for (const auto& condition : conditions)
     changed = api::setCondition(fresh, condition, now) || changed;
+  // Nodes without trouble write nothing of it: there may be thousands.
+  if (peers && (peers->problem || api::findCondition(fresh, kPeerCondition) != nullptr)) {
+    const api::ConditionState state{kPeerCondition, peers->problem ? "True" : "False",
+                                    peers->reason, peers->message};
+    changed = api::setCondition(fresh, state, now) || changed;
+  }
   if (changed || heartbeat) status = std::move(fresh);
   return changed || heartbeat;
 }

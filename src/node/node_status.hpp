@@ -1,5 +1,6 @@
 #pragma once
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "node/dataplane.hpp"
 #include "node/image_store.hpp"
 #include "node/node_pressure.hpp"
+#include "node/peer_checks.hpp"
 
 namespace podlab::node {
 
@@ -50,11 +52,15 @@ struct NodeReadiness {
 /// (nodeStatusMaxImages).
 std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> images);
 
+/// The condition that tells of trouble with peers. Nodes have it once there was any. It says
+/// nothing about the node's own readiness, and so neither taints it nor moves its pods.
+inline constexpr const char* kPeerCondition = "PeerNetworkProblem";
+
 /// Brings the status to the facts and conditions; `heartbeat` renews the conditions' heartbeat
 /// times, too. Whether anything changed.
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
                   const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
-                  WallTime now);
+                  WallTime now, const std::optional<PeerHealth>& peers = std::nullopt);
 
 /// The other nodes that have a range, an underlay address and a VXLAN MAC, by name.
 std::vector<Peer> peersOf(const std::vector<std::shared_ptr<const corev1::Node>>& nodes,

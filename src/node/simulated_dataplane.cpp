@@ -26,6 +26,18 @@ Co<Status> SimulatedDataplane::setPeers(std::vector<Peer> peers) {
   co_return Status();
 }
 
+Co<Result<std::vector<PeerFinding>>> SimulatedDataplane::probePeers(std::vector<Peer> peers,
+                                                                    std::uint16_t) {
+  std::vector<PeerFinding> findings;
+  auto& names = probed_.emplace_back();
+  for (const auto& peer : peers) {
+    names.push_back(peer.node);
+    const auto found = verdicts_.find(peer.node);
+    findings.push_back({peer.node, found == verdicts_.end() ? net::PeerVerdict() : found->second});
+  }
+  co_return findings;
+}
+
 Co<Status> SimulatedDataplane::setFirewall(std::optional<net::NftTable> table) {
   if (!firewallFailure_.ok()) co_return firewallFailure_;
   firewall_ = std::move(table);

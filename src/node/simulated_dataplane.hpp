@@ -33,12 +33,20 @@ class SimulatedDataplane final : public Dataplane {
   const std::optional<net::NftTable>& firewall() const { return firewall_; }
   std::size_t firewallUpdates() const { return firewallUpdates_; }
   void setFirewallFailure(Status failure) { firewallFailure_ = std::move(failure); }
+  /// What is between this node and the peer of that name from now on.
+  void setPeerVerdict(const std::string& peer, net::PeerVerdict verdict) {
+    verdicts_[peer] = std::move(verdict);
+  }
+  /// The peers of each probePeers().
+  const std::vector<std::vector<std::string>>& probed() const { return probed_; }
   std::size_t peerUpdates() const { return peerUpdates_; }
   const std::map<std::string, SandboxSpec>& sandboxes() const { return sandboxes_; }
 
   Co<Result<NodeNetworkInfo>> discover() override;
   Co<Status> configureNode(NodeNetwork network) override;
   Co<Status> setPeers(std::vector<Peer> peers) override;
+  Co<Result<std::vector<PeerFinding>>> probePeers(std::vector<Peer> peers,
+                                                  std::uint16_t session) override;
   Co<Status> setFirewall(std::optional<net::NftTable> table) override;
   Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) override;
   Co<Status> removeSandbox(std::string podUid) override;
@@ -51,6 +59,8 @@ class SimulatedDataplane final : public Dataplane {
   std::optional<NodeNetwork> network_;
   std::vector<Peer> peers_;
   std::size_t peerUpdates_ = 0;
+  std::map<std::string, net::PeerVerdict> verdicts_;
+  std::vector<std::vector<std::string>> probed_;
   std::optional<net::NftTable> firewall_;
   std::size_t firewallUpdates_ = 0;
   Status firewallFailure_;

@@ -76,6 +76,47 @@ class Cluster(MachinesTestCase):
         self.m2.run(nft, "delete table inet foreign")
         self.assertEqual(self.diagnosis(0), "2 nodes reach each other.\n")
 
+    def condition(self, name):
+        return next((one for one in self.node(name)["status"]["conditions"] if one["type"] == "PeerNetworkProblem"), None)
+
+    def trouble(self, name, status, reason):
+        found = self.condition(name)
+        return found is not None and (found["status"], found["reason"]) == (status, reason)
+
+    def restart_agent(self, machine):
+        machine.kill("agent")
+        self.agents[machine].wait()
+        self.agents[machine] = machine.start_podlab("agent", "--join", "https://192.168.56.11:6443")
+
+    def test_2c_an_agent_that_joins_says_what_keeps_it_from_its_peers(self):
+        self.assertIsNone(self.condition("m1"))  # they were asked when they joined, and all was well
+        self.assertIsNone(self.condition("m2"))
+        nft = "/usr/sbin/nft"
+        self.m1.run(nft, "add table inet foreign; add chain inet foreign in { type filter hook input priority 0; }; "
+                    "add rule inet foreign in udp dport 8472 drop")
+        self.restart_agent(self.m2)
+        self.assertTrue(eventually(lambda: self.trouble("m2", "True", "OverlayBlocked"), 30), self.m2.logs())
+        message = self.condition("m2")["message"]
+        self.assertIn("m1: 192.168.56.11 answers, but not through the overlay: UDP port 8472 is closed", message)
+        self.assertIn("remedy: let UDP port 8472 pass on both machines", message)
+        self.assertRegex(self.m2.log("agent"), r"peer_trouble node=m2 peer=m1 problem=.*UDP port 8472 .*remedy=")
+        described = self.m1.podlab("describe", "node", "m2")
+        self.assertRegex(described, r"PeerNetworkProblem +True .*OverlayBlocked +m1: 192.168.56.11 answers")
+        self.assertRegex(described, r"Warning +OverlayBlocked .*podlab-agent")
+        # It is about the way between two nodes, and moves no pods.
+        self.assertEqual(self.node("m2")["spec"].get("taints", []), [])
+        self.m1.run(nft, "delete table inet foreign")
+        self.assertTrue(eventually(lambda: self.trouble("m2", "False", "PeersAnswer"), 60), self.m2.logs())
+        # The switch takes smaller packets than the machines' links; only those of the overlay, so that the server is reached.
+        self.switch.run(nft, "add table bridge small; add chain bridge small between { type filter hook forward priority 0; }; "
+                        "add rule bridge small between udp dport 8472 meta length > 1400 drop")
+        self.restart_agent(self.m2)
+        self.assertTrue(eventually(lambda: self.trouble("m2", "True", "PathMTUTooSmall"), 30), self.m2.logs())
+        self.assertIn("packets of 1450 bytes, which pods may send, are lost", self.condition("m2")["message"])
+        self.switch.run(nft, "delete table bridge small")
+        self.assertTrue(eventually(lambda: self.trouble("m2", "False", "PeersAnswer"), 60), self.m2.logs())
+        self.diagnosis(0)
+
     def restarts(self):
         pods = json.loads(self.m1.podlab("get", "pods", "-o", "json"))["items"]
         return {(pod["metadata"]["name"], status["name"]): (status["restartCount"], status.get("containerID"))

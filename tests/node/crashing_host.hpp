@@ -116,6 +116,10 @@ class CrashingDataplane final : public Dataplane {
     co_await point_.before();
     co_return co_await inner_.setPeers(std::move(peers));
   }
+  Co<Result<std::vector<PeerFinding>>> probePeers(std::vector<Peer> peers,
+                                                  std::uint16_t session) override {
+    co_return co_await inner_.probePeers(std::move(peers), session);
+  }
   Co<Status> setFirewall(std::optional<net::NftTable> table) override {
     co_await point_.before();
     co_return co_await inner_.setFirewall(std::move(table));
