@@ -35,6 +35,13 @@ std::size_t ReachMeasurement::unmeasured() const {
 
 std::vector<ReachCell> planReachCells(const std::vector<ReachEnd>& ends) {
   std::vector<ReachCell> cells;
+  std::size_t most = 0;
+  for (const auto& from : ends) {
+    for (const auto& to : ends) {
+      if (from.sends && to.receives) most += from.addresses.size() * to.ports.size();
+    }
+  }
+  cells.reserve(most);
   for (std::uint32_t from = 0; from < ends.size(); ++from) {
     for (std::uint32_t to = 0; to < ends.size(); ++to) {
       if (!ends[from].sends || !ends[to].receives) continue;

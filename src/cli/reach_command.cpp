@@ -110,36 +110,38 @@ Status writeReports(const ReachMeasurement& measurement, const ReachFlags& flags
   return status;
 }
 
+void toStdout(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
 Status print(const ReachMeasurement& measurement, const ReachFlags& flags) {
-  std::string text;
   if (flags.tap) {
-    text = reachTap(measurement);
+    reachTap(measurement, toStdout);
   } else if (flags.output == "json") {
-    text = reachJson(measurement, 4);
+    reachJson(measurement, 4, toStdout);
   } else if (flags.output == "yaml") {
-    auto yaml = jsonToYaml(reachJson(measurement, 0));
+    std::string json;
+    reachJson(measurement, 0, [&json](std::string_view part) { json += part; });
+    auto yaml = jsonToYaml(json);
     if (!yaml) return yaml.status();
-    text = std::move(*yaml);
+    toStdout(*yaml);
   } else if (flags.output == "csv") {
-    text = reachCsv(measurement);
+    reachCsv(measurement, toStdout);
   } else {
     const ReachStyle style{useColor(STDOUT_FILENO), terminalWidth(STDOUT_FILENO), flags.count > 1};
-    text = reachText(measurement, style);
+    toStdout(reachText(measurement, style));
   }
-  std::fwrite(text.data(), 1, text.size(), stdout);
   return writeReports(measurement, flags);
 }
 
 /// Measures again and again, and shows what changes, until it is interrupted.
-Co<int> watchReach(Session& session, ReachPlan plan, const ReachFlags& flags,
+Co<int> watchReach(Session& session, ReachPlan plan, const ReachFlags& flags, Duration every,
                    ReachMeasurement before) {
-  const auto every = durationOf("--every", flags.every);
-  if (!every) co_return failUsage(every.status().message());
   std::string trouble;
   MonoTime next = session.clock.now();
   while (true) {
     std::fflush(stdout);
-    next = std::max(next + *every, session.clock.now());
+    next = std::max(next + every, session.clock.now());
     co_await session.clock.sleepUntil(next);
     auto measured = co_await measureReach(session, plan);
     // A server that is away comes back.
@@ -162,6 +164,8 @@ Co<int> reach(Session& session, const ReachFlags& flags) {
     co_return plan.status().is(Code::kBadRequest) ? failUsage(plan.status().message())
                                                   : fail(plan.status());
   }
+  const auto every = durationOf("--every", flags.every);
+  if (!every) co_return failUsage(every.status().message());
   auto measured = co_await measureReach(session, *plan);
   if (!measured && measured.status().is(Code::kBadRequest)) {
     co_return failUsage(measured.status().message());
@@ -175,7 +179,7 @@ Co<int> reach(Session& session, const ReachFlags& flags) {
   if (Status status = print(*measured, flags); !status) co_return fail(status);
   const int code = exitCodeOf(*measured);
   if (!flags.watch) co_return code;
-  co_return co_await watchReach(session, std::move(*plan), flags, std::move(*measured));
+  co_return co_await watchReach(session, std::move(*plan), flags, *every, std::move(*measured));
 }
 
 }  // namespace

@@ -6,6 +6,15 @@
 namespace podlab::cli {
 namespace {
 
+constexpr std::size_t kPart = 64 << 10;  // bytes that a sink gets at a time
+
+/// Gives the sink what is there, unless it is little.
+void passOn(std::string& text, const TextSink& sink) {
+  if (text.size() < kPart) return;
+  sink(text);
+  text.clear();
+}
+
 double microseconds(Duration duration) {
   return static_cast<double>(duration.count()) / 1000;
 }
@@ -130,7 +139,7 @@ std::string caseName(const ReachMeasurement& measurement, const ReachCell& cell)
 
 }  // namespace
 
-std::string reachJson(const ReachMeasurement& measurement, int indent) {
+void reachJson(const ReachMeasurement& measurement, int indent, const TextSink& sink) {
   std::string out;
   JsonWriter writer(out, indent);
   writer.beginObject();
@@ -146,7 +155,10 @@ std::string reachJson(const ReachMeasurement& measurement, int indent) {
   writer.endArray();
   writer.key("probes");
   writer.beginArray();
-  for (const auto& cell : measurement.cells) writeCell(writer, measurement, cell);
+  for (const auto& cell : measurement.cells) {
+    writeCell(writer, measurement, cell);
+    passOn(out, sink);
+  }
   writer.endArray();
   writer.key("errors");
   writer.beginArray();
@@ -157,10 +169,11 @@ std::string reachJson(const ReachMeasurement& measurement, int indent) {
   for (const auto& pod : measurement.missing) writer.string(pod);
   writer.endArray();
   writer.endObject();
-  return out + "\n";
+  out += "\n";
+  sink(out);
 }
 
-std::string reachCsv(const ReachMeasurement& measurement) {
+void reachCsv(const ReachMeasurement& measurement, const TextSink& sink) {
   std::string text =
       "from,to,protocol,port,family,ok,expected,reached,sent,arrived,answered,rtt_min_us,"
       "rtt_mean_us,rtt_max_us,reason\n";
@@ -194,8 +207,9 @@ std::string reachCsv(const ReachMeasurement& measurement) {
       text += csvField(field);
     }
     text += "\r\n";
+    passOn(text, sink);
   }
-  return text;
+  sink(text);
 }
 
 std::string reachJunit(const ReachMeasurement& measurement) {
@@ -239,18 +253,20 @@ std::string reachJunit(const ReachMeasurement& measurement) {
          counts(all) + " time=\"" + seconds(measurement.took) + "\">\n" + body + "</testsuites>\n";
 }
 
-std::string reachTap(const ReachMeasurement& measurement) {
+void reachTap(const ReachMeasurement& measurement, const TextSink& sink) {
   std::string text = "TAP version 14\n1.." + std::to_string(measurement.cells.size()) + "\n";
   std::size_t number = 0;
   for (const ReachCell& cell : measurement.cells) {
     text += (cell.asExpected() ? "ok " : "not ok ") + std::to_string(++number) + " - " +
             caseName(measurement, cell) + "\n";
-    if (cell.asExpected()) continue;
-    std::string reason;
-    appendJsonString(reason, cell.reason);
-    text += "  ---\n  message: " + reason + "\n  ...\n";
+    if (!cell.asExpected()) {
+      std::string reason;
+      appendJsonString(reason, cell.reason);
+      text += "  ---\n  message: " + reason + "\n  ...\n";
+    }
+    passOn(text, sink);
   }
-  return text;
+  sink(text);
 }
 
 }  // namespace podlab::cli

@@ -8,6 +8,7 @@
 #include "agent_rpc.pb.h"
 
 #include "api/kinds.hpp"
+#include "cli/ask_lab.hpp"
 #include "node/reach_messages.hpp"
 
 namespace podlab::cli {
@@ -149,14 +150,39 @@ class Collector {
   std::set<std::string> observing_;  ///< nodes that have told of all arrivals
 };
 
-/// What is to be looked into: probes that should be reached and are not, some of every pair.
-rpc::ReachInspection inspectionOf(ReachMeasurement& measurement) {
+/// The lab's declared faults: none of a server for other machines, nor of a lab that has just gone.
+ReachFaults askForFaults(const Context& context,
+                         const std::vector<std::shared_ptr<const corev1::Node>>& nodes) {
+  lab::LabRequest request;
+  request.set_listfaults(true);
+  const auto answer = askRunningLab(context, request);
+  if (!answer) return ReachFaults();
+  lab::NodeLabels labels;
+  for (const auto& node : nodes) {
+    const auto& all = node->metadata().labels();
+    labels[node->metadata().name()] = {all.begin(), all.end()};
+  }
+  return ReachFaults(answer->faults(), labels);
+}
+
+ReachFaults::Cause faultOf(const ReachMeasurement& measurement, const ReachFaults& faults,
+                           const ReachCell& cell) {
+  // What is refused has arrived, and what policies deny would be denied without the fault.
+  if (cell.measured && (!cell.allowed || cell.refused || !cell.denial.empty())) return {};
+  return faults.causeOf(measurement.ends[cell.key.from], measurement.ends[cell.key.to],
+                        cell.measured);
+}
+
+/// What is to be looked into: probes that should be reached and are not, some of every pair, unless
+/// a declared fault lets nothing pass.
+rpc::ReachInspection inspectionOf(ReachMeasurement& measurement, const ReachFaults& faults) {
   rpc::ReachInspection inspection;
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::size_t> ofPair;
   for (const ReachCell& cell : measurement.cells) {
     const bool lost = cell.measured && cell.allowed && !cell.reached() && !cell.refused &&
                       cell.answered == 0 && cell.denial.empty();
-    if (!lost || ofPair[{cell.key.from, cell.key.to}]++ >= kMostInspectedOfAPair) continue;
+    if (!lost || faultOf(measurement, faults, cell).full) continue;
+    if (ofPair[{cell.key.from, cell.key.to}]++ >= kMostInspectedOfAPair) continue;
     auto& probe = *inspection.add_probes();
     node::setKey(*probe.mutable_key(), cell.key);
     probe.set_back(cell.oneWay());
@@ -166,9 +192,10 @@ rpc::ReachInspection inspectionOf(ReachMeasurement& measurement) {
   return inspection;
 }
 
-/// `judge` is called when all has been measured, before what fails is looked into.
+/// `judge` is called when all has been measured, before what fails is looked into, and tells the
+/// faults in force.
 Co<Status> probe(Session& session, ReachMeasurement& measurement, net::ReachOptions options,
-                 std::function<void()> judge) {
+                 std::function<ReachFaults()> judge) {
   auto connection = co_await session.connection.get(session.clock.now() + std::chrono::seconds(10));
   if (!connection) co_return connection.status();
   auto stream = co_await (*connection)->open("reach");
@@ -186,8 +213,8 @@ Co<Status> probe(Session& session, ReachMeasurement& measurement, net::ReachOpti
     if (report.has_report()) collector.take(report.report());
     if (!report.measured()) continue;
     collector.finish();
-    judge();
-    const rpc::ReachInspection inspection = inspectionOf(measurement);
+    const ReachFaults faults = judge();
+    const rpc::ReachInspection inspection = inspectionOf(measurement, faults);
     if (inspection.probes_size() == 0) break;
     message = rpc::encode(inspection);
     if (Status status = co_await (*stream)->send(std::move(message)); !status.ok()) {
@@ -226,15 +253,17 @@ std::string causeOf(const ReachMeasurement& measurement, const ReachCell& cell) 
 }
 
 /// Why each cell that is not as expected is so.
-void explain(ReachMeasurement& measurement) {
+void explain(ReachMeasurement& measurement, const ReachFaults& faults) {
   for (ReachCell& cell : measurement.cells) {
     if (cell.asExpected()) continue;
+    const std::string fault = faultOf(measurement, faults, cell).text;
+    const std::string because = fault.empty() ? "" : fault + ": ";
     if (!cell.measured) {
       const auto failed = measurement.failures.find(measurement.ends[cell.key.from].node);
-      cell.reason = "not measured";
+      cell.reason = because + "not measured";
       if (failed != measurement.failures.end()) cell.reason += ": " + failed->second;
     } else if (cell.allowed) {
-      cell.reason = causeOf(measurement, cell);
+      cell.reason = because + causeOf(measurement, cell);
     } else {
       cell.reason = (cell.reached() ? "it is reached" : "it arrives") + std::string(", though ") +
                     cell.expectation;
@@ -259,7 +288,8 @@ Co<Result<ReachMeasurement>> measureReach(Session& session, ReachPlan plan) {
   measurement.ends = std::move(*ends);
   if (measurement.ends.empty()) co_return measurement;
   const MonoTime startedAt = session.clock.now();
-  std::function<void()> judge = [&] {
+  ReachFaults faults;
+  std::function<ReachFaults()> judge = [&] {
     measurement.took = session.clock.now() - startedAt;
     if (!objects->policies.empty()) {
       const policy::Model model(std::move(objects->pods), std::move(objects->namespaces),
@@ -267,10 +297,12 @@ Co<Result<ReachMeasurement>> measureReach(Session& session, ReachPlan plan) {
       expectPolicies(model, measurement.ends, measurement.cells);
     }
     if (plan.expectation) plan.expectation->apply(measurement.ends, measurement.cells);
+    if (!measurement.ok()) faults = askForFaults(session.context, objects->nodes);
+    return faults;
   };
   Status status = co_await probe(session, measurement, plan.options, std::move(judge));
   if (!status) co_return status;
-  explain(measurement);
+  explain(measurement, faults);
   co_return measurement;
 }
 

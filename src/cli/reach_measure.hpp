@@ -3,6 +3,7 @@
 
 #include "cli/reach_cells.hpp"
 #include "cli/reach_expectation.hpp"
+#include "cli/reach_faults.hpp"
 #include "cli/session.hpp"
 
 namespace podlab::cli {

@@ -1,5 +1,7 @@
 #pragma once
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/reach_cells.hpp"
@@ -23,12 +25,14 @@ std::string reachFailures(const ReachMeasurement& measurement, const ReachStyle&
 std::vector<std::string> reachChanges(const ReachMeasurement& before,
                                       const ReachMeasurement& after);
 
-std::string reachJson(const ReachMeasurement& measurement, int indent);
-std::string reachCsv(const ReachMeasurement& measurement);
+/// Takes a text part by part: those of hundreds of thousands of cells are long.
+using TextSink = std::function<void(std::string_view)>;
+void reachJson(const ReachMeasurement& measurement, int indent, const TextSink& sink);
+void reachCsv(const ReachMeasurement& measurement, const TextSink& sink);
 /// JUnit's XML: a suite for each sender, a case for each cell.
 std::string reachJunit(const ReachMeasurement& measurement);
 /// Test Anything Protocol, version 14: a line for each cell.
-std::string reachTap(const ReachMeasurement& measurement);
+void reachTap(const ReachMeasurement& measurement, const TextSink& sink);
 
 /// One page that needs nothing else: heatmap, topology, and each cell.
 std::string reachHtml(const ReachMeasurement& measurement);

@@ -63,6 +63,7 @@ Result<std::string> FaultBoard::add(FaultConfig config, std::string origin) {
   const std::string id = "f" + std::to_string(lastId_ + 1);
   Entry& entry = entries_[id];
   entry.end = clock_.now() + fault->lease;
+  entry.endsAt = clock_.wallNow() + fault->lease;
   entry.fault = std::move(*fault);
   entry.config = std::move(config);
   entry.origin = std::move(origin);

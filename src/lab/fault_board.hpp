@@ -38,6 +38,7 @@ class FaultBoard {
     Fault fault;
     std::string origin;
     MonoTime end;
+    WallTime endsAt;  ///< the same, for people
     Clock::TimerId timer = 0;
   };
 

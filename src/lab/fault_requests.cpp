@@ -14,6 +14,7 @@ void add(const std::string& id, const FaultBoard::Entry& entry, const Clock& clo
   out.set_endsin(formatDuration(
       std::chrono::ceil<std::chrono::seconds>(std::max(Duration(0), entry.end - clock.now()))));
   out.set_origin(entry.origin);
+  out.set_endsat(formatTime(std::chrono::floor<std::chrono::seconds>(entry.endsAt)));
 }
 
 Status addFault(FaultBoard& faults, const Clock& clock, const FaultConfig& config,

@@ -35,6 +35,12 @@ ReachMeasurement measured(std::size_t count) {
   return made;
 }
 
+std::string textOf(const std::function<void(const TextSink&)>& write) {
+  std::string text;
+  write([&text](std::string_view part) { text += part; });
+  return text;
+}
+
 ReachCell& cellOf(ReachMeasurement& made, std::uint32_t from, std::uint32_t to) {
   return *findReachCell(made.cells, {from, to, net::Family::kV4, IPPROTO_ICMP, 0});
 }
@@ -129,26 +135,29 @@ TEST(ReachText, FitsItsTerminal) {
 TEST(ReachFormats, JsonIsWellFormedAndComplete) {
   auto made = measured(2);
   lose(cellOf(made, 0, 1), 0, "dropped by \"x\"");
-  const std::string json = reachJson(made, 0);
+  const std::string json = textOf([&](const TextSink& sink) { reachJson(made, 0, sink); });
   JsonReader reader(json);
   EXPECT_TRUE(reader.skip() && reader.finish()) << reader.status().toString();
   EXPECT_THAT(json, HasSubstr(R"("from":"demo/pod0","to":"demo/pod1","protocol":"icmp")"));
   EXPECT_THAT(json, HasSubstr(R"("reason":"dropped by \"x\"")"));
   cellOf(made, 0, 1).arrived.reset();
-  EXPECT_THAT(reachJson(made, 0), HasSubstr(R"("arrived":null)"));
+  EXPECT_THAT(textOf([&](const TextSink& sink) { reachJson(made, 0, sink); }),
+              HasSubstr(R"("arrived":null)"));
 }
 
 TEST(ReachFormats, CsvJunitAndTap) {
   auto made = measured(2);
   lose(cellOf(made, 0, 1), 0, "a, <b> & \"c\"");
-  EXPECT_THAT(reachCsv(made), HasSubstr("demo/pod0,demo/pod1,icmp,,ipv4,false,allow,false,1,0,0,,,,"
-                                        "\"a, <b> & \"\"c\"\"\"\r\n"));
+  EXPECT_THAT(textOf([&](const TextSink& sink) { reachCsv(made, sink); }),
+              HasSubstr("demo/pod0,demo/pod1,icmp,,ipv4,false,allow,false,1,0,0,,,,"
+                        "\"a, <b> & \"\"c\"\"\"\r\n"));
   const std::string junit = reachJunit(made);
   EXPECT_THAT(junit, HasSubstr("<testsuites name=\"podlab reach\" tests=\"4\" failures=\"1\" "
                                "errors=\"0\""));
   EXPECT_THAT(junit, HasSubstr("<failure message=\"a, &lt;b&gt; &amp; &quot;c&quot;\"/>"));
-  EXPECT_THAT(reachTap(made), testing::StartsWith("TAP version 14\n1..4\nok 1 - demo/pod0 -> "
-                                                  "demo/pod0 icmp\nnot ok 2 - "));
+  EXPECT_THAT(textOf([&](const TextSink& sink) { reachTap(made, sink); }),
+              testing::StartsWith("TAP version 14\n1..4\nok 1 - demo/pod0 -> "
+                                  "demo/pod0 icmp\nnot ok 2 - "));
 }
 
 /// What the page reads.

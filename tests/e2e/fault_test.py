@@ -91,6 +91,11 @@ nodes: [{name: a, count: 2, labels: {zone: a}}, {name: b, count: 3, labels: {zon
         self.assertEqual(said, "f1: partition a1,a2|b1,b2,b3, ends in 1h0m0s\n")
         expected = {(one, other) for one in ("a1", "a2") for other in ("b1", "b2", "b3")}
         self.assertEqual(self.cut_pairs(), expected | {(other, one) for one, other in expected})
+        done = self.run_podlab("reach", "-l", "app=every", "--port", "probe")
+        failures = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+        self.assertEqual(len(failures), 2 * len(expected), done.stdout)
+        for line in failures:
+            self.assertRegex(line, r": fault f1, partition a1,a2\|b1,b2,b3 until \S+Z: it did not arrive")
         self.podlab("fault", "partition", "a1|a2", "--for", "1s")
         self.assertEqual(self.podlab("fault", "clear", "f1"), "f1 cleared\n")
         self.expect_over()
@@ -128,6 +133,11 @@ nodes: [{name: a, count: 2, labels: {zone: a}}, {name: b, count: 3, labels: {zon
         self.assertNotIn("tbf", self.in_node("a2", "/sbin/tc", "qdisc", "show", "dev", "eth0"))
         self.podlab("fault", "link", "down", "b1", "--for", "1h")
         self.assertIn("NO-CARRIER", self.in_node("b1", "/sbin/ip", "link", "show", "dev", "eth0"))
+        told = self.run_podlab("reach", "-l", "app=every", "--timeout", "300ms").stdout
+        self.assertIn("FAIL", told)
+        for line in told.splitlines():
+            if line.startswith("FAIL default/"):
+                self.assertRegex(line, r": fault f\d+, link-down b1 until ")
         self.podlab("fault", "clear", "--all")
         self.assertNotIn("NO-CARRIER", self.in_node("b1", "/sbin/ip", "link", "show", "dev", "eth0"))
         self.expect_flat()

@@ -285,6 +285,9 @@ networking: {ipFamily: dual}
             done = self.run_podlab("reach", *arguments)
             self.assertEqual(done.returncode, code, (arguments, done.stderr))
             self.assertIn(message, done.stderr)
+        done = self.run_podlab("reach", "--watch", "--every", "often")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))  # before anything is measured
+        self.assertIn('--every: "often" is not a duration', done.stderr)
         done = self.run_podlab("reach", "--expect", "-", input="allow * -> *\nallow everything\n")
         self.assertEqual(done.returncode, 2)
         self.assertIn('line 2: "allow everything" is not', done.stderr)
