@@ -112,7 +112,12 @@ std::vector<Status> NetlinkSocket::executeEach(std::vector<NetlinkMessage> messa
     while (end < messages.size() && end - begin < kWindowMessages &&
            window.size() + messages[end].bytes().size() <= kWindowBytes) {
       messages[end].setSequence(++sequence_);
-      messages[end].addFlags(NLM_F_ACK);
+      // Failures are told anyway, and in order: with the last one's answer all are known.
+      const bool last =
+          end + 1 == messages.size() || end + 1 - begin == kWindowMessages ||
+          window.size() + messages[end].bytes().size() + messages[end + 1].bytes().size() >
+              kWindowBytes;
+      if (last) messages[end].addFlags(NLM_F_ACK);
       auto bytes = messages[end].bytes();
       window.insert(window.end(), bytes.begin(), bytes.end());
       ++end;
@@ -121,8 +126,8 @@ std::vector<Status> NetlinkSocket::executeEach(std::vector<NetlinkMessage> messa
       for (; begin < messages.size(); ++begin) statuses[begin] = sent;
       return statuses;
     }
-    std::size_t missing = end - begin;
-    while (missing > 0) {
+    const std::size_t count = end - begin;
+    for (bool known = false; !known;) {
       auto datagram = receive(messages[begin].what());
       if (!datagram) {
         for (; begin < messages.size(); ++begin) statuses[begin] = datagram.status();
@@ -131,9 +136,9 @@ std::vector<Status> NetlinkSocket::executeEach(std::vector<NetlinkMessage> messa
       auto rest = *datagram;
       while (auto received = nextMessage(rest)) {
         std::uint32_t index = received->sequence - firstSequence;
-        if (received->type != NLMSG_ERROR || index >= end - begin) continue;
+        if (received->type != NLMSG_ERROR || index >= count) continue;
         statuses[begin + index] = ackStatus(*received, messages[begin + index].what());
-        --missing;
+        known |= index + 1 == count;
       }
     }
     begin = end;
