@@ -177,7 +177,8 @@ std::vector<NftElement> without(const std::vector<NftElement>& elements,
 /// Collects the requests by their time.
 struct Plan {
   NftFamily family = NftFamily::kInet;
-  std::vector<NftGroup> before;  ///< new sets and chains, which nothing uses yet
+  std::vector<NftGroup> before;    ///< new sets and chains, which nothing uses yet
+  std::vector<NftGroup> fillings;  ///< of new sets with verdicts, once there are the chains
   std::vector<NftGroup> switches;
   std::vector<NftGroup> after;
   std::uint32_t setIds = 0;
@@ -187,6 +188,7 @@ struct Plan {
   }
   std::vector<NftGroup> take() {
     auto groups = std::move(before);
+    std::ranges::move(fillings, std::back_inserter(groups));
     std::ranges::move(switches, std::back_inserter(groups));
     std::ranges::move(after, std::back_inserter(groups));
     return groups;
@@ -208,6 +210,7 @@ void planSet(Plan& plan, const std::string& name, const NftSet* present, const N
   NftGroup removals;
   appendElements(plan.family, removals, NFT_MSG_DELSETELEM, name, gone);
   const bool intervals = wanted.kind == NftSet::Kind::kIntervals;
+  if (verdicts && present == nullptr) return Plan::addEach(plan.fillings, std::move(adds));
   if (verdicts || (intervals && present != nullptr)) {
     // A key's other verdict, and intervals that overlap, take the place of the old ones.
     if (added.empty() && gone.empty()) return;

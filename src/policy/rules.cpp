@@ -137,6 +137,24 @@ std::vector<Rule> rulesOf(const NetworkPolicy& policy, Direction direction) {
                  [](const auto& rule) -> const auto& { return rule.to(); });
 }
 
+/// Policies that are asked one after the other; more are found by their ports.
+constexpr std::size_t kMostAskedInTurn = 4;
+
+/// The keys (protocol, port) on which alone rules decide; none when some have no port, a range or a
+/// name.
+std::set<std::string> singlePorts(const std::vector<Rule>& rules) {
+  std::set<std::string> keys;
+  for (const Rule& rule : rules) {
+    if (rule.ports.empty()) return {};
+    for (const PortForm& port : rule.ports) {
+      if (!port.range || port.range->first != port.range->second) return {};
+      keys.insert(net::nftKey(static_cast<std::uint8_t>(port.protocol)) +
+                  net::nftKey(port.range->first));
+    }
+  }
+  return keys;
+}
+
 class Compiler {
  public:
   Compiler(const PodIndex& pods, const std::map<std::string, api::Labels>& namespaces)
@@ -211,18 +229,62 @@ class Compiler {
     auto& rules = *chain->second.rules;
     // Datagrams are often replies, and SYNs none of what always passes: but for fragments.
     rules.push_back(NftRuleWriter().isNotTcp().jump(kAlwaysChain).rule());
+    std::vector<std::string> inTurn;
+    std::map<std::string, std::vector<std::string>> byPort;
     for (const auto& key : policies) {
-      rules.push_back(NftRuleWriter().jump(policyChain(key, direction)).rule(key));
+      const auto& ports = singlePorts_[policyChain(key, direction)];
+      if (ports.empty()) inTurn.push_back(key);
+      for (const auto& port : ports) byPort[port].push_back(key);
     }
+    if (policies.size() - inTurn.size() > kMostAskedInTurn) {
+      rules.push_back(NftRuleWriter().jump(portIndex(all, byPort, direction)).rule());
+    } else {
+      inTurn = policies;
+    }
+    addJumps(rules, inTurn, direction);
     rules.push_back(NftRuleWriter().jump(kAlwaysChain).rule());
     rules.push_back(NftRuleWriter().count().drop().rule("isolated by " + all));
     return name;
   }
 
+  static void addJumps(std::vector<net::NftRule>& rules, const std::vector<std::string>& policies,
+                       Direction direction) {
+    for (const auto& key : policies) {
+      rules.push_back(NftRuleWriter().jump(policyChain(key, direction)).rule(key));
+    }
+  }
+
+  /// A chain that asks the policies that decide on the packet's port, whatever their number: it is
+  /// jumped to, so that a packet that they do not accept comes back.
+  std::string portIndex(const std::string& all,
+                        const std::map<std::string, std::vector<std::string>>& byPort,
+                        Direction direction) {
+    const std::string prefix = direction == Direction::kIngress ? "in-" : "out-";
+    const std::string name = hashedName(prefix + "ports", all);
+    auto& elements = addSet(name, NftSet::Kind::kVerdicts, {NftType::kProtocol, NftType::kPort}, 8)
+                         .first->elements;
+    for (const auto& [port, policies] : byPort) {
+      std::string names;
+      for (const auto& key : policies) names += key + ", ";
+      const std::string chain = policies.size() == 1 ? policyChain(policies.front(), direction)
+                                                     : hashedName(prefix + "some", names);
+      elements.push_back({port, chain});
+      if (policies.size() == 1) continue;
+      const auto [some, added] = table_.chains.try_emplace(chain);
+      if (added) addJumps(*some->second.rules, policies, direction);
+    }
+    NftRuleWriter writer;
+    writer.loadProtocol(0).load(PacketField::destinationPort(), 1).followVerdict(name);
+    table_.chains[name].rules->push_back(writer.rule());
+    return name;
+  }
+
   void addPolicy(const std::string& key, const NetworkPolicy& policy, Direction direction) {
     std::vector<net::NftRule> rules;
+    const auto decided = rulesOf(policy, direction);
+    singlePorts_[policyChain(key, direction)] = singlePorts(decided);
     int index = 0;
-    for (const Rule& rule : rulesOf(policy, direction)) {
+    for (const Rule& rule : decided) {
       const std::string comment =
           key + " " + std::string(directionName(direction)) + "[" + std::to_string(index++) + "]";
       const auto peers = peerForms(rule);
@@ -402,6 +464,7 @@ class Compiler {
   const PodIndex& pods_;
   const std::map<std::string, api::Labels>& namespaces_;
   std::vector<Family> families_;
+  std::map<std::string, std::set<std::string>> singlePorts_;  ///< by the chains of policies
   net::NftTable table_;
 };
 

@@ -25,6 +25,8 @@ inline constexpr std::uint32_t kFlowSeconds = 120;
 /// remembered. What the node itself sends and receives does not pass there. The sets `egress_v4`
 /// and so on lead from a pod's address to the chain of its profile, which is the list of the
 /// policies that select it: it calls each policy's chain, where rules accept, and ends with a drop.
+/// Of many policies those that name single ports are called by a map of ports, so that what a
+/// connection costs does not grow with their number.
 ///
 /// TCP is judged at its SYN alone: a connection that exists goes on when policies change.
 /// Datagrams and echos that ask are judged one by one; replies to remembered ones pass, as do ICMP

@@ -98,6 +98,7 @@ void compareWithTheModel(std::size_t nodes, std::size_t podsPerNode, std::uint64
     SCOPED_TRACE("cluster of seed " + std::to_string(firstSeed) + ", policies of seed " +
                  std::to_string(seed));
     SeededRng policyRng(seed);
+    shape.policies = i % 3 == 2 ? 24 : policy::ClusterShape().policies;
     const Policies policies = policy::randomPolicies(policyRng, shape);
     world.enforce(policies);
     const policy::Model model(world.cluster().pods, world.cluster().namespaces, policies);

@@ -112,7 +112,9 @@ TEST_P(Differential, RulesAgreeWithTheModel) {
         static_cast<std::uint64_t>(GetParam()) * kClusters + static_cast<std::uint64_t>(i);
     SCOPED_TRACE("seed " + std::to_string(seed));
     SeededRng rng(seed);
-    const Cluster cluster = randomCluster(rng, {});
+    ClusterShape shape;
+    if (i % 2 == 1) shape.policies = 24;
+    const Cluster cluster = randomCluster(rng, shape);
     const Model model = cluster.model();
     Network network(cluster);
     std::size_t refused = 0;
@@ -187,6 +189,19 @@ class Rules : public testing::Test {
     (*policy->mutable_spec()->mutable_podselector()->mutable_matchlabels())["app"] = app;
     policy->mutable_spec()->add_policytypes(type);
     cluster_.policies.push_back(std::move(policy));
+  }
+
+  void admit(const std::string& name, const std::string& from, int port, int last) {
+    deny("server", "Ingress");
+    auto policy = std::make_shared<networkingv1::NetworkPolicy>(*cluster_.policies.back());
+    policy->mutable_metadata()->set_name(name);
+    auto& rule = *policy->mutable_spec()->add_ingress();
+    (*rule.add_from()->mutable_podselector()->mutable_matchlabels())["app"] = from;
+    auto& added = *rule.add_ports();
+    added.set_protocol("TCP");
+    added.mutable_port()->set_intval(port);
+    if (last != port) added.set_endport(last);
+    cluster_.policies.back() = std::move(policy);
   }
 
   Cluster cluster_;
@@ -296,6 +311,35 @@ TEST_F(Rules, APodIsNeverCutOffFromItself) {
   deny("server", "Egress");
   Network network(cluster_);
   EXPECT_TRUE(network.passes(Packet::syn(server_, server_, 40000, 80), server_, server_));
+}
+
+TEST_F(Rules, ManyPoliciesAreFoundByTheirPorts) {
+  for (int i = 0; i < 50; ++i) {
+    admit("yes-" + std::to_string(i), "client", 7000 + i, 7000 + i);
+    admit("no-" + std::to_string(i), "nobody", 7000 + i, 7000 + i);
+  }
+  admit("range", "client", 9000, 9100);
+  Network network(cluster_);
+  const auto passes = [&](std::uint16_t port) {
+    return network.passes(Packet::syn(client_, server_, 40000, port), client_, server_);
+  };
+  for (std::uint16_t port = 7000; port < 7050; ++port) EXPECT_TRUE(passes(port)) << port;
+  for (const std::uint16_t port : {6999, 7050, 8999, 9101}) EXPECT_FALSE(passes(port)) << port;
+  EXPECT_TRUE(passes(9050));
+  EXPECT_FALSE(network.passes(Packet::datagram(Protocol::kUdp, client_, server_, 40000, 7000),
+                              client_, server_));
+  // What is asked of each packet is no longer with so many policies.
+  const auto table = network.tableOf("server", cluster_.policies);
+  for (const auto& [name, chain] : table->chains) {
+    if (name.starts_with("in-pods")) EXPECT_EQ(chain.rules->size(), 5U) << name;
+    if (name.starts_with("in-some")) EXPECT_EQ(chain.rules->size(), 2U) << name;
+  }
+  // The map follows a policy's port, and goes with the policies.
+  auto fewer = cluster_.policies;
+  fewer.resize(3);
+  network.change("server", fewer);
+  EXPECT_TRUE(passes(7001));
+  EXPECT_FALSE(passes(7002));
 }
 
 TEST_F(Rules, PodsOfOneProfileShareChains) {
