@@ -14,7 +14,7 @@ ReachSession::ReachSession(asio::any_io_executor executor, Clock& clock, Blockin
       pool_(pool),
       session_(session),
       ends_(std::make_shared<const std::vector<ReachEnd>>(std::move(ends))),
-      receivers_(std::make_shared<Receivers>(session, ends_)) {}
+      receivers_(std::make_shared<Receivers>(clock, session, ends_)) {}
 
 ReachSession::~ReachSession() {
   receivers_->close();

@@ -18,6 +18,7 @@ namespace podlab::net {
 /// `sequence`, and the address.
 struct ReachPacket {
   static constexpr std::size_t kSize = 36;
+  static constexpr std::size_t kSourceAt = 16;  ///< where the family of `source` is
   static constexpr std::uint32_t kMagic = 0x504c5231;
   std::uint32_t session = 0;
   std::uint32_t from = 0;

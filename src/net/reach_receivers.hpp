@@ -9,6 +9,7 @@
 
 #include <asio/any_io_executor.hpp>
 
+#include "common/clock.hpp"
 #include "common/unique_fd.hpp"
 #include "net/reach.hpp"
 #include "net/reach_packet.hpp"
@@ -31,23 +32,39 @@ struct ReachSession::Receivers : std::enable_shared_from_this<Receivers> {
   static Status open(const std::vector<ReachEnd>& ends, std::uint32_t session,
                      std::vector<Opened>& opened);
 
-  Receivers(std::uint32_t theSession, std::shared_ptr<const std::vector<ReachEnd>> theEnds);
+  Receivers(Clock& clock, std::uint32_t theSession,
+            std::shared_ptr<const std::vector<ReachEnd>> theEnds);
   void add(const asio::any_io_executor& executor, Opened opened);
   /// Takes in what observers have not read yet.
   void readAll();
   void close();
 
-  std::map<ProbeKey, std::uint32_t> arrivals;
+  struct KeyHash {
+    std::size_t operator()(const ProbeKey& key) const;
+  };
+  std::unordered_map<ProbeKey, std::uint32_t, KeyHash> arrivals;
 
  private:
-  void answer(int fd) const;
-  void observe(int fd, std::uint32_t end, Family family, std::uint8_t protocol);
+  struct Observer {
+    std::shared_ptr<Descriptor> socket;
+    std::uint32_t end = 0;
+    Family family = Family::kV4;
+    std::uint8_t protocol = 0;
+  };
+  void answer(int fd);
+  void await(std::size_t observer);
+  void readWaiting();
+  void observe(const Observer& observer);
 
+  Clock& clock_;
   const std::uint32_t session_;
   const std::shared_ptr<const std::vector<ReachEnd>> ends_;
   std::map<IpAddress, std::uint32_t> bySource_;
   std::vector<std::shared_ptr<Descriptor>> sockets_;
-  std::vector<std::function<void()>> observers_;
+  std::vector<Observer> observers_;
+  std::vector<std::size_t> waiting_;  ///< observers that have something to read
+  Clock::TimerId timer_ = 0;          ///< that ends the wait
+  ReadBatch batch_;
 };
 
 }  // namespace podlab::net

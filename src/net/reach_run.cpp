@@ -71,8 +71,7 @@ void ReachRun::finish(Probe& probe) {
     outcome.error = probe.trouble.empty() ? noAnswer() : probe.trouble;
   }
   probe.sentAt = {};
-  --pending_;
-  progressed_.notifyAll();
+  if (--pending_ == 0) progressed_.notifyAll();
 }
 
 void ReachRun::fail(Probe& probe, int error, const std::string& who) {

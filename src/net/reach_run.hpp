@@ -85,7 +85,10 @@ struct ReachRun : std::enable_shared_from_this<ReachRun> {
 
   void watch(const std::shared_ptr<Descriptor>& socket, std::uint32_t end, Family family,
              std::uint8_t protocol);
-  void read(int fd, std::uint32_t end, Family family, std::uint8_t protocol);
+  /// `failed`: the kernel has told an error of this socket already.
+  void read(int fd, std::uint32_t end, Family family, std::uint8_t protocol, bool failed = false);
+  void readAnswer(std::uint32_t end, Family family, std::uint8_t protocol,
+                  const SocketAddress& sender, std::span<const std::byte> bytes);
   void readErrors(int fd, std::uint32_t end, std::uint8_t protocol);
   void transmit(Probe& probe);
   std::optional<IpAddress> sourceOf(const Probe& probe, const Sender& sender) const;
@@ -99,6 +102,7 @@ struct ReachRun : std::enable_shared_from_this<ReachRun> {
 
   std::map<std::pair<std::uint32_t, Family>, Sender> senders_;
   std::unordered_map<Address, std::size_t, AddressHash> byTarget_;
+  ReadBatch batch_;
   std::size_t pending_ = 0;
   WaitQueue progressed_;
 };

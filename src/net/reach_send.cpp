@@ -16,7 +16,8 @@
 namespace podlab::net {
 namespace {
 
-constexpr int kSendBurst = 64;     // datagrams sent before answers are looked at
+constexpr int kSendBurst = 64;  // datagrams sent before answers are looked at
+constexpr int kErrorBurst = 256;
 constexpr int kTransmissions = 3;  // of a probe that is to be sent once
 constexpr int kIpHeader[] = {20, 40};
 constexpr int kTransportHeader = 8;  // of UDP, and of an ICMP echo
@@ -124,43 +125,51 @@ void ReachRun::readSegment(std::uint32_t end, Family family, const SocketAddress
   if (static_cast<int>(probe->outcome.answered) >= options.count) finish(*probe);
 }
 
+void ReachRun::readAnswer(std::uint32_t end, Family family, std::uint8_t protocol,
+                          const SocketAddress& sender, std::span<const std::byte> bytes) {
+  if (protocol == IPPROTO_TCP) return readSegment(end, family, sender, bytes);
+  if (protocol == IPPROTO_ICMP) {
+    auto payload = echoReplyPayload(family, echoId(end), bytes);
+    if (!payload) return;
+    bytes = *payload;
+  }
+  // An answer by an address that was not asked leaves the probe to its time-out.
+  Probe* probe = find(end, protocol, sender);
+  if (probe == nullptr || probe->done) return;
+  if (probe->own) {
+    auto answer = ReachPacket::decode(bytes);
+    if (!answer || answer->session != session || answer->from != end) return;
+    check(*probe, *answer);
+    answered(*probe, answer->sequence);
+  } else {
+    // Whatever a program has to say to it.
+    answered(*probe, probe->sentAt.size() - 1);
+  }
+  if (static_cast<int>(probe->outcome.answered) >= options.count) finish(*probe);
+}
+
 /// Reads answers and errors of one end's socket.
-void ReachRun::read(int fd, std::uint32_t end, Family family, std::uint8_t protocol) {
-  std::array<std::byte, 512> buffer;
-  for (int i = 0; i < kReadBurst; ++i) {
-    SocketAddress sender;
-    ssize_t size = ::recvfrom(fd, buffer.data(), buffer.size(), 0, sender.get(), &sender.size);
-    if (size < 0 && errno == EAGAIN) break;
-    if (size < 0) continue;  // a queued error; its details are below
-    auto bytes = std::span<const std::byte>(buffer).first(static_cast<std::size_t>(size));
-    if (protocol == IPPROTO_TCP) {
-      readSegment(end, family, sender, bytes);
+void ReachRun::read(int fd, std::uint32_t end, Family family, std::uint8_t protocol, bool failed) {
+  for (int i = 0; i < kReadBursts; ++i) {
+    const int count = batch_.read(fd);
+    if (count < 0 && errno == EAGAIN) {
+      failed |= i == 0;  // why else would it have woken
+      break;
+    }
+    if (count < 0) {  // a queued error; its details are below
+      failed = true;
       continue;
     }
-    if (protocol == IPPROTO_ICMP) {
-      auto payload = echoReplyPayload(family, echoId(end), bytes);
-      if (!payload) continue;
-      bytes = *payload;
+    for (int at = 0; at < count; ++at) {
+      readAnswer(end, family, protocol, batch_.sender(at), batch_.bytes(at));
     }
-    // An answer by an address that was not asked leaves the probe to its time-out.
-    Probe* probe = find(end, protocol, sender);
-    if (probe == nullptr || probe->done) continue;
-    if (probe->own) {
-      auto answer = ReachPacket::decode(bytes);
-      if (!answer || answer->session != session || answer->from != end) continue;
-      check(*probe, *answer);
-      answered(*probe, answer->sequence);
-    } else {
-      // Whatever a program has to say to it.
-      answered(*probe, probe->sentAt.size() - 1);
-    }
-    if (static_cast<int>(probe->outcome.answered) >= options.count) finish(*probe);
+    if (count < static_cast<int>(ReadBatch::kMost)) break;
   }
-  readErrors(fd, end, protocol);
+  if (failed) readErrors(fd, end, protocol);
 }
 
 void ReachRun::readErrors(int fd, std::uint32_t end, std::uint8_t protocol) {
-  for (int i = 0; i < kReadBurst; ++i) {
+  for (int i = 0; i < kErrorBurst; ++i) {
     SocketAddress target;
     std::array<std::byte, 64> payload;
     alignas(cmsghdr) std::array<std::byte, 512> control;
@@ -240,7 +249,7 @@ void ReachRun::transmit(Probe& probe) {
   // the error queue decides.
   if (error == EAGAIN || error == ENOBUFS || error == EINTR || error == ECONNREFUSED ||
       error == EHOSTUNREACH || error == ENETUNREACH) {
-    read(fd, key.from, key.family, key.protocol);
+    read(fd, key.from, key.family, key.protocol, /*failed=*/true);
     if (probe.done) return;
     if (error != EHOSTUNREACH && error != ENETUNREACH) return;
   }

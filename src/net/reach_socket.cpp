@@ -68,6 +68,7 @@ Status filterProbes(int fd, Family family, std::uint8_t protocol, std::uint32_t 
     }
     require(BPF_W, kHeader, ReachPacket::kMagic);
     require(BPF_W, kHeader + 4, session);
+    require(BPF_B, kHeader + ReachPacket::kSourceAt, 0);  // no answer, as comes to whoever asks
   }
   code.push_back(instruction(BPF_RET | BPF_K, 128));  // bytes: an IP header and a probe
   return attach(fd, code);
@@ -91,6 +92,26 @@ Status filterAnswers(int fd, Family family) {
 }
 
 }  // namespace
+
+ReadBatch::ReadBatch() {
+  for (std::size_t i = 0; i < kMost; ++i) {
+    parts_[i] = {buffers_[i].data(), kBytes};
+    auto& header = headers_[i].msg_hdr;
+    header.msg_iov = &parts_[i];
+    header.msg_iovlen = 1;
+    header.msg_name = senders_[i].get();
+  }
+}
+
+int ReadBatch::read(int fd) {
+  for (auto& header : headers_) header.msg_hdr.msg_namelen = sizeof(sockaddr_storage);
+  return ::recvmmsg(fd, headers_.data(), kMost, MSG_DONTWAIT, nullptr);
+}
+
+std::span<const std::byte> ReadBatch::bytes(int i) const {
+  const auto at = static_cast<std::size_t>(i);
+  return std::span<const std::byte>(buffers_[at]).first(headers_[at].msg_len);
+}
 
 std::optional<IpAddress> addressOf(const std::vector<IpAddress>& addresses, Family family) {
   for (const IpAddress& address : addresses) {
@@ -168,7 +189,9 @@ Result<UniqueFd> openObserver(const IpAddress& address, std::uint8_t protocol,
   if (!fd) return fd.status();
   if (Status status = filterProbes(fd->get(), family, protocol, session); !status) return status;
   constexpr int kBuffer = 4 << 20;  // bytes, as a wish: hundreds of probes may come at once
-  (void)setOption(fd->get(), SOL_SOCKET, SO_RCVBUF, kBuffer);
+  if (!setOption(fd->get(), SOL_SOCKET, SO_RCVBUFFORCE, kBuffer)) {
+    (void)setOption(fd->get(), SOL_SOCKET, SO_RCVBUF, kBuffer);
+  }
   const SocketAddress local(address, 0);
   if (::bind(fd->get(), local.get(), local.size) < 0) {
     return errnoStatus(errno, "observe " + address.toString());

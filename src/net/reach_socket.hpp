@@ -1,6 +1,9 @@
 #pragma once
 // Inside src/net only: the sockets of reach. All are made in the calling thread's network
 // namespace.
+#include <sys/socket.h>
+
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,12 +17,34 @@
 #include "common/status.hpp"
 #include "common/unique_fd.hpp"
 #include "net/address.hpp"
+#include "net/reach_packet.hpp"
 
 namespace podlab::net {
 
 using Descriptor = asio::posix::stream_descriptor;
 
-inline constexpr int kReadBurst = 256;  // datagrams read before others have their turn
+/// Datagrams that are read by one system call.
+class ReadBatch {
+ public:
+  static constexpr std::size_t kMost = 32;
+  static constexpr std::size_t kBytes = 512;  // of each; the rest is cut off
+  ReadBatch();
+  ReadBatch(const ReadBatch&) = delete;
+  ReadBatch& operator=(const ReadBatch&) = delete;
+
+  /// How many were there, at most kMost: fewer are all. -1 with errno.
+  int read(int fd);
+  std::span<const std::byte> bytes(int i) const;
+  const SocketAddress& sender(int i) const { return senders_[static_cast<std::size_t>(i)]; }
+
+ private:
+  std::array<mmsghdr, kMost> headers_{};
+  std::array<iovec, kMost> parts_{};
+  std::array<SocketAddress, kMost> senders_;
+  std::array<std::array<std::byte, kBytes>, kMost> buffers_;
+};
+
+inline constexpr int kReadBursts = 8;  // batches read before others have their turn
 
 std::optional<IpAddress> addressOf(const std::vector<IpAddress>& addresses, Family family);
 /// "no route to host": strerror's text in lower case.
