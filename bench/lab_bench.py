@@ -16,6 +16,7 @@ import time
 
 from container_figures import dense, pss, start_cost
 from lab_support import BUILD, POD_SENTINEL, Lab, Namespace, load, median, report, run, say
+from policy_figures import policy
 from rest_figures import bound, creates, scale, watches
 from stream_figures import exec_round_trip, logs
 
@@ -319,7 +320,7 @@ def memory(rounds):
 
 
 BENCHMARKS = {"up": up, "ready": ready, "pods": pods, "podman": podman, "tcp": tcp, "reach": reach, "cells": cells,
-              "mininet": mininet, "memory": memory, "dense": dense,
+              "policy": policy, "mininet": mininet, "memory": memory, "dense": dense,
               "start": start_cost, "exec": exec_round_trip, "logs": logs,
               "creates": creates, "watches": watches, "bound": bound, "scale": scale}
 
