@@ -295,7 +295,9 @@ Co<void> ReachRun::send(BlockingPool& pool) {
   const Duration pause = options.count == 1 ? options.timeout / kTransmissions : options.interval;
   for (int round = 1; round <= rounds && pending_ > 0; ++round) {
     co_await sendRound(order);
-    if (round < rounds) co_await waitUntil(begin + pause * round);
+    if (round == rounds) break;
+    // Sending may take longer than the pause: what was sent last has its time all the same.
+    co_await waitUntil(options.count == 1 ? clock.now() + pause : begin + pause * round);
   }
   co_await waitUntil(clock.now() +
                      (options.count == 1 ? options.timeout / kTransmissions : options.timeout));

@@ -29,6 +29,14 @@ Status setOption(int fd, int level, int name, int value) {
   return errnoStatus(errno, "set a socket option");
 }
 
+/// As a wish: hundreds of probes, or of their answers, may come at once. Only root of the host gets
+/// more than net.core.rmem_max.
+void widenReceiveBuffer(int fd) {
+  constexpr int kBytes = 4 << 20;
+  if (setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, kBytes)) return;
+  (void)setOption(fd, SOL_SOCKET, SO_RCVBUF, kBytes);
+}
+
 constexpr sock_filter instruction(int code, std::uint32_t value, std::uint8_t yes = 0,
                                   std::uint8_t no = 0) {
   return {static_cast<std::uint16_t>(code), yes, no, value};
@@ -140,6 +148,7 @@ Result<UniqueFd> openReceiver(const IpAddress& address, std::uint16_t port, int 
   for (const int option : {SO_REUSEADDR, SO_REUSEPORT}) {
     if (Status status = setOption(fd->get(), SOL_SOCKET, option, 1); !status) return status;
   }
+  if (type == SOCK_DGRAM) widenReceiveBuffer(fd->get());
   const SocketAddress local(address, port);
   if (::bind(fd->get(), local.get(), local.size) < 0 ||
       (type == SOCK_STREAM && ::listen(fd->get(), SOMAXCONN) < 0)) {
@@ -155,6 +164,7 @@ Result<UniqueFd> openSender(Family family, std::uint8_t protocol, bool whole) {
             : protocol == IPPROTO_TCP ? openReachSocket(family, SOCK_RAW, IPPROTO_TCP)
                                       : openReachSocket(family, SOCK_DGRAM, 0);
   if (!fd) return fd.status();
+  widenReceiveBuffer(fd->get());
   if (protocol == IPPROTO_TCP) {
     if (Status status = filterAnswers(fd->get(), family); !status) return status;
   }
@@ -188,10 +198,7 @@ Result<UniqueFd> openObserver(const IpAddress& address, std::uint8_t protocol,
       openReachSocket(family, SOCK_RAW, protocol == IPPROTO_ICMP ? icmpOf(family) : int{protocol});
   if (!fd) return fd.status();
   if (Status status = filterProbes(fd->get(), family, protocol, session); !status) return status;
-  constexpr int kBuffer = 4 << 20;  // bytes, as a wish: hundreds of probes may come at once
-  if (!setOption(fd->get(), SOL_SOCKET, SO_RCVBUFFORCE, kBuffer)) {
-    (void)setOption(fd->get(), SOL_SOCKET, SO_RCVBUF, kBuffer);
-  }
+  widenReceiveBuffer(fd->get());
   const SocketAddress local(address, 0);
   if (::bind(fd->get(), local.get(), local.size) < 0) {
     return errnoStatus(errno, "observe " + address.toString());
