@@ -6,10 +6,12 @@ import time
 NETLINK_NETFILTER = 12
 SOL_NETLINK, NETLINK_ADD_MEMBERSHIP = 270, 1
 NFNLGRP_NFTABLES = 7
+SO_RCVBUFFORCE = 33
 NEWGEN = 10 << 8 | 15  # the last message of a commit
 
 with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as events:
     events.bind((0, 0))
+    events.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)  # a whole table comes at once
     events.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
     print("ready", flush=True)
     while True:
