@@ -13,7 +13,7 @@ SYSTEMD = ("systemd", "systemd-shutdown")  # without udev, journal and all else
 # Names, or how they begin. The disk's are loaded by the initramfs, others when the kernel is asked for what they do.
 DISK_MODULES = ("virtio_pci", "virtio_blk")
 MODULES = (*DISK_MODULES, "virtio_net", "virtio_console", "bridge", "veth", "vxlan", "overlay", "nf_tables", "nft_", "nf_", "sch_netem",
-           "sch_tbf", "dummy", "tun", "nfnetlink")
+           "sch_prio", "sch_tbf", "cls_u32", "dummy", "tun", "nfnetlink")
 DISK_MEGABYTES = 2048
 
 

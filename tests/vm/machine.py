@@ -77,8 +77,8 @@ class Done:
 class Machine:
     """Its eth0 has the same address and default route on every machine, as Vagrant's; eth1 is on the switch."""
 
-    def __init__(self, image, switch, name, address, folder, memory=768):
-        self.image, self.switch, self.name, self.address, self.memory = image, switch, name, address, memory
+    def __init__(self, image, switch, name, address, folder):
+        self.image, self.switch, self.name, self.address = image, switch, name, address
         self.disk, self.console_log = folder / f"{name}.disk", folder / f"{name}.console"
         subprocess.run(["cp", "--sparse=always", image.disk, self.disk], check=True)
         self.process = None
@@ -90,7 +90,7 @@ class Machine:
         number = int(self.address.rpartition(".")[2])
         # Not KVM because it is there: nested, it may hang. The rate of an emulated TSC is found wrong when the host is busy.
         command = [
-            "qemu-system-x86_64", "-accel", os.environ.get("PODLAB_VM_ACCEL", "tcg"), "-cpu", "Westmere,+rdrand", "-m", str(self.memory), "-smp", "1",
+            "qemu-system-x86_64", "-accel", os.environ.get("PODLAB_VM_ACCEL", "tcg"), "-cpu", "Westmere,+rdrand", "-m", "768", "-smp", "1",
             "-nodefaults", "-no-user-config", "-display", "none",
             "-kernel", self.image.kernel, "-initrd", self.image.initramfs, "-append",
             f"console=ttyS0 quiet mitigations=off random.trust_cpu=on tsc=unstable address={self.address}/24 "
