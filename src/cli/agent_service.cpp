@@ -57,9 +57,7 @@ Co<Status> systemctl(ProcessRunner& processes, std::string words) {
   auto output = co_await processes.run(std::move(spec));
   if (!output) co_return output.status();
   if (output->exitCode == 0) co_return Status();
-  std::string said = std::move(output->err);
-  while (said.ends_with('\n')) said.pop_back();
-  co_return Status(Code::kInternal, "systemctl " + words + ": " + said);
+  co_return Status(Code::kInternal, "systemctl " + words + ": " + lastLineOf(output->err));
 }
 
 /// Whether the process runs what is at `program` now, and with these words.
@@ -92,7 +90,24 @@ Status lacking(const std::vector<Check>& checks, bool vxlan) {
   return {};
 }
 
-/// What starts the agent, one way or the other.
+Co<Status> endAgentProcess(Clock& clock, AgentProcessOptions options) {
+  const MonoTime hard = clock.now() + kPatience;
+  const MonoTime deadline = hard + kPatience;
+  for (int sent = 0;;) {
+    const auto pid = runningAgent(options);
+    if (!pid) co_return Status();
+    const int wanted = clock.now() >= hard ? SIGKILL : SIGTERM;
+    if (sent != wanted) ::kill(*pid, wanted);
+    sent = wanted;
+    if (clock.now() >= deadline) {
+      co_return Status(Code::kTimeout,
+                       "the agent, process " + std::to_string(*pid) + ", does not end");
+    }
+    co_await clock.sleepFor(std::chrono::milliseconds(10));
+  }
+}
+
+/// Starts the agent, one way or the other.
 class Starter {
  public:
   Starter(asio::io_context& io, Clock& clock, const AgentProcessOptions& options,
@@ -211,25 +226,6 @@ class Starter {
     co_return Status();
   }
 
- public:
-  static Co<Status> endAgentProcess(Clock& clock, AgentProcessOptions options) {
-    const MonoTime hard = clock.now() + kPatience;
-    const MonoTime deadline = hard + kPatience;
-    for (int sent = 0;;) {
-      const auto pid = runningAgent(options);
-      if (!pid) co_return Status();
-      const int wanted = clock.now() >= hard ? SIGKILL : SIGTERM;
-      if (sent != wanted) ::kill(*pid, wanted);
-      sent = wanted;
-      if (clock.now() >= deadline) {
-        co_return Status(Code::kTimeout,
-                         "the agent, process " + std::to_string(*pid) + ", does not end");
-      }
-      co_await clock.sleepFor(std::chrono::milliseconds(10));
-    }
-  }
-
- private:
   Clock& clock_;
   asio::any_io_executor executor_;
   const AgentProcessOptions& options_;
@@ -250,7 +246,7 @@ Co<int> endService(asio::io_context& io, Clock& clock, Status& status) {
 }
 
 Co<int> endProcess(Clock& clock, AgentProcessOptions options, Status& status) {
-  status = co_await Starter::endAgentProcess(clock, options);
+  status = co_await endAgentProcess(clock, options);
   if (status.ok()) status = makeRealFilesystem()->removeFile(markFile(options));
   co_return kDone;
 }

@@ -72,8 +72,8 @@ std::string shellWord(std::string_view word) {
     return std::isalnum(c) ||
            std::string_view("%+,-./:=@_").find(static_cast<char>(c)) != std::string_view::npos;
   });
-  // zsh takes a first = for a path, as in =ls.
-  if (plain && word.front() != '=') return std::string(word);
+  // zsh takes a first = for a path, as in =ls, and fish a % for a process.
+  if (plain && word.front() != '=' && word.front() != '%') return std::string(word);
   std::string quoted = "'";
   for (const char c : word) {
     if (c == '\'') {

@@ -10,7 +10,8 @@
 
 namespace podlab::cli {
 
-/// One word for a shell, whatever is in it: for sh, bash, zsh, fish and csh alike.
+/// One word for a shell, whatever is in it: for sh, bash, zsh and fish alike, and for csh unless
+/// there is a ! or a line's end in it.
 std::string shellWord(std::string_view word);
 
 /// What ssh hands to the user's shell there: `script`, one line of sh, with `words` as its "$@".
