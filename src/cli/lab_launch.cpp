@@ -151,8 +151,11 @@ Status launchServer(const Context& context, const lab::LabPaths& paths,
   const int code = waitForAnswer(paths, *started, answer);
   if (code == kInterrupted) return Status(Code::kCanceled, "interrupted");
   if (code == kDone) return {};
+  const std::string end = endOfLog(*files, paths.log("server"));
+  const bool taken = end.find("EADDRINUSE") != std::string::npos;
   return Status(Code::kUnavailable,
-                "the server did not start: " + endOfLog(*files, paths.log("server")));
+                "the server did not start: " + end +
+                    (taken ? "; give it another port: --advertise HOST:PORT" : ""));
 }
 
 }  // namespace podlab::cli

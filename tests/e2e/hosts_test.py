@@ -49,6 +49,11 @@ def ssh_folders():
     return set(pathlib.Path("/tmp").glob("podlab-ssh-*"))
 
 
+def need_sshd():
+    if not os.access("/usr/sbin/sshd", os.X_OK):
+        raise unittest.SkipTest("openssh-server is not installed")
+
+
 class Hosts(MachinesTestCase):
     """m1 to m4 have sshd; podlab runs on m5, the user's own machine."""
 
@@ -58,6 +63,7 @@ class Hosts(MachinesTestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
+        need_sshd()
         cls.keys = cls.folder / "keys"
         cls.keys.mkdir()
         cls.folder.chmod(0o755)  # sshd reads it as who comes
@@ -137,6 +143,8 @@ class Hosts(MachinesTestCase):
         self.assertRegex(self.podlab("status"), r"m2 +second +Ready")
         self.assertRegex(self.user.try_podlab("ls").stdout, r"hosts +Running +3 ")
         self.assertIn("podlab-hosts", (self.user.folder / ".kube" / "config").read_text())
+        if [*pathlib.Path("/sys/fs/cgroup").glob("podlab"), *pathlib.Path("/sys/fs/cgroup").glob("*/podlab")]:
+            self.assertNotEqual(node_cgroups(self.folder), set())
         # The token is gone, and was never to be seen.
         self.assertIn("No tokens", self.tokens())
         for machine in self.hosts[:3]:
@@ -340,7 +348,7 @@ exec {ssh} "$@"
         self.assertEqual(self.user.network(), self.before[self.user])
         self.assertFalse((self.user.folder / "hosts").exists())
         self.assertNotIn("podlab-hosts", (self.user.folder / ".kube" / "config").read_text())
-        self.assertEqual(node_cgroups(), self.cgroups_before)
+        self.assertEqual(node_cgroups(self.folder), set())
         self.assertIn("There is no lab", self.podlab("down"))
 
     def test_b_a_host_that_cannot_be_a_node_changes_nothing(self):
@@ -355,6 +363,9 @@ exec {ssh} "$@"
         self.up(HEAD + M1)
         before = self.agents()
         other = {"PODLAB_STATE_DIR": str(self.folder / "other")}
+        told = self.up(HEAD + M1, 1, ("--kubeconfig", "none"), **other)
+        self.assertIn("Address already in use", told)
+        self.assertIn("--advertise HOST:PORT", told)
         told = self.up(HEAD + M1, 1, ("--advertise", "192.168.56.15:7443", "--kubeconfig", "none"), **other)
         self.assertIn('this machine is node "m1" of another cluster than the token\'s; leave that cluster first', told)
         down = subprocess.run(self.user.entering(self.user.program, "down", "--purge", "--name", "hosts"), text=True, check=False,
@@ -364,6 +375,18 @@ exec {ssh} "$@"
         self.assertEqual(self.agents(), before)
         self.podlab("down", "--purge")
         self.assertEqual(self.hosts[0].network(), self.before[self.hosts[0]])
+
+    def test_d_the_users_machine_may_be_a_node(self):
+        self.user.serve_ssh(self.keys)
+        self.addCleanup(self.user.end_ssh)
+        self.know("192.168.56.11", "192.168.56.15")
+        before = self.user.network()
+        told = self.up(HEAD + M1 + "- {name: m5, host: 192.168.56.15}\n")
+        self.assertIn("https://192.168.56.15:6443", self.podlab("status"))
+        self.assertIn("2 nodes are Ready", told)
+        self.podlab("down", "--purge")
+        self.assertEqual(self.user.network(), before)
+        self.assertEqual(self.user.pids("agent"), [])
 
 
 # As systemd does, for the one unit.
@@ -386,6 +409,7 @@ class WithSystemd(MachinesTestCase):
     machines = 2
 
     def test_the_agent_is_a_service(self):
+        need_sshd()
         host, user = self.all
         keys = self.folder / "keys"
         keys.mkdir()

@@ -174,14 +174,21 @@ class Machine(Place):
         return {f"{command[0]}: {line}" for command in commands for line in self.run(*command).splitlines()}
 
 
-def node_cgroups():
-    """Of all machines of this host."""
-    return {folder for pattern in ("podlab", "*/podlab") for folder in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}/.node-*")}
+def node_cgroups(folder):
+    """Of the nodes of all machines that have their folders in this one."""
+    def name(path):  # lab::labCgroup()
+        digest = 0xcbf29ce484222325
+        for byte in str(path).encode():
+            digest = (digest ^ byte) * 0x100000001b3 & 0xffffffffffffffff
+        return f".node-{digest & 0xffffffff:08x}"
+    names = [name(machine / ".node") for machine in folder.iterdir()]
+    return {found for at in names for pattern in ("podlab", "*/podlab")
+            for found in pathlib.Path("/sys/fs/cgroup").glob(f"{pattern}/{at}")}
 
 
-def remove_cgroups(besides):
+def remove_cgroups(machines):
     """Those of a test that has failed; others it has removed itself."""
-    for folder in node_cgroups() - besides:
+    for folder in node_cgroups(machines):
         for path, _, _ in os.walk(folder, topdown=False):
             eventually(lambda gone=path: not remove_folder(gone), 5)
 
@@ -204,8 +211,7 @@ class MachinesTestCase(unittest.TestCase):
             raise unittest.SkipTest("machines need root: an agent changes links and routes of its host")
         cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="podlab-machines-"))
         cls.addClassCleanup(shutil.rmtree, cls.folder, ignore_errors=True)
-        cls.cgroups_before = node_cgroups()
-        cls.addClassCleanup(remove_cgroups, cls.cgroups_before)
+        cls.addClassCleanup(remove_cgroups, cls.folder)
         cls.switch = Switch()
         cls.addClassCleanup(cls.switch.end)
         cls.all = [cls.machine(number) for number in range(1, cls.machines + 1)]
