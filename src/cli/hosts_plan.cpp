@@ -94,12 +94,17 @@ Result<std::optional<lab::Cluster>> readCluster(Filesystem& files, const lab::La
   return std::optional(std::move(*cluster));
 }
 
-Status storeHostsCluster(Filesystem& files, const lab::LabPaths& paths,
-                         const lab::Cluster& cluster) {
-  // In this order: a folder with a cluster file and without the other one is a lab's.
+Status makeHostsFolder(Filesystem& files, const lab::LabPaths& paths) {
   Status status = files.createDirectories(paths.root, 0755);
   if (status.ok() && !files.exists(paths.standalone()))
     status = files.writeFileAtomic(paths.standalone(), "", 0644);
+  return status;
+}
+
+Status storeHostsCluster(Filesystem& files, const lab::LabPaths& paths,
+                         const lab::Cluster& cluster) {
+  // In this order: a folder with a cluster file and without the other one is a lab's.
+  Status status = makeHostsFolder(files, paths);
   if (status.ok()) status = files.writeFileAtomic(paths.clusterFile(), lab::formatCluster(cluster));
   return status;
 }

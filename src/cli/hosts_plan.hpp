@@ -51,7 +51,9 @@ std::string chooseAddress(const std::string& flag, const std::string& stored,
 
 /// The cluster of a state folder, nullopt when there is none.
 Result<std::optional<lab::Cluster>> readCluster(Filesystem& files, const lab::LabPaths& paths);
-/// Makes the state folder of a server for other machines, or changes the cluster file in it.
+/// Makes the state folder of a server for other machines, without a cluster file yet.
+Status makeHostsFolder(Filesystem& files, const lab::LabPaths& paths);
+/// Likewise, and exchanges the cluster file in it.
 Status storeHostsCluster(Filesystem& files, const lab::LabPaths& paths,
                          const lab::Cluster& cluster);
 

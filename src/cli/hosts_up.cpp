@@ -89,8 +89,10 @@ class HostsUp {
     for (const auto& host : hosts_) {
       if (host.status.ok()) touched.push_back(host.node);
     }
-    Status status = storeHostsCluster(*files_, paths_, withNodes(*stored, wanted_, touched));
-    if (status.ok() && !lock) status = checkFolder(lock);
+    Status status;
+    if (!lock) status = takeFolder(lock);
+    if (status.ok())
+      status = storeHostsCluster(*files_, paths_, withNodes(*stored, wanted_, touched));
     if (status.ok()) status = startServer();
     if (!status.ok()) return status.is(Code::kCanceled) ? interrupted(kInterrupted) : fail(status);
     tellKubectl();
@@ -121,6 +123,16 @@ class HostsUp {
     auto taken = lockHosts(paths_);
     if (taken) lock = std::move(*taken);
     return taken.status();
+  }
+
+  /// Of two that make it at once, the second finds it made.
+  Status takeFolder(UniqueFd& lock) {
+    Status status = makeHostsFolder(*files_, paths_);
+    if (status.ok()) status = checkFolder(lock);
+    if (!status.ok() || !files_->exists(paths_.clusterFile())) return status;
+    return Status(Code::kConflict, "another podlab has made the cluster \"" + context_.lab +
+                                       "\" meanwhile; " + options_.again +
+                                       " goes on where it ended");
   }
 
   // ---- before the server

@@ -47,6 +47,8 @@ int down(Context& context, const DownOptions& options) {
   if (!paths) return fail(paths.status());
   auto files = makeRealFilesystem();
   if (!files->exists(paths->clusterFile())) {
+    // What a server that was killed before it had one has left.
+    if (options.purge && files->exists(paths->standalone())) (void)files->removeTree(paths->root);
     say(context, "There is no lab \"" + context.lab + "\".");
     return kDone;
   }

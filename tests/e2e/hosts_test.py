@@ -356,8 +356,14 @@ exec {ssh} "$@"
         self.hosts[0].end_ssh()
         told = self.up(HEAD + M1, 1)
         self.assertIn("1 of 1 hosts failed", told)
-        self.assertFalse((self.user.folder / "hosts").exists())
+        folder = self.user.folder / "hosts"
+        self.assertFalse(folder.exists())
         self.serve(self.hosts[0])
+        # Killed before there was a cluster file.
+        folder.mkdir()
+        (folder / "standalone").touch()
+        self.assertIn("There is no lab", self.podlab("down", "--purge"))
+        self.assertFalse(folder.exists())
 
     def test_c_a_node_of_another_cluster_is_left_alone(self):
         self.up(HEAD + M1)
@@ -375,6 +381,18 @@ exec {ssh} "$@"
         self.assertEqual(self.agents(), before)
         self.podlab("down", "--purge")
         self.assertEqual(self.hosts[0].network(), self.before[self.hosts[0]])
+
+    def test_e_of_two_that_bring_it_up_at_once_one_does(self):
+        with cluster_file(HEAD + M1) as file:
+            both = [subprocess.Popen(self.user.entering(self.user.program, "up", "-f", file), env=self.user.environment,
+                                     stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+            told = [process.communicate(timeout=90)[1] for process in both]
+        self.assertIn(0, [process.returncode for process in both], told)
+        for process, said in zip(both, told):
+            if process.returncode != 0:
+                self.assertIn("another podlab ", said)
+        self.assertIn("nothing to do", self.up(HEAD + M1))
+        self.podlab("down", "--purge")
 
     def test_d_the_users_machine_may_be_a_node(self):
         self.user.serve_ssh(self.keys)
