@@ -10,7 +10,10 @@
 #include <ostream>
 #include <thread>
 
+#include "net/link.hpp"
+#include "net/netlink_socket.hpp"
 #include "net/node_network.hpp"
+#include "net/routing.hpp"
 #include "net/underlay.hpp"
 #include "tests/integration/net_fixture.hpp"
 
@@ -549,6 +552,35 @@ TEST(Dataplane, HostNetworkPodsHaveTheNodesNetworkAndTheirOwnIpc) {
     EXPECT_EQ(sandbox.uts, "");
     EXPECT_NE(inode(sandbox.ipc), inode("/proc/self/ns/ipc"));
     must(loop.run(node.dataplane->removeSandbox("host")));
+  });
+}
+
+// More than a window of them; each failure is told of the request that failed, and of no other.
+TEST(Netlink, TellsWhichOfManyRequestsFailed) {
+  isolated(Privilege::kRoot, [] {
+    auto socket = must(net::NetlinkSocket::open());
+    constexpr std::size_t kRequests = 300;
+    const auto loopback = must(net::findLink(socket, "lo"));
+    std::vector<net::NetlinkMessage> requests;
+    std::vector<bool> fails(kRequests);
+    for (const std::size_t at : {0, 1, 127, 128, 200, 299}) fails[at] = true;
+    for (std::size_t i = 0; i < kRequests; ++i) {
+      net::LinkAddress address;
+      address.linkIndex = fails[i] ? 9999 : loopback->index;
+      address.address = must(net::IpAddress::parse("10.1.0.1")).plus(i);
+      address.prefix = 32;
+      requests.push_back(net::addAddress(address, true));
+    }
+    const auto statuses = socket.executeEach(requests);
+    ASSERT_EQ(statuses.size(), kRequests);
+    for (std::size_t i = 0; i < kRequests; ++i) EXPECT_NE(statuses[i].ok(), fails[i]) << i;
+    // Nothing is left over that the next answer would be taken for.
+    net::LinkAddress one;
+    one.linkIndex = loopback->index;
+    one.address = must(net::IpAddress::parse("10.1.0.3"));
+    one.prefix = 32;
+    EXPECT_TRUE(socket.execute(net::deleteAddress(one)).ok());
+    EXPECT_FALSE(socket.execute(net::deleteAddress(one)).ok());
   });
 }
 
