@@ -19,6 +19,9 @@ constexpr std::size_t kEventSize = 256;
 /// A watch whose reader lags by more, besides what there was at first, ends; the reader goes on
 /// from the last revision it saw.
 constexpr std::size_t kMaxQueued = 1 << 13;
+/// So many of the events that wait are kept decoded, for all watches to share; what lies farther
+/// ahead of a reader that lags is packed.
+constexpr std::size_t kDecodedAhead = 256;
 /// Room for so many events stays with a watch that waits.
 constexpr std::size_t kKeptQueue = 32;
 
@@ -243,7 +246,12 @@ void KindCache::offer(Watcher& watcher, Change& change) const {
   const bool was = change.before && selects(watcher.filter, *change.before);
   const bool is = change.now && selects(watcher.filter, *change.now);
   if (is) {
-    watcher.push(was ? api::EventType::kModified : api::EventType::kAdded, change.now);
+    const auto type = was ? api::EventType::kModified : api::EventType::kAdded;
+    if (watcher.waiting() < kDecodedAhead) {
+      watcher.push(type, change.now);
+    } else {
+      watcher.push(type, api::Packed::of(change.now));
+    }
   } else if (was) {
     if (!change.last) {
       api::MutableObjectPtr last(change.before->New());
