@@ -37,9 +37,9 @@ def in_pieces(text):
 
 
 def gist(errors):
-    """What went wrong, without the hints of either program and without the programs' names."""
+    """What went wrong, without the hints of either program, the programs' names, and the log of kubectl's libraries."""
     lines = [line for line in errors.splitlines() if line and not line.startswith(("See '", "Run it with",
-              "Use \"kubectl", "Warning:", "--profile="))]
+              "Use \"kubectl", "Warning:", "--profile=")) and not re.match(r"[EWI]\d{4} \d\d:", line)]
     said = re.sub(r"\. Printing more information.*", "", "\n".join(lines), flags=re.DOTALL)
     return re.sub(r"(Unable to find .*?: )\1", r"\1", said).replace("kubectl-1.35", "podlab").replace("kubectl",
               "podlab").replace("error: ", "")
