@@ -47,6 +47,9 @@ constexpr std::string_view kAnswer = "podlab-agent ";
 constexpr Duration kEndPatience = std::chrono::minutes(5);
 constexpr Duration kCopyPatience = std::chrono::minutes(15);
 
+constexpr const char* kSudoRemedy =
+    "let the user run commands as root without a password (NOPASSWD in sudoers), or give root@HOST";
+
 struct Symptom {
   const char* said;
   const char* remedy;
@@ -59,9 +62,7 @@ constexpr Symptom kSymptoms[] = {
     {"GLIBC",
      "this podlab is built for a newer system than that one: build it on the oldest of yours"},
     {"Exec format error", "this podlab is not built for that machine"},
-    {"sudo:",
-     "let the user run commands as root without a password (NOPASSWD in sudoers), or give "
-     "root@HOST"},
+    {"sudo:", kSudoRemedy},
 };
 
 RemoteRun asRoot(std::vector<std::string> words) {
@@ -69,6 +70,12 @@ RemoteRun asRoot(std::vector<std::string> words) {
   run.script = kAsRoot;
   run.words = std::move(words);
   return run;
+}
+
+Result<UniqueFd> openOwnProgram() {
+  UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
+  if (!file) return errnoStatus(errno, "cannot read /proc/self/exe");
+  return file;
 }
 
 /// What podlab agent said that it did there, among what a shell's start files print.
@@ -117,10 +124,7 @@ Status judgeMachine(const MachineFacts& facts, const std::string& ownMachine) {
                   "; all machines of a cluster that is brought up by ssh have the same");
   }
   if (!facts.root && !facts.sudo.empty()) {
-    return refuse(
-        "an agent needs root, and sudo says: " + facts.sudo +
-        "; let the user run commands as root without a password (NOPASSWD in sudoers), or "
-        "give root@HOST");
+    return refuse("an agent needs root, and sudo says: " + facts.sudo + "; " + kSudoRemedy);
   }
   return {};
 }
@@ -135,11 +139,11 @@ Co<Result<MachineFacts>> lookAtMachine(const Ssh& ssh, ProcessRunner& processes,
 }
 
 Co<Result<std::string>> ownChecksum(ProcessRunner& processes) {
-  const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
-  if (!file) co_return errnoStatus(errno, "cannot read /proc/self/exe");
+  const auto file = openOwnProgram();
+  if (!file) co_return file.status();
   ProcessSpec spec;
   spec.argv = {"sha256sum"};
-  spec.inputFile = file.get();
+  spec.inputFile = file->get();
   auto output = co_await processes.run(std::move(spec));
   if (!output) co_return output.status();
   if (output->exitCode != 0) co_return Status(Code::kInternal, "sha256sum: " + output->err);
@@ -155,10 +159,10 @@ std::string equalProgram(const MachineFacts& facts, const std::string& checksum)
 
 Co<Status> installProgram(const Ssh& ssh, ProcessRunner& processes, lab::NodeHost host,
                           std::string checksum) {
-  const UniqueFd file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
-  if (!file) co_return errnoStatus(errno, "cannot read /proc/self/exe");
+  const auto file = openOwnProgram();
+  if (!file) co_return file.status();
   RemoteRun run = asRoot({"sh", "-c", kInstall, "podlab", kInstallPath, std::move(checksum)});
-  run.inputFile = file.get();
+  run.inputFile = file->get();
   run.timeout = kCopyPatience;
   auto output = co_await ssh.run(processes, std::move(host), std::move(run));
   if (!output) co_return output.status();
@@ -184,8 +188,9 @@ Co<Result<bool>> endAgent(const Ssh& ssh, ProcessRunner& processes, lab::NodeHos
                           std::string node, std::string caHash, bool cleanup) {
   RemoteRun run;
   run.script = kPodlab;
-  run.words = {"agent", cleanup ? "--cleanup" : "--stop"};
-  run.words.insert(run.words.end(), {"--node-name", node, "--member-of", caHash});
+  run.words = {"agent",       cleanup ? "--cleanup" : "--stop",
+               "--node-name", std::move(node),
+               "--member-of", std::move(caHash)};
   run.timeout = kEndPatience;
   auto output = co_await ssh.run(processes, std::move(host), std::move(run));
   if (!output) co_return output.status();
