@@ -174,7 +174,7 @@ Co<void> SchedulingController::run() {
   co_await context_.waitForSync();
   for (;;) {
     while (auto decision = scheduler_.decideNext(clock_.now())) {
-      if (decision->choice.node.empty()) {
+      if (decision->node.empty()) {
         tasks_.spawn("report unschedulable", reportUnschedulable(std::move(*decision)));
       } else {
         tasks_.spawn("bind", bind(std::move(*decision)));
@@ -236,7 +236,7 @@ Co<Status> SchedulingController::bindClaims(scheduler::PodPtr pod, std::string n
 Co<void> SchedulingController::bind(Decision decision) {
   const auto& meta = decision.pod->metadata();
   if (!api::claimsOf(*decision.pod).empty()) {
-    Status bound = co_await bindClaims(decision.pod, decision.choice.node);
+    Status bound = co_await bindClaims(decision.pod, decision.node);
     if (!bound.ok()) {
       if (!bound.is(Code::kNotFound)) {
         events_.record(
@@ -254,14 +254,14 @@ Co<void> SchedulingController::bind(Decision decision) {
   binding->mutable_metadata()->set_uid(meta.uid());
   binding->mutable_target()->set_apiversion("v1");
   binding->mutable_target()->set_kind("Node");
-  binding->mutable_target()->set_name(decision.choice.node);
+  binding->mutable_target()->set_name(decision.node);
   api::ResourceId id{&api::kindFor<corev1::Pod>(), meta.namespace_(), meta.name(), "binding"};
   api::WriteOptions options;
   auto result = co_await api_.create(std::move(id), std::move(binding), std::move(options));
   if (result) {
     events_.record(
         *decision.pod, client::EventClass::kNormal, "Scheduled",
-        "Successfully assigned " + api::keyOf(*decision.pod) + " to " + decision.choice.node);
+        "Successfully assigned " + api::keyOf(*decision.pod) + " to " + decision.node);
     co_return;
   }
   // A pod that was deleted or bound meanwhile comes, or goes, by the cache.

@@ -15,36 +15,30 @@ Reasons nodeUnschedulable(const PodInfo& pod, const NodeInfo& node) {
   corev1::Taint taint;
   taint.set_key(std::string(api::kTaintUnschedulable));
   taint.set_effect(std::string(api::kNoSchedule));
-  if (api::tolerates(pod.pod->spec().tolerations(), taint)) return {};
+  if (api::tolerates(pod.shape->spec.tolerations(), taint)) return {};
   return {"node(s) were unschedulable"};
-}
-
-Reasons nodeName(const PodInfo& pod, const NodeInfo& node) {
-  const std::string& wanted = pod.pod->spec().nodename();
-  if (wanted.empty() || wanted == node.node()->metadata().name()) return {};
-  return {"node(s) didn't match the requested node name"};
 }
 
 Reasons taintToleration(const PodInfo& pod, const NodeInfo& node) {
   const auto* taint =
-      api::firstUntolerated(node.node()->spec().taints(), pod.pod->spec().tolerations(),
+      api::firstUntolerated(node.node()->spec().taints(), pod.shape->spec.tolerations(),
                             api::kNoSchedule, api::kNoExecute);
   if (!taint) return {};
   return {"node(s) had untolerated taint {" + taint->key() + ": " + taint->value() + "}"};
 }
 
 Reasons nodeAffinity(const PodInfo& pod, const NodeInfo& node) {
-  if (api::podAllowsNode(pod.pod->spec(), *node.node())) return {};
+  if (api::podAllowsNode(pod.shape->spec, *node.node())) return {};
   return {"node(s) didn't match Pod's node affinity/selector"};
 }
 
 Reasons nodePorts(const PodInfo& pod, const NodeInfo& node) {
-  if (pod.hostPorts.empty()) return {};
-  for (const auto& [key, other] : node.pods()) {
-    for (const auto& used : other->hostPorts) {
-      const bool taken =
-          std::any_of(pod.hostPorts.begin(), pod.hostPorts.end(),
-                      [&](const HostPort& wanted) { return wanted.conflictsWith(used); });
+  const auto& wantedPorts = pod.shape->hostPorts;
+  if (wantedPorts.empty()) return {};
+  for (const auto& other : node.pods()) {
+    for (const auto& used : other->shape->hostPorts) {
+      const bool taken = std::ranges::any_of(
+          wantedPorts, [&](const HostPort& wanted) { return wanted.conflictsWith(used); });
       if (taken) return {"node(s) didn't have free ports for the requested pod ports"};
     }
   }
@@ -55,21 +49,22 @@ Reasons nodeResourcesFit(const PodInfo& pod, const NodeInfo& node) {
   Reasons reasons;
   if (static_cast<std::int64_t>(node.pods().size()) + 1 > node.allocatablePods())
     reasons.push_back("Too many pods");
+  const Resources& requests = pod.shape->requests;
   const auto lacks = [](std::int64_t wanted, std::int64_t allocatable, std::int64_t used) {
     return wanted > 0 && wanted > allocatable - used;
   };
   const auto& allocatable = node.allocatable();
   const auto& used = node.requested();
-  if (lacks(pod.requests.cpuMilli, allocatable.cpuMilli, used.cpuMilli))
+  if (lacks(requests.cpuMilli, allocatable.cpuMilli, used.cpuMilli))
     reasons.push_back("Insufficient cpu");
-  if (lacks(pod.requests.memoryBytes, allocatable.memoryBytes, used.memoryBytes))
+  if (lacks(requests.memoryBytes, allocatable.memoryBytes, used.memoryBytes))
     reasons.push_back("Insufficient memory");
   const auto amountOf = [](const std::map<std::string, std::int64_t>& amounts,
                            const std::string& name) {
     const auto it = amounts.find(name);
     return it == amounts.end() ? 0 : it->second;
   };
-  for (const auto& [name, wanted] : pod.requests.others) {
+  for (const auto& [name, wanted] : requests.others) {
     if (lacks(wanted, amountOf(allocatable.others, name), amountOf(used.others, name)))
       reasons.push_back("Insufficient " + name);
   }
@@ -91,13 +86,9 @@ Reasons volumeBinding(const PodInfo& pod, const NodeInfo& node) {
 }
 
 constexpr Filter kFilters[] = {
-    {"NodeUnschedulable", nodeUnschedulable},
-    {"NodeName", nodeName},
-    {"TaintToleration", taintToleration},
-    {"NodeAffinity", nodeAffinity},
-    {"NodePorts", nodePorts},
-    {"NodeResourcesFit", nodeResourcesFit},
-    {"VolumeBinding", volumeBinding},
+    {"NodeUnschedulable", nodeUnschedulable, false}, {"TaintToleration", taintToleration, false},
+    {"NodeAffinity", nodeAffinity, false},           {"NodePorts", nodePorts, true},
+    {"NodeResourcesFit", nodeResourcesFit, true},    {"VolumeBinding", volumeBinding, false},
 };
 
 }  // namespace
@@ -109,7 +100,7 @@ std::span<const Filter> filters() {
 Rejection runFilters(const PodInfo& pod, const NodeInfo& node) {
   for (const auto& filter : kFilters) {
     if (auto reasons = filter.reject(pod, node); !reasons.empty())
-      return {filter.name, std::move(reasons)};
+      return {filter.name, std::move(reasons), filter.resolvable};
   }
   return {};
 }

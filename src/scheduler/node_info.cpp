@@ -1,5 +1,8 @@
 #include "scheduler/node_info.hpp"
 
+#include <algorithm>
+#include <set>
+
 #include "api/pod_resources.hpp"
 
 namespace podlab::scheduler {
@@ -23,20 +26,88 @@ void NodeInfo::setNode(NodePtr node) {
 }
 
 void NodeInfo::add(std::shared_ptr<const PodInfo> pod) {
-  requested_ += pod->requests;
-  scoredCpuMilli_ += pod->scoredCpuMilli;
-  scoredMemoryBytes_ += pod->scoredMemoryBytes;
-  std::string key = pod->key;
-  pods_.emplace(std::move(key), std::move(pod));
+  requested_ += pod->shape->requests;
+  scoredCpuMilli_ += pod->shape->scoredCpuMilli;
+  scoredMemoryBytes_ += pod->shape->scoredMemoryBytes;
+  pods_.push_back(std::move(pod));
 }
 
-void NodeInfo::remove(const std::string& key) {
-  const auto it = pods_.find(key);
+void NodeInfo::remove(std::string_view key) {
+  const auto it =
+      std::ranges::find(pods_, key, [](const auto& pod) -> const std::string& { return pod->key; });
   if (it == pods_.end()) return;
-  requested_ -= it->second->requests;
-  scoredCpuMilli_ -= it->second->scoredCpuMilli;
-  scoredMemoryBytes_ -= it->second->scoredMemoryBytes;
-  pods_.erase(it);
+  requested_ -= (*it)->shape->requests;
+  scoredCpuMilli_ -= (*it)->shape->scoredCpuMilli;
+  scoredMemoryBytes_ -= (*it)->shape->scoredMemoryBytes;
+  *it = std::move(pods_.back());
+  pods_.pop_back();
+}
+
+const std::string* NodeInfo::label(std::string_view key) const {
+  const auto& labels = node_->metadata().labels();
+  const auto found = labels.find(std::string(key));
+  return found == labels.end() ? nullptr : &found->second;
+}
+
+Snapshot::Slot Snapshot::find(std::string_view name) const {
+  const auto found = byName_.find(name);
+  return found == byName_.end() ? kNoSlot : found->second;
+}
+
+Snapshot::Slot Snapshot::slotOf(const std::string& name) {
+  const auto [entry, isNew] = byName_.try_emplace(name, kNoSlot);
+  if (!isNew) return entry->second;
+  if (free_.empty()) {
+    entry->second = nodes_.size();
+    nodes_.emplace_back();
+    names_.push_back(name);
+  } else {
+    entry->second = free_.back();
+    free_.pop_back();
+    names_[entry->second] = name;
+  }
+  return entry->second;
+}
+
+void Snapshot::setNode(Slot slot, NodePtr node) {
+  NodeInfo& info = nodes_[slot];
+  if (info.node() != nullptr) {
+    --nodeCount_;
+    countImages(info, true);
+  }
+  info.setNode(std::move(node));
+  if (info.node() == nullptr) return;
+  ++nodeCount_;
+  countImages(info, false);
+}
+
+void Snapshot::release(Slot slot) {
+  setNode(slot, nullptr);
+  nodes_[slot] = NodeInfo();
+  byName_.erase(names_[slot]);
+  names_[slot].clear();
+  free_.push_back(slot);
+}
+
+void Snapshot::setNamespace(const std::string& name, const api::Labels* labels) {
+  if (labels != nullptr) {
+    namespaces_[name] = *labels;
+  } else {
+    namespaces_.erase(name);
+  }
+}
+
+void Snapshot::countImages(const NodeInfo& node, bool gone) {
+  for (const auto& image : node.node()->status().images()) {
+    for (const auto& name : std::set<std::string>(image.names().begin(), image.names().end())) {
+      if (gone) {
+        const auto known = imageNodes_.find(name);
+        if (--known->second == 0) imageNodes_.erase(known);
+      } else {
+        ++imageNodes_[name];
+      }
+    }
+  }
 }
 
 }  // namespace podlab::scheduler

@@ -1,5 +1,8 @@
 #include "scheduler/pod_info.hpp"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+
 #include <algorithm>
 
 #include "api/persistent_volumes.hpp"
@@ -71,9 +74,59 @@ bool HostPort::conflictsWith(const HostPort& other) const {
          (any(hostIp) || any(other.hostIp) || hostIp == other.hostIp);
 }
 
-PodInfo::PodInfo(PodPtr source, VolumeNeeds needs)
-    : pod(std::move(source)), key(api::keyOf(*pod)), volumes(std::move(needs)) {
-  for (const auto& [name, quantity] : api::podRequests(*pod)) {
+std::string withTag(const std::string& image) {
+  const auto slash = image.rfind('/');
+  const bool tagged =
+      image.find_first_of(":@", slash == std::string::npos ? 0 : slash) != std::string::npos;
+  return tagged ? image : image + ":latest";
+}
+
+std::string PodShape::keyOf(const corev1::Pod& pod,
+                            const std::optional<api::LabelSelector>& defaultSelector) {
+  corev1::Pod part;
+  part.mutable_metadata()->set_namespace_(pod.metadata().namespace_());
+  *part.mutable_metadata()->mutable_labels() = pod.metadata().labels();
+  const auto& from = pod.spec();
+  auto& to = *part.mutable_spec();
+  const auto copy = [](const corev1::Container& container, corev1::Container& copied) {
+    copied.set_image(container.image());
+    *copied.mutable_resources() = container.resources();
+    for (const auto& port : container.ports()) {
+      if (port.hostport() > 0) *copied.add_ports() = port;
+    }
+    if (container.has_restartpolicy()) copied.set_restartpolicy(container.restartpolicy());
+  };
+  for (const auto& container : from.containers()) copy(container, *to.add_containers());
+  for (const auto& container : from.initcontainers()) copy(container, *to.add_initcontainers());
+  // A pod that was assigned still stands for its template.
+  *to.mutable_nodeselector() = from.nodeselector();
+  if (from.has_affinity()) *to.mutable_affinity() = from.affinity();
+  *to.mutable_tolerations() = from.tolerations();
+  *to.mutable_overhead() = from.overhead();
+  *to.mutable_topologyspreadconstraints() = from.topologyspreadconstraints();
+  if (from.has_resources()) *to.mutable_resources() = from.resources();
+
+  std::string key;
+  {
+    google::protobuf::io::StringOutputStream stream(&key);
+    google::protobuf::io::CodedOutputStream coded(&stream);
+    coded.SetSerializationDeterministic(true);
+    part.SerializePartialToCodedStream(&coded);
+  }
+  if (defaultSelector) key += '\0' + defaultSelector->toString();
+  return key;
+}
+
+PodShape::PodShape(const corev1::Pod& pod, const std::optional<api::LabelSelector>& defaultSelector)
+    : ns(pod.metadata().namespace_()),
+      labels(pod.metadata().labels()),
+      terms(readTerms(pod, defaultSelector)) {
+  const auto& from = pod.spec();
+  *spec.mutable_nodeselector() = from.nodeselector();
+  if (from.affinity().has_nodeaffinity())
+    *spec.mutable_affinity()->mutable_nodeaffinity() = from.affinity().nodeaffinity();
+  *spec.mutable_tolerations() = from.tolerations();
+  for (const auto& [name, quantity] : api::podRequests(pod)) {
     if (name == "cpu") {
       requests.cpuMilli = quantity.milliValue();
     } else if (name == "memory") {
@@ -82,10 +135,8 @@ PodInfo::PodInfo(PodPtr source, VolumeNeeds needs)
       requests.others[name] = quantity.value();
     }
   }
-  scoredCpuMilli = scoredRequest(pod->spec(), "cpu", true, kDefaultCpuMilli);
-  scoredMemoryBytes = scoredRequest(pod->spec(), "memory", false, kDefaultMemoryBytes);
-  for (const auto& claim : api::claimsOf(*pod))
-    claims.push_back(pod->metadata().namespace_() + "/" + claim);
+  scoredCpuMilli = scoredRequest(from, "cpu", true, kDefaultCpuMilli);
+  scoredMemoryBytes = scoredRequest(from, "memory", false, kDefaultMemoryBytes);
   const auto addPorts = [this](const corev1::Container& container) {
     for (const auto& port : container.ports()) {
       if (port.hostport() > 0)
@@ -93,10 +144,41 @@ PodInfo::PodInfo(PodPtr source, VolumeNeeds needs)
             {port.hostip(), port.protocol().empty() ? "TCP" : port.protocol(), port.hostport()});
     }
   };
-  for (const auto& container : pod->spec().containers()) addPorts(container);
-  for (const auto& container : pod->spec().initcontainers()) {
-    if (container.restartpolicy() == "Always") addPorts(container);
+  for (const auto& container : from.containers()) {
+    addPorts(container);
+    images.push_back(withTag(container.image()));
   }
+  for (const auto& container : from.initcontainers()) {
+    if (container.restartpolicy() == "Always") addPorts(container);
+    images.push_back(withTag(container.image()));
+  }
+}
+
+std::shared_ptr<const PodShape> PodShapes::of(
+    const corev1::Pod& pod, const std::optional<api::LabelSelector>& defaultSelector) {
+  auto& known = shapes_[PodShape::keyOf(pod, defaultSelector)];
+  auto shape = known.lock();
+  if (shape) return shape;
+  shape = std::make_shared<const PodShape>(pod, defaultSelector);
+  known = shape;
+  if (shapes_.size() >= sweepAt_) {
+    std::erase_if(shapes_, [](const auto& entry) { return entry.second.expired(); });
+    sweepAt_ = std::max<std::size_t>(1024, 2 * shapes_.size());
+  }
+  return shape;
+}
+
+PodInfo::PodInfo(PodPtr source, VolumeNeeds needs, PodShapes* shapes,
+                 const std::optional<api::LabelSelector>& defaultSelector)
+    : pod(std::move(source)),
+      key(api::keyOf(*pod)),
+      shape(shapes != nullptr ? shapes->of(*pod, defaultSelector)
+                              : std::make_shared<const PodShape>(*pod, defaultSelector)),
+      priority(pod->spec().priority()),
+      isTerminating(pod->metadata().has_deletiontimestamp()),
+      volumes(std::move(needs)) {
+  for (const auto& claim : api::claimsOf(*pod))
+    claims.push_back(pod->metadata().namespace_() + "/" + claim);
 }
 
 }  // namespace podlab::scheduler

@@ -2,10 +2,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "api/object.hpp"
+#include "scheduler/pod_terms.hpp"
 
 namespace podlab::scheduler {
 
@@ -45,22 +48,60 @@ struct VolumeNeeds {
   std::vector<corev1::NodeSelector> affinities;  ///< each volume's, that all must allow the node
   std::vector<UnboundClaim> unbound;
   std::vector<std::string> exclusive;  ///< keys of claims that no other pod may use
+
+  bool empty() const {
+    return blocked.empty() && affinities.empty() && unbound.empty() && exclusive.empty();
+  }
 };
 
-/// What the scheduler needs of a pod, computed once.
-struct PodInfo {
-  explicit PodInfo(PodPtr pod, VolumeNeeds needs = {});
+/// All of a pod that decides where it may go, and how it counts for others, but for its volumes:
+/// what the pods of one template have in common.
+struct PodShape {
+  /// What the scheduler reads of a pod, and nothing else: equal bytes are equal shapes.
+  static std::string keyOf(const corev1::Pod& pod,
+                           const std::optional<api::LabelSelector>& defaultSelector);
+  PodShape(const corev1::Pod& pod, const std::optional<api::LabelSelector>& defaultSelector);
 
-  PodPtr pod;       ///< null once it is bound: there is nothing to decide
-  std::string key;  ///< "namespace/name"
+  std::string ns;
+  api::Labels labels;
+  corev1::PodSpec spec;  ///< nodeName, nodeSelector, node affinity and tolerations only
   Resources requests;
   /// For scores: containers that request no cpu or memory count as 100m and 200Mi (kube-scheduler's
   /// util.DefaultMilliCPURequest and DefaultMemoryRequest).
   std::int64_t scoredCpuMilli = 0;
   std::int64_t scoredMemoryBytes = 0;
   std::vector<HostPort> hostPorts;
+  std::vector<std::string> images;  ///< of its containers, with their tags
+  PodTerms terms;
+};
+
+/// Hands out one shape for all pods that are alike. Shapes live as long as pods have them.
+class PodShapes {
+ public:
+  std::shared_ptr<const PodShape> of(const corev1::Pod& pod,
+                                     const std::optional<api::LabelSelector>& defaultSelector = {});
+
+ private:
+  std::unordered_map<std::string, std::weak_ptr<const PodShape>> shapes_;
+  std::size_t sweepAt_ = 1024;
+};
+
+/// What the scheduler needs of a pod, computed once.
+struct PodInfo {
+  /// With a shape of its own, or one of `shapes`.
+  explicit PodInfo(PodPtr pod, VolumeNeeds needs = {}, PodShapes* shapes = nullptr,
+                   const std::optional<api::LabelSelector>& defaultSelector = {});
+
+  PodPtr pod;       ///< null once it is bound: there is nothing to decide
+  std::string key;  ///< "namespace/name"
+  std::shared_ptr<const PodShape> shape;
+  std::int32_t priority = 0;
+  bool isTerminating = false;
   VolumeNeeds volumes;
   std::vector<std::string> claims;  ///< keys of all that it uses
 };
+
+/// "name" as "name:latest" (imagelocality: normalizedImageName).
+std::string withTag(const std::string& image);
 
 }  // namespace podlab::scheduler

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "api/conditions.hpp"
-#include "scheduler/scores.hpp"
 
 namespace podlab::scheduler {
 namespace {
@@ -42,98 +41,43 @@ bool sameNeeds(const VolumeNeeds& a, const VolumeNeeds& b) {
          a.exclusive == b.exclusive && std::ranges::equal(a.unbound, b.unbound, sameClaim);
 }
 
-/// Whether a pod that has a node uses a claim that this one may only have to itself
-/// (kube-scheduler's VolumeRestrictions).
-bool lacksExclusiveClaim(const PodInfo& pod, const Snapshot& snapshot) {
-  if (pod.volumes.exclusive.empty()) return false;
-  const auto conflicts = [&pod](const auto& entry) {
-    return entry.first != pod.key &&
-           std::ranges::any_of(entry.second->claims, [&pod](const std::string& claim) {
-             return std::ranges::find(pod.volumes.exclusive, claim) != pod.volumes.exclusive.end();
-           });
-  };
-  return std::ranges::any_of(snapshot, [&conflicts](const auto& node) {
-    return std::ranges::any_of(node.second.pods(), conflicts);
-  });
-}
-
 }  // namespace
-
-std::string Diagnosis::toString() const {
-  std::string text = "0/" + std::to_string(nodes) + " nodes are available";
-  if (!blocked.empty()) return text + ": " + blocked + ".";
-  // Upstream sorts the counted texts, not the reasons.
-  std::set<std::string> parts;
-  for (const auto& [reason, count] : reasons) parts.insert(std::to_string(count) + " " + reason);
-  const char* separator = ": ";
-  for (const auto& part : parts) {
-    text += separator + part;
-    separator = ", ";
-  }
-  return text + ".";
-}
-
-Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, const std::string& cursor) {
-  Choice best;
-  bool bestAfterCursor = false;
-  best.diagnosis.blocked = pod.volumes.blocked;
-  const bool claimTaken = lacksExclusiveClaim(pod, snapshot);
-  for (const auto& [name, node] : snapshot) {
-    if (!node.node()) continue;
-    ++best.diagnosis.nodes;
-    if (!best.diagnosis.blocked.empty()) continue;
-    const Rejection rejection = runFilters(pod, node);
-    for (const auto& reason : rejection.reasons) ++best.diagnosis.reasons[reason];
-    if (!rejection.filter.empty()) continue;
-    if (claimTaken) {
-      ++best.diagnosis.reasons
-            ["node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod "
-             "access mode"];
-      continue;
-    }
-    const std::int64_t score = totalScore(pod, node);
-    const bool afterCursor = name >= cursor;
-    if (best.node.empty() || score > best.score ||
-        (score == best.score && afterCursor && !bestAfterCursor)) {
-      best.node = name;
-      best.score = score;
-      bestAfterCursor = afterCursor;
-    }
-  }
-  return best;
-}
 
 Scheduler::QueueKey Scheduler::queueKey(const Pending& pending) {
   return {pending.info->pod->spec().priority(), pending.arrival, pending.info->key};
 }
 
 void Scheduler::setNode(NodePtr node, MonoTime now) {
-  const std::string name = node->metadata().name();
-  snapshot_[name].setNode(std::move(node));
-  wakeForNode(name, now);
+  const auto slot = snapshot_.slotOf(node->metadata().name());
+  snapshot_.setNode(slot, std::move(node));
+  wakeForNode(slot, now);
 }
 
 void Scheduler::removeNode(const std::string& name) {
-  const auto it = snapshot_.find(name);
-  if (it == snapshot_.end()) return;
-  it->second.setNode(nullptr);
-  if (it->second.pods().empty()) snapshot_.erase(it);
+  const auto slot = snapshot_.find(name);
+  if (slot == Snapshot::kNoSlot) return;
+  snapshot_.setNode(slot, nullptr);
+  if (snapshot_.at(slot).pods().empty()) snapshot_.release(slot);
 }
 
-void Scheduler::setPod(PodPtr pod, MonoTime now, VolumeNeeds needs) {
-  auto info = std::make_shared<PodInfo>(pod, std::move(needs));
+void Scheduler::setPod(PodPtr pod, MonoTime now, VolumeNeeds needs,
+                       const std::optional<api::LabelSelector>& defaultSelector) {
+  auto info = std::make_shared<PodInfo>(pod, std::move(needs), &shapes_, defaultSelector);
   const std::string& key = info->key;
   const auto& spec = pod->spec();
   if (api::isFinished(*pod)) return removePod(key, now);
   if (!spec.nodename().empty()) {
     dequeue(key);
     pending_.erase(key);
+    const auto slot = snapshot_.slotOf(spec.nodename());
     const auto placed = placed_.find(key);
-    const bool moved = placed != placed_.end() && placed->second != spec.nodename();
-    if (moved) unplace(key, now);
-    if (placed_.contains(key)) snapshot_[spec.nodename()].remove(key);
+    if (placed != placed_.end() && placed->second == slot) {
+      snapshot_.at(slot).remove(key);
+    } else if (placed != placed_.end()) {
+      unplace(key, now);
+    }
     info->pod = nullptr;
-    place(key, spec.nodename(), std::move(info));
+    place(key, slot, std::move(info));
     return;
   }
   if (!wantsNode(*info->pod)) return removePod(key, now);
@@ -182,17 +126,17 @@ std::optional<Scheduler::Decision> Scheduler::decideNext(MonoTime now) {
   ++pending.attempts;
   pending.notBefore = now + backoffAfter(pending.attempts);
 
-  Choice choice = chooseNaively(*pending.info, snapshot_, cursor_);
-  if (choice.node.empty()) {
+  Decision decision{pending.info->pod, "", chooseNaively(*pending.info, snapshot_, cursor_)};
+  if (!decision.choice.found()) {
     pending.wait = Wait::kUnschedulable;
-  } else {
-    pending.wait = Wait::kAssumed;
-    place(pending.info->key, choice.node, pending.info);
-    // The next tie is broken in favour of the nodes after this one: '\0' makes the smallest name
-    // beyond it.
-    cursor_ = choice.node + '\0';
+    return decision;
   }
-  return Decision{pending.info->pod, std::move(choice)};
+  pending.wait = Wait::kAssumed;
+  decision.node = snapshot_.name(decision.choice.slot);
+  place(pending.info->key, decision.choice.slot, pending.info);
+  // The next tie is broken in favour of the nodes after this one.
+  cursor_ = decision.choice.slot + 1;
+  return decision;
 }
 
 std::optional<MonoTime> Scheduler::nextDue() const {
@@ -201,23 +145,23 @@ std::optional<MonoTime> Scheduler::nextDue() const {
   return backoff_.begin()->first;
 }
 
-void Scheduler::place(const std::string& key, std::string node,
+void Scheduler::place(const std::string& key, Snapshot::Slot slot,
                       std::shared_ptr<const PodInfo> info) {
-  snapshot_[node].add(std::move(info));
-  placed_[key] = std::move(node);
+  snapshot_.at(slot).add(std::move(info));
+  placed_[key] = slot;
 }
 
 void Scheduler::unplace(const std::string& key, MonoTime now) {
   const auto placed = placed_.find(key);
   if (placed == placed_.end()) return;
-  const std::string node = placed->second;
+  const auto slot = placed->second;
   placed_.erase(placed);
-  const auto it = snapshot_.find(node);
-  it->second.remove(key);
-  if (!it->second.node() && it->second.pods().empty()) {
-    snapshot_.erase(it);
+  NodeInfo& node = snapshot_.at(slot);
+  node.remove(key);
+  if (node.node() == nullptr && node.pods().empty()) {
+    snapshot_.release(slot);
   } else {
-    wakeForNode(node, now);
+    wakeForNode(slot, now);
   }
 }
 
@@ -238,14 +182,15 @@ void Scheduler::dequeue(const std::string& key) {
   backoff_.erase({it->second.notBefore, key});
 }
 
-void Scheduler::wakeForNode(const std::string& name, MonoTime now) {
-  const auto node = snapshot_.find(name);
-  if (node == snapshot_.end() || !node->second.node()) return;
+void Scheduler::wakeForNode(Snapshot::Slot slot, MonoTime now) {
+  const NodeInfo& node = snapshot_.at(slot);
+  if (node.node() == nullptr) return;
+  // A pod that other nodes' pods keep away may be let in by what changed here.
+  const auto mayFit = [&](const PodInfo& pod) {
+    return !pod.shape->terms.empty() || runFilters(pod, node).filter.empty();
+  };
   for (auto& [key, pending] : pending_) {
-    if (pending.wait != Wait::kUnschedulable) continue;
-    if (runFilters(*pending.info, node->second).filter.empty() &&
-        !lacksExclusiveClaim(*pending.info, snapshot_))
-      enqueue(pending, now);
+    if (pending.wait == Wait::kUnschedulable && mayFit(*pending.info)) enqueue(pending, now);
   }
 }
 

@@ -8,30 +8,9 @@
 #include <string_view>
 
 #include "common/time.hpp"
-#include "scheduler/filters.hpp"
-#include "scheduler/node_info.hpp"
+#include "scheduler/naive.hpp"
 
 namespace podlab::scheduler {
-
-/// How many nodes fell out for each reason; the text is upstream's:
-/// "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) were unschedulable."
-struct Diagnosis {
-  std::size_t nodes = 0;
-  std::map<std::string, std::size_t> reasons;
-  std::string blocked;  ///< why no node was looked at
-  std::string toString() const;
-};
-
-/// The node for a pod, whole, or why there is none.
-struct Choice {
-  std::string node;  ///< empty: none
-  std::int64_t score = 0;
-  Diagnosis diagnosis;
-};
-
-/// A plain scan over all nodes: among the feasible ones of the highest score, the first at or after
-/// `cursor` in the order of names. It stays as the oracle of every faster engine.
-Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, const std::string& cursor);
 
 /// Decides where pods go: events in, decisions out; no I/O, no clock of its own. One pod at a time,
 /// exactly, over all nodes. A decision is assumed at once: the next one counts the pod as placed,
@@ -42,6 +21,7 @@ class Scheduler {
  public:
   struct Decision {
     PodPtr pod;
+    std::string node;  ///< empty: none
     Choice choice;
   };
 
@@ -49,7 +29,9 @@ class Scheduler {
   void removeNode(const std::string& name);
   /// A new or changed pod: pending, bound or finished. Pods that are being deleted, gated, or
   /// finished are not scheduled.
-  void setPod(PodPtr pod, MonoTime now, VolumeNeeds needs = {});
+  /// `defaultSelector` as for readTerms().
+  void setPod(PodPtr pod, MonoTime now, VolumeNeeds needs = {},
+              const std::optional<api::LabelSelector>& defaultSelector = {});
   void removePod(const std::string& key, MonoTime now);
   /// The decision for this pod could not be carried out: it is tried again after its back-off.
   void bindFailed(const std::string& key, MonoTime now);
@@ -81,20 +63,21 @@ class Scheduler {
     }
   };
 
-  void place(const std::string& key, std::string node, std::shared_ptr<const PodInfo> info);
+  void place(const std::string& key, Snapshot::Slot slot, std::shared_ptr<const PodInfo> info);
   void unplace(const std::string& key, MonoTime now);
   void enqueue(Pending& pending, MonoTime now);
   void dequeue(const std::string& key);
-  void wakeForNode(const std::string& name, MonoTime now);
+  void wakeForNode(Snapshot::Slot slot, MonoTime now);
   static QueueKey queueKey(const Pending& pending);
 
   Snapshot snapshot_;
-  std::map<std::string, std::string> placed_;  ///< pod key -> node, assumed ones included
+  PodShapes shapes_;
+  std::map<std::string, Snapshot::Slot> placed_;  ///< by pod, assumed ones included
   std::map<std::string, Pending> pending_;
   std::set<QueueKey> active_;
   std::set<std::pair<MonoTime, std::string>> backoff_;
   std::uint64_t arrivals_ = 0;
-  std::string cursor_;
+  Snapshot::Slot cursor_ = 0;
 };
 
 }  // namespace podlab::scheduler

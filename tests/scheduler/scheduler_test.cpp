@@ -44,7 +44,7 @@ TEST(Scheduler, TiesGoRound) {
   std::string nodes;
   for (int i = 0; i < 6; ++i) {
     scheduler.setPod(makePod("p" + std::to_string(i), "100m", "100Mi"), at({}));
-    nodes += scheduler.decideNext(at({}))->choice.node;
+    nodes += scheduler.decideNext(at({}))->node;
   }
   EXPECT_EQ(nodes, "abcabc");
 }
@@ -59,7 +59,7 @@ TEST(Scheduler, SaysPerReasonHowManyNodesFellOut) {
   scheduler.setPod(makePod("p", "2", "2Mi"), at({}));
   const auto decision = scheduler.decideNext(at({}));
   ASSERT_TRUE(decision);
-  EXPECT_EQ(decision->choice.node, "");
+  EXPECT_EQ(decision->node, "");
   EXPECT_EQ(decision->choice.diagnosis.toString(),
             "0/3 nodes are available: 1 Insufficient memory, 1 node(s) were unschedulable, 2 "
             "Insufficient cpu.");
@@ -76,15 +76,15 @@ TEST(Scheduler, AssumesUntilBoundOrFailed) {
   scheduler.setNode(makeNode("a", "1"), at({}));
   scheduler.setPod(makePod("p", "1"), at({}));
   scheduler.setPod(makePod("q", "1"), at({}));
-  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "a");
-  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "") << "p is assumed to be there";
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "a");
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "") << "p is assumed to be there";
   scheduler.bindFailed("default/p", at({}));
   // The freed room wakes q, whose back-off of 1 s runs from its attempt, like p's.
   EXPECT_FALSE(scheduler.decideNext(at(milliseconds(999))));
   EXPECT_EQ(scheduler.nextDue(), at(seconds(1)));
   const auto again = scheduler.decideNext(at(seconds(1)));
   ASSERT_TRUE(again);
-  EXPECT_EQ(again->choice.node, "a");
+  EXPECT_EQ(again->node, "a");
 }
 
 TEST(Scheduler, AChangeOfAnAssumedPodCountsWhenTheBindingFails) {
@@ -103,24 +103,24 @@ TEST(Scheduler, AChangeOfAnAssumedPodCountsWhenTheBindingFails) {
   open->mutable_spec()->clear_schedulinggates();
   (*open->mutable_spec()->mutable_nodeselector())["disk"] = "hdd";
   scheduler.setPod(open, at({}));
-  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "a");
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "a");
   auto changed = std::make_shared<corev1::Pod>(*open);
   (*changed->mutable_spec()->mutable_nodeselector())["disk"] = "ssd";
   scheduler.setPod(changed, at({}));
   EXPECT_FALSE(scheduler.decideNext(at({}))) << "it is assumed to be on a";
   scheduler.bindFailed("default/p", at({}));
-  EXPECT_EQ(scheduler.decideNext(at(seconds(1)))->choice.node, "b");
+  EXPECT_EQ(scheduler.decideNext(at(seconds(1)))->node, "b");
 }
 
 TEST(Scheduler, WakesOnlyForNodesThatHelp) {
   Scheduler scheduler;
   scheduler.setNode(makeNode("a", "1"), at({}));
   scheduler.setPod(makePod("p", "2"), at({}));
-  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "");
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "");
   scheduler.setNode(makeNode("b", "1"), at(seconds(20)));
   EXPECT_FALSE(scheduler.decideNext(at(seconds(20))));
   scheduler.setNode(makeNode("b", "2"), at(seconds(21)));
-  EXPECT_EQ(scheduler.decideNext(at(seconds(21)))->choice.node, "b");
+  EXPECT_EQ(scheduler.decideNext(at(seconds(21)))->node, "b");
 }
 
 TEST(Scheduler, FreedRoomWakesThoseWhoWaitForIt) {
@@ -128,11 +128,11 @@ TEST(Scheduler, FreedRoomWakesThoseWhoWaitForIt) {
   scheduler.setNode(makeNode("a", "1"), at({}));
   scheduler.setPod(boundTo(*makePod("old", "1"), "a"), at({}));
   scheduler.setPod(makePod("p", "1"), at({}));
-  EXPECT_EQ(scheduler.decideNext(at({}))->choice.node, "");
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "");
   auto finished = std::make_shared<corev1::Pod>(*boundTo(*makePod("old", "1"), "a"));
   finished->mutable_status()->set_phase("Succeeded");
   scheduler.setPod(finished, at(seconds(5)));
-  EXPECT_EQ(scheduler.decideNext(at(seconds(5)))->choice.node, "a");
+  EXPECT_EQ(scheduler.decideNext(at(seconds(5)))->node, "a");
 }
 
 TEST(Scheduler, BackoffDoublesToTenSeconds) {
@@ -162,17 +162,22 @@ TEST(Scheduler, LeavesGatedDeletedAndFinishedPodsAlone) {
   EXPECT_EQ(scheduler.pending(), 0u);
 }
 
-/// The state that a plain reading of `truth` and `assumed` gives, built anew.
-Snapshot recount(const std::set<std::string>& nodes, const std::map<std::string, PodPtr>& truth,
+/// The state that a plain reading of `truth` and `assumed` gives, built anew with the same slots.
+Snapshot recount(const Snapshot& original, const std::set<std::string>& nodes,
+                 const std::map<std::string, PodPtr>& truth,
                  const std::map<std::string, std::string>& assumed) {
   Snapshot snapshot;
-  for (const auto& name : nodes) snapshot[name].setNode(makeNode(name, "2", "4Gi", "6"));
+  for (Snapshot::Slot slot = 0; slot < original.slots(); ++slot) {
+    const std::string& name = original.name(slot);
+    EXPECT_EQ(snapshot.slotOf(name.empty() ? "free-" + std::to_string(slot) : name), slot);
+    if (nodes.contains(name)) snapshot.setNode(slot, makeNode(name, "2", "4Gi", "6"));
+  }
   for (const auto& [name, pod] : truth) {
     auto info = std::make_shared<PodInfo>(pod);
     if (!pod->spec().nodename().empty()) {
-      snapshot[pod->spec().nodename()].add(info);
+      snapshot.at(snapshot.find(pod->spec().nodename())).add(info);
     } else if (const auto found = assumed.find(name); found != assumed.end()) {
-      snapshot[found->second].add(info);
+      snapshot.at(snapshot.find(found->second)).add(info);
     }
   }
   return snapshot;
@@ -188,7 +193,7 @@ TEST(Scheduler, DecidesAsAPlainScanOfARecount) {
     std::set<std::string> nodes;
     std::map<std::string, PodPtr> truth;         // pods as the store has them
     std::map<std::string, std::string> assumed;  // decided, not bound yet
-    std::string cursor;
+    Snapshot::Slot cursor = 0;
     MonoTime now{};
     for (int step = 0; step < 400; ++step) {
       now += milliseconds(rng.below(3000));
@@ -230,21 +235,21 @@ TEST(Scheduler, DecidesAsAPlainScanOfARecount) {
           break;
         default:
           if (auto decision = scheduler.decideNext(now)) {
-            const Snapshot plain = recount(nodes, truth, assumed);
+            const Snapshot plain = recount(scheduler.snapshot(), nodes, truth, assumed);
             const Choice expected = chooseNaively(PodInfo(decision->pod), plain, cursor);
-            ASSERT_EQ(decision->choice.node, expected.node);
+            ASSERT_EQ(decision->choice.slot, expected.slot);
             ASSERT_EQ(decision->choice.score, expected.score);
             ASSERT_EQ(decision->choice.diagnosis.toString(), expected.diagnosis.toString());
-            if (expected.node.empty()) break;
-            assumed[decision->pod->metadata().name()] = expected.node;
-            cursor = expected.node + '\0';
+            if (!expected.found()) break;
+            assumed[decision->pod->metadata().name()] = decision->node;
+            cursor = expected.slot + 1;
           }
       }
       if (scheduler.nextDue()) continue;
-      const Snapshot plain = recount(nodes, truth, assumed);
+      const Snapshot plain = recount(scheduler.snapshot(), nodes, truth, assumed);
       for (const auto& [waiting, pod] : truth) {
         if (!pod->spec().nodename().empty() || assumed.contains(waiting)) continue;
-        ASSERT_EQ(chooseNaively(PodInfo(pod), plain, "").node, "") << waiting << " step " << step;
+        ASSERT_FALSE(chooseNaively(PodInfo(pod), plain, 0).found()) << waiting << " step " << step;
       }
     }
   }
@@ -282,24 +287,25 @@ TEST(Scheduler, RandomEventsKeepTheBooks) {
           break;
         default:
           while (auto decision = scheduler.decideNext(now)) {
-            if (decision->choice.node.empty()) continue;
+            if (decision->node.empty()) continue;
             const std::string& decided = decision->pod->metadata().name();
             if (rng.chance(0.2)) {
               scheduler.bindFailed("default/" + decided, now);
             } else {
-              truth[decided] = boundTo(*decision->pod, decision->choice.node);
+              truth[decided] = boundTo(*decision->pod, decision->node);
               scheduler.setPod(truth[decided], now);
             }
           }
       }
       std::set<std::string> seen;
-      for (const auto& [nodeName, info] : scheduler.snapshot()) {
+      for (Snapshot::Slot slot = 0; slot < scheduler.snapshot().slots(); ++slot) {
+        const NodeInfo& info = scheduler.snapshot().at(slot);
         Resources sum;
         std::int64_t cpu = 0;
-        for (const auto& [key, pod] : info.pods()) {
-          sum += pod->requests;
-          cpu += pod->scoredCpuMilli;
-          ASSERT_TRUE(seen.insert(key).second) << key << " is on two nodes";
+        for (const auto& pod : info.pods()) {
+          sum += pod->shape->requests;
+          cpu += pod->shape->scoredCpuMilli;
+          ASSERT_TRUE(seen.insert(pod->key).second) << pod->key << " is on two nodes";
         }
         ASSERT_EQ(info.requested(), sum);
         ASSERT_EQ(info.scoredCpuMilli(), cpu);
@@ -327,14 +333,16 @@ TEST(Scheduler, TwoContainersAreAlwaysOnOneNode) {
         .set_string(std::to_string(rng.below(300)) + "m");
     scheduler.setPod(pod, at({}));
     const auto decision = scheduler.decideNext(at({}));
-    ASSERT_TRUE(decision && !decision->choice.node.empty()) << "seed " << seed;
+    ASSERT_TRUE(decision && !decision->node.empty()) << "seed " << seed;
     int homes = 0;
-    for (const auto& [name, info] : scheduler.snapshot()) {
-      const auto it = info.pods().find("default/p" + std::to_string(i));
-      if (it == info.pods().end()) continue;
-      ++homes;
-      EXPECT_EQ(name, decision->choice.node);
-      EXPECT_EQ(it->second->pod->spec().containers_size(), 2);
+    const auto& snapshot = scheduler.snapshot();
+    for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
+      for (const auto& info : snapshot.at(slot).pods()) {
+        if (info->key != "default/p" + std::to_string(i)) continue;
+        ++homes;
+        EXPECT_EQ(snapshot.name(slot), decision->node);
+        EXPECT_EQ(info->pod->spec().containers_size(), 2);
+      }
     }
     ASSERT_EQ(homes, 1) << "seed " << seed;
   }
