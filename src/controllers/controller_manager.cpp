@@ -159,7 +159,7 @@ ControllerManager::ControllerManager(api::Api& api, Clock& clock, Rng& rng,
                                         *state.caches.of(api::kindFor<corev1::ConfigMap>()),
                                         options.rootCa);
   }
-  state.add<SchedulingController>(state.recorder("default-scheduler"));
+  state.add<SchedulingController>(state.recorder("default-scheduler"), options.profiles);
 }
 
 ControllerManager::~ControllerManager() = default;

@@ -10,6 +10,7 @@
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "controllers/range_allocator.hpp"
+#include "scheduler/scores.hpp"
 
 namespace podlab::controllers {
 
@@ -22,6 +23,7 @@ struct ManagerOptions {
   std::string rootCa = {};
   /// "host:port" where pods find the API; none: there is no Service "kubernetes".
   std::string apiAddress = {};
+  std::vector<scheduler::Profile> profiles = {scheduler::Profile{}};  ///< by schedulerName
 };
 
 /// All controllers and the scheduler, over shared caches.

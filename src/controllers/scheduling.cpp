@@ -2,13 +2,18 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
+
+#include "policy_v1.pb.h"
 
 #include "api/conditions.hpp"
+#include "api/owners.hpp"
 #include "api/persistent_volumes.hpp"
 #include "api/selectors.hpp"
 #include "client/modify.hpp"
 #include "common/log.hpp"
 #include "controllers/claim_matching.hpp"
+#include "scheduler/default_selector.hpp"
 
 namespace podlab::controllers {
 
@@ -27,33 +32,82 @@ std::string selectedNode(const corev1::PersistentVolumeClaim& claim) {
 
 }  // namespace
 
-SchedulingController::SchedulingController(Context& context, client::EventRecorder& events)
+SchedulingController::SchedulingController(Context& context, client::EventRecorder& events,
+                                           std::vector<scheduler::Profile> profiles)
     : context_(context),
       api_(context.api),
       clock_(context.clock),
       events_(events),
+      budgets_(*context.caches.of(api::kindFor<policyv1::PodDisruptionBudget>())),
+      servicesByNamespace_(context.services, namespaceOf),
+      scheduler_(context.rng, std::move(profiles)),
       tasks_(context.executor) {
-  client::Informer::Handlers podHandlers;
-  podHandlers.added = [this](const api::ObjectPtr& pod) { observe(pod); };
-  podHandlers.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& pod) { observe(pod); };
-  podHandlers.deleted = [this](const api::ObjectPtr& pod) {
+  watchPods();
+  watchCluster();
+  watchVolumes();
+}
+
+void SchedulingController::watchPods() {
+  client::Informer::Handlers pods;
+  pods.added = [this](const api::ObjectPtr& pod) { observe(pod); };
+  pods.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& pod) { observe(pod); };
+  pods.deleted = [this](const api::ObjectPtr& pod) {
+    waiting_.erase(api::keyOf(*pod));
     scheduler_.removePod(api::keyOf(*pod), clock_.now());
     changed_.notifyAll();
   };
-  context_.pods.addHandlers(std::move(podHandlers));
+  context_.pods.addHandlers(std::move(pods));
 
-  client::Informer::Handlers nodeHandlers;
-  nodeHandlers.added = [this](const api::ObjectPtr& node) {
+  client::Informer::Handlers services;
+  services.added = [this](const api::ObjectPtr& service) {
+    servicesChanged(api::meta(*service).namespace_());
+  };
+  services.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& service) {
+    servicesChanged(api::meta(*service).namespace_());
+  };
+  services.deleted = services.added;
+  context_.services.addHandlers(std::move(services));
+
+  client::Informer::Handlers budgets;
+  budgets.added = [this](const api::ObjectPtr&) { budgetsChanged_ = true; };
+  budgets.updated = [this](const api::ObjectPtr&, const api::ObjectPtr&) {
+    budgetsChanged_ = true;
+  };
+  budgets.deleted = budgets.added;
+  budgets_.addHandlers(std::move(budgets));
+}
+
+void SchedulingController::watchCluster() {
+  client::Informer::Handlers nodes;
+  nodes.added = [this](const api::ObjectPtr& node) {
     scheduler_.setNode(api::share<corev1::Node>(node), clock_.now());
     changed_.notifyAll();
   };
-  nodeHandlers.updated = [added = nodeHandlers.added](const api::ObjectPtr&,
-                                                      const api::ObjectPtr& node) { added(node); };
-  nodeHandlers.deleted = [this](const api::ObjectPtr& node) {
-    scheduler_.removeNode(api::meta(*node).name());
+  nodes.updated = [added = nodes.added](const api::ObjectPtr&, const api::ObjectPtr& node) {
+    added(node);
   };
-  context_.nodes.addHandlers(std::move(nodeHandlers));
+  nodes.deleted = [this](const api::ObjectPtr& node) {
+    scheduler_.removeNode(api::meta(*node).name(), clock_.now());
+    changed_.notifyAll();
+  };
+  context_.nodes.addHandlers(std::move(nodes));
 
+  client::Informer::Handlers namespaces;
+  namespaces.added = [this](const api::ObjectPtr& object) {
+    const auto& meta = api::meta(*object);
+    scheduler_.setNamespace(meta.name(), &meta.labels(), clock_.now());
+    changed_.notifyAll();
+  };
+  namespaces.updated = [added = namespaces.added](const api::ObjectPtr&,
+                                                  const api::ObjectPtr& object) { added(object); };
+  namespaces.deleted = [this](const api::ObjectPtr& object) {
+    scheduler_.setNamespace(api::meta(*object).name(), nullptr, clock_.now());
+    changed_.notifyAll();
+  };
+  context_.namespaces.addHandlers(std::move(namespaces));
+}
+
+void SchedulingController::watchVolumes() {
   client::Informer::Handlers claims;
   claims.added = [this](const api::ObjectPtr& claim) { claimChanged(api::keyOf(*claim)); };
   claims.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& claim) {
@@ -83,9 +137,46 @@ SchedulingController::SchedulingController(Context& context, client::EventRecord
 
 void SchedulingController::observe(const api::ObjectPtr& object) {
   auto pod = api::share<corev1::Pod>(object);
+  const bool isBound = !pod->spec().nodename().empty();
+  if (isBound) {
+    waiting_.erase(api::keyOf(*pod));
+  } else {
+    waiting_.insert(api::keyOf(*pod));
+  }
   auto needs = needsOf(*pod);
-  scheduler_.setPod(std::move(pod), clock_.now(), std::move(needs));
+  const auto selector = isBound ? std::nullopt : selectorOf(*pod);
+  scheduler_.setPod(std::move(pod), clock_.now(), std::move(needs), selector);
   changed_.notifyAll();
+}
+
+void SchedulingController::servicesChanged(const std::string& ns) {
+  const std::string prefix = ns + "/";
+  std::vector<std::string> pods;
+  for (auto at = waiting_.lower_bound(prefix); at != waiting_.end() && at->starts_with(prefix);
+       ++at)
+    pods.push_back(*at);
+  for (const auto& key : pods) {
+    if (const auto pod = context_.pods.get(key)) observe(pod);
+  }
+}
+
+std::optional<api::LabelSelector> SchedulingController::selectorOf(const corev1::Pod& pod) const {
+  // Only a pod without constraints of its own is spread by it.
+  if (pod.spec().topologyspreadconstraints_size() > 0) return std::nullopt;
+  const auto& meta = pod.metadata();
+  std::vector<api::ObjectPtr> services;
+  for (const auto& key : servicesByNamespace_.of(meta.namespace_())) {
+    if (auto service = context_.services.get(key)) services.push_back(std::move(service));
+  }
+  api::ObjectPtr owner;
+  if (const auto* reference = api::controllerOf(meta)) {
+    const std::string key = meta.namespace_() + "/" + reference->name();
+    if (reference->kind() == "ReplicaSet") owner = context_.replicaSets.get(key);
+    if (reference->kind() == "StatefulSet") owner = context_.statefulSets.get(key);
+    if (reference->kind() == "ReplicationController")
+      owner = context_.replicationControllers.get(key);
+  }
+  return scheduler::defaultSelector(pod, services, owner);
 }
 
 void SchedulingController::claimChanged(const std::string& claim) {
@@ -173,8 +264,13 @@ Co<void> SchedulingController::run() {
   // Without all pods the nodes would look emptier than they are.
   co_await context_.waitForSync();
   for (;;) {
+    if (std::exchange(budgetsChanged_, false))
+      scheduler_.setBudgets(scheduler::readBudgets(budgets_.list()));
     while (auto decision = scheduler_.decideNext(clock_.now())) {
       if (decision->node.empty()) {
+        if (!decision->victims.empty()) tasks_.spawn("preempt", evict(*decision));
+        for (auto& key : decision->displaced)
+          tasks_.spawn("clear nomination", clearNomination(std::move(key)));
         tasks_.spawn("report unschedulable", reportUnschedulable(std::move(*decision)));
       } else {
         tasks_.spawn("bind", bind(std::move(*decision)));
@@ -259,9 +355,8 @@ Co<void> SchedulingController::bind(Decision decision) {
   api::WriteOptions options;
   auto result = co_await api_.create(std::move(id), std::move(binding), std::move(options));
   if (result) {
-    events_.record(
-        *decision.pod, client::EventClass::kNormal, "Scheduled",
-        "Successfully assigned " + api::keyOf(*decision.pod) + " to " + decision.node);
+    events_.record(*decision.pod, client::EventClass::kNormal, "Scheduled",
+                   "Successfully assigned " + api::keyOf(*decision.pod) + " to " + decision.node);
     co_return;
   }
   // A pod that was deleted or bound meanwhile comes, or goes, by the cache.
@@ -281,7 +376,14 @@ Co<void> SchedulingController::reportUnschedulable(Decision decision) {
     auto& pod = static_cast<corev1::Pod&>(object);
     // Replaced or bound meanwhile.
     if (pod.metadata().uid() != meta.uid() || !pod.spec().nodename().empty()) return false;
-    return api::setCondition(*pod.mutable_status(), condition, clock_.wallNow());
+    const bool isNamed =
+        decision.nominated && pod.status().nominatednodename() != *decision.nominated;
+    if (isNamed) {
+      pod.mutable_status()->clear_nominatednodename();
+      if (!decision.nominated->empty())
+        pod.mutable_status()->set_nominatednodename(*decision.nominated);
+    }
+    return api::setCondition(*pod.mutable_status(), condition, clock_.wallNow()) || isNamed;
   };
   api::ResourceId id{&api::kindFor<corev1::Pod>(), meta.namespace_(), meta.name(), "status"};
   auto result = co_await client::modify(api_, std::move(id), decision.pod, change);

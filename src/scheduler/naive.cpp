@@ -6,26 +6,6 @@
 #include "scheduler/topology.hpp"
 
 namespace podlab::scheduler {
-namespace {
-
-/// Whether a pod that has a node uses a claim that this one may only have to itself
-/// (kube-scheduler's VolumeRestrictions).
-bool lacksExclusiveClaim(const PodInfo& pod, const Snapshot& snapshot) {
-  if (pod.volumes.exclusive.empty()) return false;
-  const auto conflicts = [&pod](const std::shared_ptr<const PodInfo>& other) {
-    return other->key != pod.key &&
-           std::ranges::any_of(other->claims, [&pod](const std::string& claim) {
-             return std::ranges::find(pod.volumes.exclusive, claim) != pod.volumes.exclusive.end();
-           });
-  };
-  for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
-    if (std::ranges::any_of(snapshot.at(slot).pods(), conflicts)) return true;
-  }
-  return false;
-}
-
-}  // namespace
-
 std::string Diagnosis::toString() const {
   std::string text = "0/" + std::to_string(nodes) + " nodes are available";
   if (!blocked.empty()) return text + ": " + blocked + ".";
@@ -40,43 +20,74 @@ std::string Diagnosis::toString() const {
   return text + ".";
 }
 
+PodFilter::PodFilter(const PodInfo& pod, const Snapshot& snapshot)
+    : pod_(&pod), topology_(pod, snapshot) {
+  if (pod.volumes.exclusive.empty()) return;
+  for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot)
+    claimHolders_ += std::ranges::count_if(
+        snapshot.at(slot).pods(), [this](const auto& other) { return takesItsClaim(*other); });
+}
+
+/// Whether the other pod uses a claim that this one may only have to itself (kube-scheduler's
+/// VolumeRestrictions).
+bool PodFilter::takesItsClaim(const PodInfo& other) const {
+  const auto& exclusive = pod_->volumes.exclusive;
+  return other.key != pod_->key &&
+         std::ranges::any_of(other.claims, [&exclusive](const std::string& claim) {
+           return std::ranges::find(exclusive, claim) != exclusive.end();
+         });
+}
+
+void PodFilter::count(const PodInfo& other, const NodeInfo& node, int difference) {
+  topology_.count(other, node, difference);
+  if (takesItsClaim(other)) claimHolders_ += difference;
+}
+
+Rejection PodFilter::reject(const NodeInfo& node) const {
+  if (Rejection rejection = runFilters(*pod_, node); !rejection.filter.empty()) return rejection;
+  if (claimHolders_ > 0) {
+    return {"VolumeRestrictions",
+            {"node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod "
+             "access mode"},
+            true};
+  }
+  const auto rejection = topology_.reject(node);
+  if (rejection.filter.empty()) return {};
+  return {rejection.filter, {std::string(rejection.reason)}, rejection.resolvable};
+}
+
 std::vector<NodeVerdict> filterNodes(const PodInfo& pod, const Snapshot& snapshot) {
-  const bool claimTaken = lacksExclusiveClaim(pod, snapshot);
-  const TopologyFilter topology(pod, snapshot);
+  const PodFilter filter(pod, snapshot);
   std::vector<NodeVerdict> verdicts;
   verdicts.reserve(snapshot.nodeCount());
   for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
     const NodeInfo& node = snapshot.at(slot);
-    if (node.node() == nullptr) continue;
-    NodeVerdict verdict{slot, runFilters(pod, node)};
-    if (verdict.passes() && claimTaken) {
-      verdict.rejection = {"VolumeRestrictions",
-                           {"node has pod using PersistentVolumeClaim with the same name and "
-                            "ReadWriteOncePod access mode"},
-                           true};
-    }
-    if (verdict.passes()) {
-      const auto rejection = topology.reject(node);
-      if (!rejection.filter.empty()) {
-        verdict.rejection = {
-            rejection.filter, {std::string(rejection.reason)}, rejection.resolvable};
-      }
-    }
-    verdicts.push_back(std::move(verdict));
+    if (node.node() != nullptr) verdicts.push_back({slot, filter.reject(node)});
   }
   return verdicts;
 }
 
-Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, Snapshot::Slot cursor,
-                     ResourceScoring resources) {
+Diagnosis diagnose(const PodInfo& pod, const Snapshot& snapshot,
+                   const std::vector<NodeVerdict>& verdicts) {
+  Diagnosis diagnosis;
+  diagnosis.nodes = snapshot.nodeCount();
+  diagnosis.blocked = pod.volumes.blocked;
+  if (!diagnosis.blocked.empty()) return diagnosis;
+  for (const auto& verdict : verdicts) {
+    for (const auto& reason : verdict.rejection.reasons) ++diagnosis.reasons[reason];
+  }
+  return diagnosis;
+}
+
+Choice chooseAmong(const PodInfo& pod, const Snapshot& snapshot,
+                   const std::vector<NodeVerdict>& verdicts, Snapshot::Slot cursor,
+                   ResourceScoring resources) {
   Choice best;
-  best.diagnosis.nodes = snapshot.nodeCount();
-  best.diagnosis.blocked = pod.volumes.blocked;
+  best.diagnosis = diagnose(pod, snapshot, verdicts);
   if (!best.diagnosis.blocked.empty()) return best;
   std::vector<Snapshot::Slot> feasible;
-  for (const auto& verdict : filterNodes(pod, snapshot)) {
+  for (const auto& verdict : verdicts) {
     if (verdict.passes()) feasible.push_back(verdict.slot);
-    for (const auto& reason : verdict.rejection.reasons) ++best.diagnosis.reasons[reason];
   }
   const auto scores = scoreNodes(pod, snapshot, feasible, resources);
   bool bestAfterCursor = false;
@@ -91,6 +102,11 @@ Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, Snapshot::Slo
     }
   }
   return best;
+}
+
+Choice chooseNaively(const PodInfo& pod, const Snapshot& snapshot, Snapshot::Slot cursor,
+                     ResourceScoring resources) {
+  return chooseAmong(pod, snapshot, filterNodes(pod, snapshot), cursor, resources);
 }
 
 }  // namespace podlab::scheduler

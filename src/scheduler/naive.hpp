@@ -7,6 +7,7 @@
 
 #include "scheduler/filters.hpp"
 #include "scheduler/scores.hpp"
+#include "scheduler/topology.hpp"
 
 namespace podlab::scheduler {
 
@@ -28,6 +29,25 @@ struct Choice {
   bool found() const { return slot != Snapshot::kNoSlot; }
 };
 
+/// All filters for one pod, with what they count over all nodes. Copies are cheap to change: what
+/// would be if pods came or went. The pod and the snapshot's namespaces outlive it.
+class PodFilter {
+ public:
+  PodFilter(const PodInfo& pod, const Snapshot& snapshot);
+
+  /// What the first rejecting filter says of the node; an empty `filter` when it passes all.
+  Rejection reject(const NodeInfo& node) const;
+  /// Another pod comes to, or leaves, the node, which has its object: as if counted anew.
+  void count(const PodInfo& other, const NodeInfo& node, int difference);
+
+ private:
+  bool takesItsClaim(const PodInfo& other) const;
+
+  const PodInfo* pod_;
+  TopologyFilter topology_;
+  std::int64_t claimHolders_ = 0;  ///< pods with a claim that this pod must have to itself
+};
+
 /// What all filters say of each node, in the order of slots; slots without a node are left out.
 struct NodeVerdict {
   Snapshot::Slot slot = Snapshot::kNoSlot;
@@ -35,6 +55,15 @@ struct NodeVerdict {
   bool passes() const { return rejection.filter.empty(); }
 };
 std::vector<NodeVerdict> filterNodes(const PodInfo& pod, const Snapshot& snapshot);
+
+/// Why nodes fell out.
+Diagnosis diagnose(const PodInfo& pod, const Snapshot& snapshot,
+                   const std::vector<NodeVerdict>& verdicts);
+
+/// Among the nodes that passed, of the highest score, the first at or after `cursor`.
+Choice chooseAmong(const PodInfo& pod, const Snapshot& snapshot,
+                   const std::vector<NodeVerdict>& verdicts, Snapshot::Slot cursor,
+                   ResourceScoring resources);
 
 /// A plain scan over all nodes: among the feasible ones of the highest score, the first at or after
 /// `cursor`. It stays as the oracle of every faster engine.

@@ -118,7 +118,8 @@ std::string PodShape::keyOf(const corev1::Pod& pod,
 }
 
 PodShape::PodShape(const corev1::Pod& pod, const std::optional<api::LabelSelector>& defaultSelector)
-    : ns(pod.metadata().namespace_()),
+    : key(keyOf(pod, std::nullopt)),
+      ns(pod.metadata().namespace_()),
       labels(pod.metadata().labels()),
       terms(readTerms(pod, defaultSelector)) {
   const auto& from = pod.spec();
@@ -175,8 +176,10 @@ PodInfo::PodInfo(PodPtr source, VolumeNeeds needs, PodShapes* shapes,
       shape(shapes != nullptr ? shapes->of(*pod, defaultSelector)
                               : std::make_shared<const PodShape>(*pod, defaultSelector)),
       priority(pod->spec().priority()),
+      preempts(pod->spec().preemptionpolicy() != "Never"),
       isTerminating(pod->metadata().has_deletiontimestamp()),
       volumes(std::move(needs)) {
+  if (pod->status().has_starttime()) startedAt = pod->status().starttime().seconds();
   for (const auto& claim : api::claimsOf(*pod))
     claims.push_back(pod->metadata().namespace_() + "/" + claim);
 }

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -62,6 +63,7 @@ struct PodShape {
                            const std::optional<api::LabelSelector>& defaultSelector);
   PodShape(const corev1::Pod& pod, const std::optional<api::LabelSelector>& defaultSelector);
 
+  std::string key;  ///< keyOf() without a default selector: what counts for other pods
   std::string ns;
   api::Labels labels;
   corev1::PodSpec spec;  ///< nodeName, nodeSelector, node affinity and tolerations only
@@ -96,7 +98,10 @@ struct PodInfo {
   std::string key;  ///< "namespace/name"
   std::shared_ptr<const PodShape> shape;
   std::int32_t priority = 0;
+  bool preempts = true;  ///< preemptionPolicy is not Never
   bool isTerminating = false;
+  /// Seconds since 1970; the largest number before it has started.
+  std::int64_t startedAt = std::numeric_limits<std::int64_t>::max();
   VolumeNeeds volumes;
   std::vector<std::string> claims;  ///< keys of all that it uses
 };

@@ -64,13 +64,13 @@ bool countsNode(const SpreadConstraint& constraint, const PodShape& pod, const N
 }
 
 TopologyFilter::TopologyFilter(const PodInfo& pod, const Snapshot& snapshot)
-    : pod_(pod), namespaces_(snapshot.namespaces()) {
+    : pod_(&pod), namespaces_(&snapshot.namespaces()) {
   const PodShape& shape = *pod.shape;
   for (const auto* constraint : constraintsOf(shape, true))
     spread_.push_back({constraint, {}, constraint->matches(shape.labels) ? 1 : 0});
   affinity_.resize(shape.terms.affinity.size());
   antiAffinity_.resize(shape.terms.antiAffinity.size());
-  matchesItself_ = matchesAll(shape.terms.affinity, shape, namespaces_);
+  matchesItself_ = matchesAll(shape.terms.affinity, shape, *namespaces_);
   for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
     const NodeInfo& node = snapshot.at(slot);
     if (node.node() == nullptr) continue;
@@ -92,18 +92,18 @@ bool TopologyFilter::countsForSpread(const NodeInfo& node) const {
 }
 
 bool TopologyFilter::countsForSpread(const Spread& spread, const NodeInfo& node) const {
-  return countsNode(*spread.constraint, *pod_.shape, node);
+  return countsNode(*spread.constraint, *pod_->shape, node);
 }
 
 void TopologyFilter::count(const PodInfo& other, const NodeInfo& node, int difference) {
-  const PodShape& shape = *pod_.shape;
+  const PodShape& shape = *pod_->shape;
   if (!spread_.empty() && countsForSpread(node)) {
     for (auto& spread : spread_) {
       if (countsPod(*spread.constraint, shape, other) && countsForSpread(spread, node))
         spread.counts[*node.label(spread.constraint->topologyKey)] += difference;
     }
   }
-  if (!affinity_.empty() && matchesAll(shape.terms.affinity, *other.shape, namespaces_)) {
+  if (!affinity_.empty() && matchesAll(shape.terms.affinity, *other.shape, *namespaces_)) {
     for (std::size_t i = 0; i < affinity_.size(); ++i) {
       if (const auto* domain = node.label(shape.terms.affinity[i].topologyKey))
         addTo(affinity_[i], *domain, difference);
@@ -112,12 +112,12 @@ void TopologyFilter::count(const PodInfo& other, const NodeInfo& node, int diffe
   for (std::size_t i = 0; i < antiAffinity_.size(); ++i) {
     const auto& term = shape.terms.antiAffinity[i];
     const auto* domain = node.label(term.topologyKey);
-    if (domain != nullptr && term.matches(other.shape->ns, other.shape->labels, namespaces_))
+    if (domain != nullptr && term.matches(other.shape->ns, other.shape->labels, *namespaces_))
       addTo(antiAffinity_[i], *domain, difference);
   }
   for (const auto& term : other.shape->terms.antiAffinity) {
     const auto* domain = node.label(term.topologyKey);
-    if (domain == nullptr || !term.matches(shape.ns, shape.labels, namespaces_)) continue;
+    if (domain == nullptr || !term.matches(shape.ns, shape.labels, *namespaces_)) continue;
     addTo(existingAntiAffinity_[term.topologyKey], *domain, difference);
   }
 }
@@ -148,7 +148,7 @@ TopologyFilter::Rejection TopologyFilter::rejectBySpread(const NodeInfo& node) c
 }
 
 TopologyFilter::Rejection TopologyFilter::rejectByAffinity(const NodeInfo& node) const {
-  const auto& terms = pod_.shape->terms;
+  const auto& terms = pod_->shape->terms;
   bool hasAll = true, hasKeys = true, nobody = true;
   for (std::size_t i = 0; i < affinity_.size(); ++i) {
     nobody = nobody && affinity_[i].empty();

@@ -46,8 +46,8 @@ class TopologyFilter {
   bool countsForSpread(const NodeInfo& node) const;
   bool countsForSpread(const Spread& spread, const NodeInfo& node) const;
 
-  const PodInfo& pod_;
-  const NamespaceLabels& namespaces_;
+  const PodInfo* pod_;
+  const NamespaceLabels* namespaces_;
   std::vector<Spread> spread_;
   std::vector<DomainCounts> affinity_;  ///< by term
   std::vector<DomainCounts> antiAffinity_;

@@ -2,6 +2,9 @@
 
 #include <map>
 
+#include "core_v1_services.pb.h"
+#include "scheduling_v1.pb.h"
+
 #include "api/pod_resources.hpp"
 #include "tests/controllers/cluster_fixture.hpp"
 #include "tests/fakes/flaky_api.hpp"
@@ -119,6 +122,105 @@ TEST_F(SchedulingTest, ARestartedServerPlacesWhatWaited) {
   ASSERT_TRUE(remove<corev1::Pod>("first", now).ok());
   pass(seconds(2));
   EXPECT_EQ(get<corev1::Pod>("second")->spec().nodename(), "n1");
+}
+
+TEST_F(SchedulingTest, AnUrgentPodTakesThePlaceOfOthersThatEndGracefully) {
+  startManager();
+  addRoom("n1", "2");
+  ASSERT_TRUE(create(requesting("low", "2")).ok());
+  clock_.runUntilIdle();
+  ASSERT_EQ(get<corev1::Pod>("low")->spec().nodename(), "n1");
+  schedulingv1::PriorityClass urgent;
+  urgent.mutable_metadata()->set_name("urgent");
+  urgent.set_value(1000);
+  ASSERT_TRUE(create(urgent).ok());
+  corev1::Pod high = requesting("high", "1");
+  high.mutable_spec()->set_priorityclassname("urgent");
+  ASSERT_TRUE(create(high).ok());
+  clock_.runUntilIdle();
+
+  EXPECT_EQ(get<corev1::Pod>("high")->status().nominatednodename(), "n1");
+  const auto leaving = get<corev1::Pod>("low");
+  EXPECT_TRUE(leaving->metadata().has_deletiontimestamp()) << "with its own grace period";
+  const auto* condition = api::findCondition(leaving->status(), "DisruptionTarget");
+  ASSERT_NE(condition, nullptr);
+  EXPECT_EQ(condition->reason(), "PreemptionByScheduler");
+  EXPECT_EQ(condition->message(),
+            "default-scheduler: preempting to accommodate a higher priority pod");
+  EXPECT_THAT(messages("Preempted"),
+              testing::ElementsAre("Preempted by pod " +
+                                   get<corev1::Pod>("high")->metadata().uid() + " on node n1"));
+
+  // Its room is not for others, and nobody else is sent away meanwhile.
+  ASSERT_TRUE(create(requesting("late", "1500m")).ok());
+  pass(seconds(20));
+  EXPECT_EQ(get<corev1::Pod>("high")->spec().nodename(), "");
+  api::DeleteOptions now;
+  now.set_graceperiodseconds(0);
+  ASSERT_TRUE(remove<corev1::Pod>("low", now).ok());
+  pass(seconds(10));
+  EXPECT_EQ(get<corev1::Pod>("high")->spec().nodename(), "n1");
+  EXPECT_EQ(get<corev1::Pod>("late")->spec().nodename(), "");
+  EXPECT_EQ(messages("Preempted").size(), 1u);
+}
+
+TEST_F(SchedulingTest, PodsOfAServiceSpreadByDefault) {
+  startManager();
+  // By resources alone the larger node would have them all.
+  addRoom("large", "64");
+  addRoom("small", "4");
+  for (const char* name : {"large", "small"}) {
+    auto node = get<corev1::Node>(name);
+    (*node->mutable_metadata()->mutable_labels())["kubernetes.io/hostname"] = name;
+    ASSERT_TRUE(update(*node).ok());
+  }
+  corev1::Service service;
+  service.mutable_metadata()->set_name("web");
+  (*service.mutable_spec()->mutable_selector())["app"] = "web";
+  service.mutable_spec()->add_ports()->set_port(80);
+  ASSERT_TRUE(create(service).ok());
+  clock_.runUntilIdle();
+  std::map<std::string, int> placed;
+  for (int i = 0; i < 4; ++i) {
+    corev1::Pod web = requesting("web" + std::to_string(i), "500m");
+    (*web.mutable_metadata()->mutable_labels())["app"] = "web";
+    ASSERT_TRUE(create(web).ok());
+    clock_.runUntilIdle();
+    ++placed[get<corev1::Pod>(web.metadata().name())->spec().nodename()];
+  }
+  EXPECT_EQ(placed["large"], 2);
+  EXPECT_EQ(placed["small"], 2);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(create(requesting("other" + std::to_string(i), "500m")).ok());
+    clock_.runUntilIdle();
+    EXPECT_EQ(get<corev1::Pod>("other" + std::to_string(i))->spec().nodename(), "large");
+  }
+}
+
+TEST_F(SchedulingTest, ProfilesPackOrSpreadAndOtherSchedulersPodsAreLeftAlone) {
+  ManagerOptions chosen = options();
+  scheduler::Profile packing;
+  packing.name = "packing";
+  packing.resources = scheduler::ResourceScoring::kMostAllocated;
+  chosen.profiles.push_back(packing);
+  startManager(chosen);
+  addRoom("n1", "8");
+  addRoom("n2", "8");
+  ASSERT_TRUE(create(requesting("first", "2")).ok());
+  clock_.runUntilIdle();
+  const std::string taken = get<corev1::Pod>("first")->spec().nodename();
+  for (const char* name : {"packing", "nobody", "default-scheduler"}) {
+    corev1::Pod made = requesting(name, "1");
+    made.mutable_spec()->set_schedulername(name);
+    ASSERT_TRUE(create(made).ok());
+    clock_.runUntilIdle();
+  }
+  EXPECT_EQ(get<corev1::Pod>("packing")->spec().nodename(), taken);
+  EXPECT_EQ(get<corev1::Pod>("nobody")->spec().nodename(), "");
+  EXPECT_EQ(api::findCondition(get<corev1::Pod>("nobody")->status(), "PodScheduled"), nullptr);
+  const std::string other = get<corev1::Pod>("default-scheduler")->spec().nodename();
+  EXPECT_NE(other, "");
+  EXPECT_NE(other, taken);
 }
 
 /// What a watch of all pods shows: each pod, by uid, whole on at most one node for its whole life,

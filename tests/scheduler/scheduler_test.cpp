@@ -6,7 +6,7 @@
 
 #include "common/rng.hpp"
 #include "scheduler/scores.hpp"
-#include "tests/scheduler/builders.hpp"
+#include "tests/scheduler/random_pods.hpp"
 
 namespace podlab::scheduler {
 namespace {
@@ -18,14 +18,9 @@ MonoTime at(Duration time) {
   return MonoTime(time);
 }
 
-PodPtr boundTo(const corev1::Pod& pod, const std::string& node) {
-  auto bound = std::make_shared<corev1::Pod>(pod);
-  bound->mutable_spec()->set_nodename(node);
-  return bound;
-}
-
 TEST(Scheduler, PlacesByPriorityThenByArrival) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   scheduler.setNode(makeNode("a"), at({}));
   scheduler.setPod(makePod("first"), at({}));
   scheduler.setPod(makePod("second"), at({}));
@@ -39,7 +34,8 @@ TEST(Scheduler, PlacesByPriorityThenByArrival) {
 }
 
 TEST(Scheduler, TiesGoRound) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   for (const char* name : {"a", "b", "c"}) scheduler.setNode(makeNode(name), at({}));
   std::string nodes;
   for (int i = 0; i < 6; ++i) {
@@ -50,7 +46,8 @@ TEST(Scheduler, TiesGoRound) {
 }
 
 TEST(Scheduler, SaysPerReasonHowManyNodesFellOut) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   auto off = makeNode("a");
   off->mutable_spec()->set_unschedulable(true);
   scheduler.setNode(off, at({}));
@@ -66,13 +63,15 @@ TEST(Scheduler, SaysPerReasonHowManyNodesFellOut) {
 }
 
 TEST(Scheduler, NoNodesAtAll) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   scheduler.setPod(makePod("p"), at({}));
   EXPECT_EQ(scheduler.decideNext(at({}))->choice.diagnosis.toString(), "0/0 nodes are available.");
 }
 
 TEST(Scheduler, AssumesUntilBoundOrFailed) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   scheduler.setNode(makeNode("a", "1"), at({}));
   scheduler.setPod(makePod("p", "1"), at({}));
   scheduler.setPod(makePod("q", "1"), at({}));
@@ -88,7 +87,8 @@ TEST(Scheduler, AssumesUntilBoundOrFailed) {
 }
 
 TEST(Scheduler, AChangeOfAnAssumedPodCountsWhenTheBindingFails) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   auto small = makeNode("a", "1");
   (*small->mutable_metadata()->mutable_labels())["disk"] = "hdd";
   auto fast = makeNode("b", "1");
@@ -113,7 +113,8 @@ TEST(Scheduler, AChangeOfAnAssumedPodCountsWhenTheBindingFails) {
 }
 
 TEST(Scheduler, WakesOnlyForNodesThatHelp) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   scheduler.setNode(makeNode("a", "1"), at({}));
   scheduler.setPod(makePod("p", "2"), at({}));
   EXPECT_EQ(scheduler.decideNext(at({}))->node, "");
@@ -124,7 +125,8 @@ TEST(Scheduler, WakesOnlyForNodesThatHelp) {
 }
 
 TEST(Scheduler, FreedRoomWakesThoseWhoWaitForIt) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   scheduler.setNode(makeNode("a", "1"), at({}));
   scheduler.setPod(boundTo(*makePod("old", "1"), "a"), at({}));
   scheduler.setPod(makePod("p", "1"), at({}));
@@ -136,7 +138,8 @@ TEST(Scheduler, FreedRoomWakesThoseWhoWaitForIt) {
 }
 
 TEST(Scheduler, BackoffDoublesToTenSeconds) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   scheduler.setNode(makeNode("a", "1"), at({}));
   scheduler.setPod(makePod("p", "1"), at({}));
   MonoTime now = at({});
@@ -149,7 +152,8 @@ TEST(Scheduler, BackoffDoublesToTenSeconds) {
 }
 
 TEST(Scheduler, LeavesGatedDeletedAndFinishedPodsAlone) {
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   scheduler.setNode(makeNode("a"), at({}));
   auto gated = makePod("gated");
   gated->mutable_spec()->add_schedulinggates()->set_name("wait");
@@ -189,7 +193,7 @@ TEST(Scheduler, DecidesAsAPlainScanOfARecount) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SeededRng rng(seed);
-    Scheduler scheduler;
+    Scheduler scheduler{rng};
     std::set<std::string> nodes;
     std::map<std::string, PodPtr> truth;         // pods as the store has them
     std::map<std::string, std::string> assumed;  // decided, not bound yet
@@ -207,7 +211,7 @@ TEST(Scheduler, DecidesAsAPlainScanOfARecount) {
         case 1:
           if (!rng.chance(0.2)) break;
           nodes.erase(node);
-          scheduler.removeNode(node);
+          scheduler.removeNode(node, now);
           break;
         case 2:
         case 3:
@@ -245,7 +249,7 @@ TEST(Scheduler, DecidesAsAPlainScanOfARecount) {
             cursor = expected.slot + 1;
           }
       }
-      if (scheduler.nextDue()) continue;
+      if (scheduler.nextDue().value_or(MonoTime::max()) < now + seconds(60)) continue;
       const Snapshot plain = recount(scheduler.snapshot(), nodes, truth, assumed);
       for (const auto& [waiting, pod] : truth) {
         if (!pod->spec().nodename().empty() || assumed.contains(waiting)) continue;
@@ -261,7 +265,7 @@ TEST(Scheduler, RandomEventsKeepTheBooks) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SeededRng rng(seed);
-    Scheduler scheduler;
+    Scheduler scheduler{rng};
     std::map<std::string, PodPtr> truth;  // pods as the store has them
     MonoTime now{};
     for (int step = 0; step < 600; ++step) {
@@ -323,7 +327,8 @@ TEST(Scheduler, RandomEventsKeepTheBooks) {
 TEST(Scheduler, TwoContainersAreAlwaysOnOneNode) {
   const std::uint64_t seed = 11;
   SeededRng rng(seed);
-  Scheduler scheduler;
+  SeededRng chance{1};
+  Scheduler scheduler{chance};
   for (int i = 0; i < 20; ++i)
     scheduler.setNode(makeNode("n" + std::to_string(i), std::to_string(20 + rng.below(20)), "64Gi"),
                       at({}));
