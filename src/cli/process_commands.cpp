@@ -61,6 +61,8 @@ void addServer(CLI::App& app, Context& context) {
   ofLab("--pod-cidrs", *podCidrs, "The cluster's pod ranges, one a family");
   ofLab("--node-prefix-ipv4", options->nodePrefixV4, "Prefix length of a node's IPv4 range");
   ofLab("--node-prefix-ipv6", options->nodePrefixV6, "Prefix length of a node's IPv6 range");
+  ofLab("--scheduler-profiles", options->schedulerProfiles,
+        "The scheduler's profiles: NAME=SCORING[:sampled],...");
   command->callback([&context, options, flags, podCidrs, fds] {
     options->podCidrs = splitList(*podCidrs);
     for (const auto& fd : splitList(*fds)) options->listenFds.push_back(std::atoi(fd.c_str()));

@@ -18,6 +18,7 @@
 #include "cli/executable.hpp"
 #include "cli/kubeconfig.hpp"
 #include "cli/pod_routes.hpp"
+#include "cli/scheduler_profiles.hpp"
 #include "cli/process_setup.hpp"
 #include "client/modify.hpp"
 #include "common/real_clock.hpp"
@@ -261,6 +262,7 @@ class Server {
     }
     managerOptions.rootCa = std::move(*rootCa);
     managerOptions.apiAddress = options_.apiAddress;
+    managerOptions.profiles = parseProfiles(options_.schedulerProfiles);
     controllers::ControllerManager manager(*system, *clock_, *rng_, executor_, managerOptions);
     std::optional<PodRoutes> routes;
     if (options_.podRoutes) routes.emplace(manager.nodes());

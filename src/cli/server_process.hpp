@@ -20,6 +20,7 @@ struct ServerOptions {
   std::vector<std::string> podCidrs;
   int nodePrefixV4 = 24;
   int nodePrefixV6 = 64;
+  std::string schedulerProfiles;  ///< lab::schedulerProfiles()
   std::string logLevel = "info";
 
   // For machines that join; a lab's server has none of it.

@@ -109,6 +109,7 @@ void takeNetworking(const lab::Cluster& cluster, ServerOptions& options) {
   options.podCidrs = {network.podcidrs().begin(), network.podcidrs().end()};
   options.nodePrefixV4 = network.nodeprefixipv4();
   options.nodePrefixV6 = network.nodeprefixipv6();
+  options.schedulerProfiles = lab::schedulerProfiles(cluster);
   auto& settings = options.nodeSettings;
   *settings.mutable_podcidrs() = network.podcidrs();
   settings.set_backend(network.backend());

@@ -186,6 +186,20 @@ void checkChoice(const std::string& field, const std::string& value,
                     "Unsupported value: \"" + value + "\": supported values: " + supported});
 }
 
+void checkProfiles(const config::v1alpha1::Scheduler& scheduler, std::vector<Cause>& causes) {
+  std::set<std::string> names;
+  for (int i = 0; i < scheduler.profiles_size(); ++i) {
+    const auto& profile = scheduler.profiles(i);
+    const std::string path = "scheduler.profiles[" + std::to_string(i) + "]";
+    for (const auto& why : api::faultsOfDns1123Subdomain(profile.name()))
+      causes.push_back(invalidField(path + ".name", profile.name(), why));
+    if (!names.insert(profile.name()).second)
+      causes.push_back(
+          invalidField(path + ".name", profile.name(), "is the name of an earlier profile"));
+    checkChoice(path + ".scoring", profile.scoring(), {"LeastAllocated", "MostAllocated"}, causes);
+  }
+}
+
 }  // namespace
 
 Result<Cluster> parseCluster(std::string_view text) {
@@ -248,6 +262,11 @@ void applyClusterDefaults(Cluster& cluster) {
   if (!network.has_vxlanport()) network.set_vxlanport(8472);
   if (!network.has_mtu()) network.set_mtu(1500);
   if (!cluster.images().has_missing()) cluster.mutable_images()->set_missing("error");
+  if (cluster.has_scheduler()) {
+    for (auto& profile : *cluster.mutable_scheduler()->mutable_profiles()) {
+      if (!profile.has_scoring()) profile.set_scoring("LeastAllocated");
+    }
+  }
 }
 
 bool hasHosts(const Cluster& cluster) {
@@ -288,6 +307,7 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
   checkChoice("networking.ipFamily", network.ipfamily(), {"ipv4", "ipv6", "dual"}, causes);
   checkChoice("networking.backend", network.backend(), {"vxlan", "host-gw"}, causes);
   checkChoice("images.missing", cluster.images().missing(), {"error", "stand-in"}, causes);
+  checkProfiles(cluster.scheduler(), causes);
   if (network.vxlanid() < 1 || network.vxlanid() > 0xffffff) {
     causes.push_back(invalidField("networking.vxlanID", std::to_string(network.vxlanid()),
                                   "must be between 1 and 16777215"));
@@ -335,6 +355,15 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
     }
   }
   return causes;
+}
+
+std::string schedulerProfiles(const Cluster& cluster) {
+  std::string text;
+  for (const auto& profile : cluster.scheduler().profiles()) {
+    text += (text.empty() ? "" : ",") + profile.name() + "=" + profile.scoring();
+    if (profile.sampled()) text += ":sampled";
+  }
+  return text;
 }
 
 NodeLabels nodeLabels(const Cluster& cluster) {

@@ -33,6 +33,8 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
 bool hasHosts(const Cluster& cluster);
 /// What a server for other machines knows of the cluster: not the nodes, nor what is a lab's alone.
 Cluster serverPart(Cluster cluster);
+/// The scheduler's profiles as a flag of the server: "NAME=SCORING[:sampled],...".
+std::string schedulerProfiles(const Cluster& cluster);
 /// The nodes with their labels.
 NodeLabels nodeLabels(const Cluster& cluster);
 /// Takes out of the timeline what names nodes that are not there.

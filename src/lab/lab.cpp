@@ -234,6 +234,8 @@ class Lab final : public FaultTarget {
                  std::to_string(network.nodeprefixipv4()),
                  "--node-prefix-ipv6",
                  std::to_string(network.nodeprefixipv6()),
+                 "--scheduler-profiles",
+                 schedulerProfiles(cluster_),
                  "--log-level",
                  options_.logLevel});
     spec.keepFds = {options_.apiSocket.get(), options_.adminSocket.get(), agentSocket_.get(),

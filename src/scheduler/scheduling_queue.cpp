@@ -28,6 +28,8 @@ void SchedulingQueue::add(Pod pod, bool alone) {
   waiter.pod = std::move(pod);
   waiter.notBefore = MonoTime::min();
   join(waiter, alone);
+  // How it failed says nothing of what it is now.
+  if (alone) waiter.group->failure = {};
   activate(waiter);
 }
 

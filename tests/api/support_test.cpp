@@ -52,20 +52,14 @@ TEST(Support, NamesWhatHasNoEffect) {
   EXPECT_EQ(joined(unsupportedWarnings(makePod(R"(spec {
                 initContainers { name: "i" image: "x" }
                 containers { name: "d" image: "x" ports { containerPort: 1 hostPort: 2 } }
-                preemptionPolicy: "Sometimes" schedulerName: "mine" })"))),
+                setHostnameAsFQDN: true })"))),
             "spec.containers[1].ports[0].hostPort: has no effect: the scheduler keeps pods with "
             "the same host port apart, but no traffic is forwarded; with hostNetwork it is the "
             "container's own port\n"
-            "spec.schedulerName: has no effect: there is one scheduler\n"
-            "spec.preemptionPolicy: has no effect: no pod is preempted\n");
+            "spec.setHostnameAsFQDN: has no effect: there is no cluster DNS\n");
   EXPECT_EQ(joined(unsupportedWarnings(
                 fromText<corev1::Node>(R"(spec { providerID: "x" podCIDR: "10.0.0.0/24" })"))),
             "spec.providerID: has no effect: it means something to cloud providers only\n");
-  EXPECT_EQ(joined(unsupportedWarnings(fromText<corev1::Node>(
-                R"(spec { taints { key: "a" effect: "PreferNoSchedule" }
-                          taints { key: "b" effect: "NoExecute" } })"))),
-            "spec.taints[0].effect: has no effect: the scheduler does not weigh "
-            "PreferNoSchedule\n");
   EXPECT_EQ(joined(unsupportedWarnings(corev1::Secret())), "");
 }
 

@@ -9,7 +9,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: odd, labels: {round: "%s"}}
 spec:
-  schedulerName: mine
+  setHostnameAsFQDN: true
   terminationGracePeriodSeconds: 1
   containers:
   - {name: one, image: host, command: [sleep, infinity]}
@@ -44,7 +44,7 @@ class Objects(LabTestCase):
             self.assertEqual(done.stdout, f"pod/odd {outcome}\n")
             warnings = [line for line in done.stderr.splitlines() if line.startswith("Warning: ")]
             self.assertEqual(len(warnings), 1, done.stderr)
-            self.assertIn("spec.schedulerName: has no effect", warnings[0])
+            self.assertIn("spec.setHostnameAsFQDN: has no effect", warnings[0])
         self.wait_ready("odd")
 
     def test_02_a_pod_that_needs_what_nodes_lack_says_so(self):

@@ -144,6 +144,12 @@ INSTANTIATE_TEST_SUITE_P(
               "\"ipv4\", \"ipv6\", \"dual\""},
         Fault{"networking: {backend: gre}", "networking.backend", "\"vxlan\", \"host-gw\""},
         Fault{"images: {missing: pull}", "images.missing", "\"error\", \"stand-in\""},
+        Fault{"scheduler: {profiles: [{scoring: MostAllocated}]}", "scheduler.profiles[0].name",
+              "RFC 1123"},
+        Fault{"scheduler: {profiles: [{name: a}, {name: a}]}", "scheduler.profiles[1].name",
+              "earlier profile"},
+        Fault{"scheduler: {profiles: [{name: a, scoring: Random}]}",
+              "scheduler.profiles[0].scoring", "\"LeastAllocated\", \"MostAllocated\""},
         Fault{"networking: {vxlanID: 16777216}", "networking.vxlanID", "16777215"},
         Fault{"networking: {vxlanID: 0}", "networking.vxlanID", "between 1 and"},
         Fault{"networking: {vxlanPort: 0}", "networking.vxlanPort", "between 1 and"},
@@ -262,6 +268,15 @@ INSTANTIATE_TEST_SUITE_P(All, ExampleFiles,
                          testing::Values("cluster.yaml", "dual-stack.yaml", "host-gw.yaml",
                                          "machines/cluster.yaml", "stand-ins.yaml"),
                          [](const auto& info) { return paramName(info.param, info.index); });
+
+TEST(ClusterConfig, ProfilesReachTheServerAsOneFlag) {
+  auto cluster = parseCluster(
+      "apiVersion: podlab.io/v1alpha1\nkind: Cluster\nscheduler: {profiles: [{name: packing, "
+      "scoring: MostAllocated, sampled: true}, {name: plain}]}\n");
+  ASSERT_TRUE(cluster.ok()) << cluster.status().message();
+  applyClusterDefaults(*cluster);
+  EXPECT_EQ(schedulerProfiles(*cluster), "packing=MostAllocated:sampled,plain=LeastAllocated");
+}
 
 }  // namespace
 }  // namespace podlab::lab

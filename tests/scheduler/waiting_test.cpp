@@ -81,6 +81,25 @@ TEST(Waiting, APodOfAShapeThatHasJustFailedIsNotScannedAgain) {
   EXPECT_EQ(queue.knownFailure(pod->key, 6), nullptr) << "the cluster has changed";
 }
 
+TEST(Waiting, APodWhoseClaimsHaveChangedIsScannedInTheSameCluster) {
+  SeededRng rng(1);
+  Scheduler scheduler(rng);
+  scheduler.setNode(makeNode("a"), at({}));
+  const auto pod = makePod("p");
+  VolumeNeeds needs;
+  needs.blocked = "persistentvolumeclaim \"data\" not found";
+  scheduler.setPod(pod, at({}), needs);
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "");
+  scheduler.setPod(pod, at({}), {});
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "a");
+  const auto other = makePod("q");
+  scheduler.setPod(other, at({}), needs);
+  EXPECT_EQ(scheduler.decideNext(at({}))->node, "");
+  needs.blocked = "persistentvolumeclaim \"data\" is being deleted";
+  scheduler.setPod(other, at({}), needs);
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.diagnosis.blocked, needs.blocked);
+}
+
 TEST(Waiting, LeftoversAreTriedAfterFiveMinutes) {
   SeededRng rng(1);
   Scheduler scheduler(rng);
