@@ -4,6 +4,7 @@
 #include "cli/describe_command.hpp"
 #include "cli/drain_command.hpp"
 #include "cli/events_command.hpp"
+#include "cli/explain_placement_command.hpp"
 #include "cli/get_command.hpp"
 #include "cli/logs_command.hpp"
 #include "cli/port_forward_command.hpp"
@@ -29,6 +30,7 @@ void addResourceCommands(CLI::App& app, Context& context) {
   addEventsCommand(app, context);
   addReachCommand(app, context);
   addTopCommand(app, context);
+  addExplainPlacementCommand(app, context);
 }
 
 }  // namespace podlab::cli

@@ -45,6 +45,10 @@ void PodFilter::count(const PodInfo& other, const NodeInfo& node, int difference
 
 Rejection PodFilter::reject(const NodeInfo& node) const {
   if (Rejection rejection = runFilters(*pod_, node); !rejection.filter.empty()) return rejection;
+  return rejectOverNodes(node);
+}
+
+Rejection PodFilter::rejectOverNodes(const NodeInfo& node) const {
   if (claimHolders_ > 0) {
     return {"VolumeRestrictions",
             {"node has pod using PersistentVolumeClaim with the same name and ReadWriteOncePod "

@@ -37,6 +37,8 @@ class PodFilter {
 
   /// What the first rejecting filter says of the node; an empty `filter` when it passes all.
   Rejection reject(const NodeInfo& node) const;
+  /// The same of those filters alone that count over all nodes.
+  Rejection rejectOverNodes(const NodeInfo& node) const;
   /// Another pod comes to, or leaves, the node, which has its object: as if counted anew.
   void count(const PodInfo& other, const NodeInfo& node, int difference);
 

@@ -12,7 +12,7 @@ from harness import PODLAB
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CLI = ROOT / "docs" / "cli"
-NEEDS_DEMO = ("objects.md", "streams.md", "debug.md", "reach.md", "fault.md", "top.md", "troubleshooting.md")
+NEEDS_DEMO = ("objects.md", "streams.md", "debug.md", "reach.md", "fault.md", "top.md", "scheduling.md", "troubleshooting.md")
 
 
 def examples(page):
@@ -96,6 +96,9 @@ class Docs(unittest.TestCase):
 
     def test_top(self):
         self.run_page(CLI / "top.md")
+
+    def test_scheduling(self):
+        self.run_page(CLI / "scheduling.md")
 
     def test_troubleshooting(self):
         self.run_page(ROOT / "docs" / "troubleshooting.md")
