@@ -67,21 +67,24 @@ api::ObjectPtr selectingOwner(const api::ObjectPtr& object) {
   return set;
 }
 
-/// The pod as the server would make it of the manifest: with defaults, and what admission adds.
+bool hasPods(const ManifestObject& manifest) {
+  return dynamic_cast<const corev1::Pod*>(manifest.object.get()) != nullptr ||
+         templateOf(*manifest.object) != nullptr;
+}
+
+/// The pod as the server would make it of the manifest, which has one: with defaults, and what
+/// admission adds.
 Co<Result<Subject>> admitted(Session& session, ManifestObject manifest) {
   auto pod = std::make_shared<corev1::Pod>();
   Subject subject;
   if (const auto* given = dynamic_cast<const corev1::Pod*>(manifest.object.get())) {
     *pod = *given;
-  } else if (const auto* pattern = templateOf(*manifest.object)) {
-    *pod->mutable_metadata() = pattern->metadata();
-    *pod->mutable_spec() = pattern->spec();
+  } else {
+    const auto& pattern = *templateOf(*manifest.object);
+    *pod->mutable_metadata() = pattern.metadata();
+    *pod->mutable_spec() = pattern.spec();
     pod->mutable_metadata()->set_namespace_(api::meta(*manifest.object).namespace_());
     subject.owner = selectingOwner(manifest.object);
-  } else {
-    co_return Status(Code::kBadRequest, manifest.source + ": a " +
-                                            std::string(manifest.kind->kind) +
-                                            " has no pods; give a Pod or a workload");
   }
   // A name that is free: the pod may be there already.
   const std::string& name = api::meta(*manifest.object).name();
@@ -242,6 +245,13 @@ void addExplainPlacementCommand(CLI::App& app, Context& context) {
     auto manifests = readManifests(options->selection);
     if (!manifests) {
       context.exitCode = fail(manifests.status());
+      return;
+    }
+    std::erase_if(*manifests, [](const ManifestObject& one) { return !hasPods(one); });
+    if (manifests->empty()) {
+      context.exitCode =
+          fail(Status(Code::kBadRequest,
+                      "the manifests have no pods; give a Pod or a workload with a template"));
       return;
     }
     context.exitCode = withSession(context, [&](Session& session) {
