@@ -1,9 +1,12 @@
 #include "scheduler/explain.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "api/quantity.hpp"
@@ -17,12 +20,15 @@ namespace {
 struct Changed {
   std::shared_ptr<corev1::Node> node;
   std::vector<std::string> changes;
+  bool isCountedAnew = false;  ///< its labels or taints are others
 
   void label(const std::string& key, const std::string& value) {
+    isCountedAnew = true;
     (*node->mutable_metadata()->mutable_labels())[key] = value;
     changes.push_back("label " + node->metadata().name() + " " + key + "=" + value);
   }
   void unlabel(const std::string& key) {
+    isCountedAnew = true;
     node->mutable_metadata()->mutable_labels()->erase(key);
     changes.push_back("take label " + key + " off " + node->metadata().name());
   }
@@ -96,6 +102,7 @@ void admit(const PodInfo& pod, Changed& changed) {
                               (taint->value().empty() ? "" : "=" + taint->value()) + ":" +
                               taint->effect());
     taint = taints.erase(taint);
+    changed.isCountedAnew = true;
   }
 }
 
@@ -158,16 +165,17 @@ std::vector<Rejection> allRejections(const PodInfo& pod, const PodFilter& filter
   return all;
 }
 
-/// `changing` is a copy to try things on; it is left as it was.
-void findRemedies(const PodInfo& pod, Snapshot::Slot slot, Snapshot& changing,
-                  const std::vector<Budget>& budgets, NodeExplanation& explanation) {
+/// `changing` is a copy to try things on; it is left as it was. `unchanged` is for it.
+void findRemedies(const PodInfo& pod, Snapshot::Slot slot, const PodFilter& unchanged,
+                  Snapshot& changing, const std::vector<Budget>& budgets,
+                  NodeExplanation& explanation) {
   const NodePtr original = std::make_shared<corev1::Node>(*changing.at(slot).node());
-  Changed changed{std::make_shared<corev1::Node>(*original), {}};
+  Changed changed{std::make_shared<corev1::Node>(*original), {}, false};
   admit(pod, changed);
   allowNode(pod.shape->spec, changed);
   changing.setNode(slot, changed.node);
   {
-    const PodFilter filter(pod, changing);
+    const PodFilter filter = changed.isCountedAnew ? PodFilter(pod, changing) : unchanged;
     const NodeInfo& node = changing.at(slot);
     const Rejection rejection = filter.reject(node);
     if (rejection.filter.empty()) {
@@ -183,7 +191,7 @@ void findRemedies(const PodInfo& pod, Snapshot::Slot slot, Snapshot& changing,
         for (const auto& victim : victims->pods) explanation.leaving.push_back(victim->key);
         explanation.changes = changed.changes;
       }
-      Changed larger{std::make_shared<corev1::Node>(*changed.node), changed.changes};
+      Changed larger{std::make_shared<corev1::Node>(*changed.node), changed.changes, false};
       enlarge(pod, node, larger);
       NodeInfo grown = node;
       grown.setNode(larger.node);
@@ -228,7 +236,7 @@ Explanation explain(const PodInfo& pod, const Snapshot& snapshot, ResourceScorin
       explanation.nodes.push_back(std::move(one));
       continue;
     }
-    findRemedies(pod, slot, changing, budgets, one);
+    findRemedies(pod, slot, filter, changing, budgets, one);
     others.push_back(std::move(one));
   }
   const auto scores = scoreNodes(pod, snapshot, feasible, resources);

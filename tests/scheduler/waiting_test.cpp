@@ -236,6 +236,46 @@ TEST_F(WakingTest, BySpreadWhenAPodStartsToLeave) {
   EXPECT_EQ(tried(), "n1");
 }
 
+TEST_F(WakingTest, ByTheAntiAffinityOfOthers) {
+  auto keeper = labelled("keeper", "k");
+  *keeper->mutable_spec()
+       ->mutable_affinity()
+       ->mutable_podantiaffinity()
+       ->add_requiredduringschedulingignoredduringexecution() = termOf("b", "zone");
+  for (const char* name : {"n1", "n2"}) {
+    auto zoned = node(name);
+    (*zoned->mutable_metadata()->mutable_labels())["zone"] = "z";
+    scheduler_.setNode(zoned, now_);
+  }
+  scheduler_.setPod(boundTo(*keeper, "n1"), now_);
+  waits(labelled("p", "b"));
+  scheduler_.removePod("default/other", now_);
+  EXPECT_EQ(tried(), "-");
+  scheduler_.removePod("default/keeper", now_);
+  EXPECT_NE(tried(), "-");
+}
+
+TEST_F(WakingTest, BySpreadWhenATaintTakesAnEmptyDomainOutOfTheCount) {
+  auto pod = labelled("p", "a");
+  (*pod->mutable_spec()->mutable_containers(0)->mutable_resources()->mutable_requests())["cpu"]
+      .set_string("100m");
+  auto& constraint = *pod->mutable_spec()->add_topologyspreadconstraints();
+  constraint.set_topologykey("host");
+  constraint.set_maxskew(1);
+  constraint.set_whenunsatisfiable("DoNotSchedule");
+  constraint.set_nodetaintspolicy("Honor");
+  (*constraint.mutable_labelselector()->mutable_matchlabels())["app"] = "a";
+  auto full = node("n2");
+  (*full->mutable_status()->mutable_allocatable())["cpu"].set_string("0");
+  scheduler_.setNode(full, now_);
+  waits(pod);
+  auto tainted = std::make_shared<corev1::Node>(*full);
+  tainted->mutable_spec()->add_taints()->set_key("k");
+  tainted->mutable_spec()->mutable_taints(0)->set_effect("NoSchedule");
+  scheduler_.setNode(tainted, now_);
+  EXPECT_EQ(tried(), "n1");
+}
+
 TEST_F(WakingTest, ByTheEndOfANomination) {
   scheduler_.setNode(makeNode("n2", "0"), now_);
   auto low = makePod("low", "1");
