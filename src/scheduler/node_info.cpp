@@ -69,16 +69,31 @@ Snapshot::Slot Snapshot::slotOf(const std::string& name) {
   return entry->second;
 }
 
+namespace {
+
+bool sameImages(const corev1::Node* a, const corev1::Node* b) {
+  if (a == nullptr || b == nullptr) return false;
+  return std::ranges::equal(
+      a->status().images(), b->status().images(), [](const auto& x, const auto& y) {
+        return x.sizebytes() == y.sizebytes() && std::ranges::equal(x.names(), y.names());
+      });
+}
+
+}  // namespace
+
 void Snapshot::setNode(Slot slot, NodePtr node) {
   NodeInfo& info = nodes_[slot];
+  const bool same = sameImages(info.node(), node.get());
   if (info.node() != nullptr) {
     --nodeCount_;
-    countImages(info, true);
+    if (!same) countImages(info, true);
   }
   info.setNode(std::move(node));
-  if (info.node() == nullptr) return;
-  ++nodeCount_;
-  countImages(info, false);
+  if (info.node() != nullptr) {
+    ++nodeCount_;
+    if (!same) countImages(info, false);
+  }
+  if (!same) ++imagesVersion_;
 }
 
 void Snapshot::release(Slot slot) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -22,6 +23,7 @@ class NodeInfo {
 
   /// nullptr when only pods of this node are known, and not the node.
   const corev1::Node* node() const { return node_.get(); }
+  const NodePtr& nodePtr() const { return node_; }
   const std::string* label(std::string_view key) const;
   const Resources& allocatable() const { return allocatable_; }
   std::int64_t allocatablePods() const { return allocatablePods_; }
@@ -68,6 +70,8 @@ class Snapshot {
   void setNamespace(const std::string& name, const api::Labels* labels);
   /// On how many nodes each image is.
   const std::map<std::string, std::size_t>& imageNodes() const { return imageNodes_; }
+  /// Changes whenever the score of an image may.
+  std::uint64_t imagesVersion() const { return imagesVersion_; }
 
  private:
   void countImages(const NodeInfo& node, bool gone);
@@ -79,6 +83,7 @@ class Snapshot {
   std::size_t nodeCount_ = 0;
   NamespaceLabels namespaces_;
   std::map<std::string, std::size_t> imageNodes_;
+  std::uint64_t imagesVersion_ = 0;
 };
 
 }  // namespace podlab::scheduler

@@ -136,6 +136,7 @@ PodShape::PodShape(const corev1::Pod& pod, const std::optional<api::LabelSelecto
       requests.others[name] = quantity.value();
     }
   }
+  requestsNothing = requests == Resources();
   scoredCpuMilli = scoredRequest(from, "cpu", true, kDefaultCpuMilli);
   scoredMemoryBytes = scoredRequest(from, "memory", false, kDefaultMemoryBytes);
   const auto addPorts = [this](const corev1::Container& container) {

@@ -68,6 +68,7 @@ struct PodShape {
   api::Labels labels;
   corev1::PodSpec spec;  ///< nodeName, nodeSelector, node affinity and tolerations only
   Resources requests;
+  bool requestsNothing = false;
   /// For scores: containers that request no cpu or memory count as 100m and 200Mi (kube-scheduler's
   /// util.DefaultMilliCPURequest and DefaultMemoryRequest).
   std::int64_t scoredCpuMilli = 0;

@@ -72,7 +72,7 @@ std::int64_t resourcesScore(const PodShape& pod, const NodeInfo& node, ResourceS
 }
 
 std::int64_t balancedScore(const PodShape& pod, const NodeInfo& node) {
-  if (pod.requests == Resources()) return 0;
+  if (pod.requestsNothing) return 0;
   return balancedAllocation(
       {node.allocatable().cpuMilli, node.requested().cpuMilli + pod.requests.cpuMilli},
       {node.allocatable().memoryBytes, node.requested().memoryBytes + pod.requests.memoryBytes});
