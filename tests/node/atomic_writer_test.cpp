@@ -5,8 +5,8 @@
 
 #include <set>
 
-#include "crashing_host.hpp"
 #include "node/simulated_filesystem.hpp"
+#include "sim/crashing_host.hpp"
 
 namespace podlab::node {
 namespace {
@@ -89,8 +89,8 @@ TEST(AtomicWriter, ConvergesAfterACrashAnywhere) {
       SimulatedFilesystem files;
       ASSERT_TRUE(files.createDirectories(kFolder, 0755).ok());
       ASSERT_EQ(writePayload(files, kFolder, old, kNow), Status());
-      CrashPoint point(at, afterEffect);
-      CrashingFilesystem crashing(files, point);
+      sim::CrashPoint point(at, afterEffect);
+      sim::CrashingFilesystem crashing(files, point);
       (void)writePayload(crashing, kFolder, next, kNow);
       const auto seen = contentOf(files);
       EXPECT_TRUE(seen == contentOf(old) || seen == contentOf(next)) << at;

@@ -5,8 +5,8 @@
 #include <map>
 #include <set>
 
-#include "crashing_host.hpp"
 #include "node_fixture.hpp"
+#include "sim/crashing_host.hpp"
 
 namespace podlab::node {
 namespace {
@@ -27,7 +27,7 @@ class RecoveryTest : public NodeTest {
     launch();
   }
   void launchMortal(int at = -1, bool afterEffect = false) {
-    world_ = std::make_unique<CrashingWorld>(dependencies(), at, afterEffect);
+    world_ = std::make_unique<sim::CrashingWorld>(dependencies(), at, afterEffect);
     launch(world_->dependencies());
   }
   /// Removes the dead agent's coroutines; nothing that they do has an effect any more.
@@ -54,7 +54,7 @@ class RecoveryTest : public NodeTest {
     EXPECT_EQ(agent_->pods()->size(), 0U);
   }
 
-  std::unique_ptr<CrashingWorld> world_;
+  std::unique_ptr<sim::CrashingWorld> world_;
 };
 
 TEST_F(RecoveryTest, RunningPodsGoOn) {

@@ -5,7 +5,7 @@
 #include "common/sync.hpp"
 #include "node/agent.hpp"
 
-namespace podlab::node {
+namespace podlab::sim {
 
 /// Lets an agent die, as by SIGKILL, at a chosen one of its calls to the world: from then on none
 /// of its calls has any effect, and none returns.
@@ -47,10 +47,11 @@ class CrashPoint {
 };
 
 /// The world behind a crash point.
-class CrashingRuntime final : public ContainerRuntime {
+class CrashingRuntime final : public node::ContainerRuntime {
  public:
-  CrashingRuntime(ContainerRuntime& inner, CrashPoint& point) : inner_(inner), point_(point) {}
-  Co<Status> start(ContainerSpec spec) override {
+  CrashingRuntime(node::ContainerRuntime& inner, CrashPoint& point)
+      : inner_(inner), point_(point) {}
+  Co<Status> start(node::ContainerSpec spec) override {
     bool last = co_await point_.before();
     Status status = co_await inner_.start(std::move(spec));
     co_await point_.after(last);
@@ -68,11 +69,11 @@ class CrashingRuntime final : public ContainerRuntime {
     co_await point_.after(last);
     co_return status;
   }
-  Co<Result<std::vector<ContainerStatus>>> list() override {
+  Co<Result<std::vector<node::ContainerStatus>>> list() override {
     co_await point_.before();
     co_return co_await inner_.list();
   }
-  Co<Result<ContainerStatus>> status(std::string id) override {
+  Co<Result<node::ContainerStatus>> status(std::string id) override {
     co_await point_.before();
     co_return co_await inner_.status(std::move(id));
   }
@@ -80,11 +81,12 @@ class CrashingRuntime final : public ContainerRuntime {
     // A dead process hears nothing.
     inner_.onChange(point_.dead() ? nullptr : std::move(listener));
   }
-  Co<Result<std::unique_ptr<ExecSession>>> exec(std::string id, ExecSpec spec) override {
+  Co<Result<std::unique_ptr<node::ExecSession>>> exec(std::string id,
+                                                      node::ExecSpec spec) override {
     co_await point_.before();
     co_return co_await inner_.exec(std::move(id), std::move(spec));
   }
-  Result<std::unique_ptr<ContainerInput>> openInput(const std::string& id) override {
+  Result<std::unique_ptr<node::ContainerInput>> openInput(const std::string& id) override {
     return inner_.openInput(id);
   }
   Co<Result<std::string>> createPidNamespace(std::string podUid) override {
@@ -98,33 +100,33 @@ class CrashingRuntime final : public ContainerRuntime {
   Co<Result<std::string>> version() override { co_return co_await inner_.version(); }
 
  private:
-  ContainerRuntime& inner_;
+  node::ContainerRuntime& inner_;
   CrashPoint& point_;
 };
 
-class CrashingDataplane final : public Dataplane {
+class CrashingDataplane final : public node::Dataplane {
  public:
-  CrashingDataplane(Dataplane& inner, CrashPoint& point) : inner_(inner), point_(point) {}
-  Co<Result<NodeNetworkInfo>> discover() override { co_return co_await inner_.discover(); }
-  Co<Status> configureNode(NodeNetwork network) override {
+  CrashingDataplane(node::Dataplane& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Co<Result<node::NodeNetworkInfo>> discover() override { co_return co_await inner_.discover(); }
+  Co<Status> configureNode(node::NodeNetwork network) override {
     bool last = co_await point_.before();
     Status status = co_await inner_.configureNode(std::move(network));
     co_await point_.after(last);
     co_return status;
   }
-  Co<Status> setPeers(std::vector<Peer> peers) override {
+  Co<Status> setPeers(std::vector<node::Peer> peers) override {
     co_await point_.before();
     co_return co_await inner_.setPeers(std::move(peers));
   }
-  Co<Result<std::vector<PeerFinding>>> probePeers(std::vector<Peer> peers,
-                                                  std::uint16_t session) override {
+  Co<Result<std::vector<node::PeerFinding>>> probePeers(std::vector<node::Peer> peers,
+                                                        std::uint16_t session) override {
     co_return co_await inner_.probePeers(std::move(peers), session);
   }
   Co<Status> setFirewall(std::optional<net::NftTable> table) override {
     co_await point_.before();
     co_return co_await inner_.setFirewall(std::move(table));
   }
-  Co<Result<SandboxNamespaces>> createSandbox(SandboxSpec spec) override {
+  Co<Result<node::SandboxNamespaces>> createSandbox(node::SandboxSpec spec) override {
     bool last = co_await point_.before();
     auto result = co_await inner_.createSandbox(std::move(spec));
     co_await point_.after(last);
@@ -142,7 +144,7 @@ class CrashingDataplane final : public Dataplane {
   }
 
  private:
-  Dataplane& inner_;
+  node::Dataplane& inner_;
   CrashPoint& point_;
 };
 
@@ -184,17 +186,17 @@ class CrashingFilesystem final : public Filesystem {
   CrashPoint& point_;
 };
 
-class CrashingVolumes final : public PodVolumes {
+class CrashingVolumes final : public node::PodVolumes {
  public:
-  CrashingVolumes(PodVolumes& inner, CrashPoint& point) : inner_(inner), point_(point) {}
-  Co<Result<Folders>> setUp(std::string podUid, std::vector<VolumeSpec> volumes,
-                            EtcFiles etc) override {
+  CrashingVolumes(node::PodVolumes& inner, CrashPoint& point) : inner_(inner), point_(point) {}
+  Co<Result<Folders>> setUp(std::string podUid, std::vector<node::VolumeSpec> volumes,
+                            node::EtcFiles etc) override {
     bool last = co_await point_.before();
     auto result = co_await inner_.setUp(std::move(podUid), std::move(volumes), std::move(etc));
     co_await point_.after(last);
     co_return result;
   }
-  Co<Result<std::string>> openSubPath(SubPath part) override {
+  Co<Result<std::string>> openSubPath(node::SubPath part) override {
     bool last = co_await point_.before();
     auto result = co_await inner_.openSubPath(std::move(part));
     co_await point_.after(last);
@@ -218,7 +220,7 @@ class CrashingVolumes final : public PodVolumes {
   }
 
  private:
-  PodVolumes& inner_;
+  node::PodVolumes& inner_;
   CrashPoint& point_;
 };
 
@@ -272,7 +274,7 @@ class CrashingApi final : public api::Api {
 /// The whole world of one agent, which dies at a crash point. It must be stopped and destroyed
 /// before the world itself.
 struct CrashingWorld {
-  CrashingWorld(AgentDependencies real, int at, bool afterEffect)
+  CrashingWorld(node::AgentDependencies real, int at, bool afterEffect)
       : point(at, afterEffect),
         api(real.api, point),
         runtime(real.runtime, point),
@@ -281,7 +283,7 @@ struct CrashingWorld {
         files(real.files, point),
         inner(real) {}
 
-  AgentDependencies dependencies() {
+  node::AgentDependencies dependencies() {
     return {.executor = inner.executor,
             .clock = inner.clock,
             .rng = inner.rng,
@@ -301,7 +303,7 @@ struct CrashingWorld {
   CrashingDataplane dataplane;
   CrashingVolumes volumes;
   CrashingFilesystem files;
-  AgentDependencies inner;
+  node::AgentDependencies inner;
 };
 
-}  // namespace podlab::node
+}  // namespace podlab::sim
