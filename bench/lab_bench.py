@@ -15,6 +15,7 @@ import tempfile
 import time
 
 from container_figures import dense, pss, start_cost
+from hollow_figures import hollow
 from lab_support import BUILD, POD_SENTINEL, Lab, Namespace, load, median, report, run, say
 from policy_figures import policy
 from rest_figures import bound, creates, scale, watches
@@ -322,7 +323,7 @@ def memory(rounds):
 BENCHMARKS = {"up": up, "ready": ready, "pods": pods, "podman": podman, "tcp": tcp, "reach": reach, "cells": cells,
               "policy": policy, "mininet": mininet, "memory": memory, "dense": dense,
               "start": start_cost, "exec": exec_round_trip, "logs": logs,
-              "creates": creates, "watches": watches, "bound": bound, "scale": scale}
+              "creates": creates, "watches": watches, "bound": bound, "scale": scale, "hollow": hollow}
 
 
 def main():

@@ -3,6 +3,9 @@
 //                                                watch, one pod after the other, a line each
 //   podlab_pods_bench rate COUNT CONTAINERS      seconds from the first create call until all are
 //                                                Ready
+//   podlab_pods_bench bound COUNT NODES          seconds from the first create call until COUNT
+//                                                pods, bound by turns to hollow1 to hollowNODES,
+//                                                are created, and until they all run
 //   podlab_pods_bench exec POD COUNT             milliseconds from the request to run `true` in the
 //                                                pod until its exit code is there, one after the
 //                                                other over one connection, a line each
@@ -33,6 +36,8 @@ namespace podlab {
 namespace {
 
 constexpr int kCreators = 8;  // create calls in flight
+constexpr int kManyCreators = 64;
+constexpr Duration kLook = std::chrono::milliseconds(500);
 
 double milliseconds(Duration duration) {
   return std::chrono::duration<double, std::milli>(duration).count();
@@ -118,6 +123,38 @@ Co<int> rate(cli::Session& session, int count, int containers) {
   co_return 0;
 }
 
+Co<void> createBound(api::Api& api, int& next, int count, int nodes) {
+  while (next < count) {
+    const int number = next++;
+    auto pod = makePod(number, 1);
+    pod->mutable_spec()->set_nodename("hollow" + std::to_string(number % nodes + 1));
+    pod->mutable_spec()->set_automountserviceaccounttoken(false);
+    (void)must(co_await api.create(pods(), std::move(pod), {}));
+  }
+}
+
+Co<bool> allRun(api::Api& api) {
+  api::ListOptions options;
+  options.fieldSelector = "status.phase!=Running";
+  options.limit = 1;
+  auto others = must(co_await api.list(pods(), std::move(options)));
+  co_return others.items.empty();
+}
+
+Co<int> bound(cli::Session& session, int count, int nodes) {
+  const MonoTime begin = session.clock.now();
+  const auto seconds = [&] { return milliseconds(session.clock.now() - begin) / 1000; };
+  int next = 0;
+  TaskGroup creators(session.io.get_executor());
+  for (int i = 0; i < kManyCreators; ++i)
+    creators.spawn("create", createBound(session.api, next, count, nodes));
+  co_await creators.join();
+  std::printf("%.2f\n", seconds());
+  while (!co_await allRun(session.api)) co_await session.clock.sleepFor(kLook);
+  std::printf("%.2f\n", seconds());
+  co_return 0;
+}
+
 Co<int> removeAll(cli::Session& session) {
   auto all = must(co_await session.api.list(pods(), api::ListOptions()));
   api::WatchOptions options;
@@ -160,12 +197,19 @@ int run(const std::vector<std::string>& arguments) {
       return execute(session, arguments[1], std::atoi(arguments[2].c_str()));
     });
   }
+  if (what == "bound" && arguments.size() == 3) {
+    return cli::withSession(context, [&](cli::Session& session) {
+      return bound(session, std::atoi(arguments[1].c_str()), std::atoi(arguments[2].c_str()));
+    });
+  }
   const bool measure = (what == "latency" || what == "rate") && arguments.size() == 3;
   const int count = measure ? std::atoi(arguments[1].c_str()) : 0;
   const int containers = measure ? std::atoi(arguments[2].c_str()) : 0;
   if (count <= 0 || containers <= 0) {
-    std::fputs("usage: podlab_pods_bench latency|rate COUNT CONTAINERS | exec POD COUNT | delete\n",
-               stderr);
+    std::fputs(
+        "usage: podlab_pods_bench latency|rate COUNT CONTAINERS | bound COUNT NODES | "
+        "exec POD COUNT | delete\n",
+        stderr);
     return 2;
   }
   return cli::withSession(context, [&](cli::Session& session) {

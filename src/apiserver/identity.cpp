@@ -13,6 +13,25 @@ std::string User::nodeName() const {
   return name.substr(kNodeUserPrefix.size());
 }
 
+bool User::speaksFor(std::string_view node) const {
+  return std::ranges::any_of(groups, [node](std::string_view group) {
+    if (!group.starts_with(kHollowNodesPrefix)) return false;
+    const auto prefix = group.substr(kHollowNodesPrefix.size());
+    return node.size() > prefix.size() && node.starts_with(prefix) &&
+           node.find_first_not_of("0123456789", prefix.size()) == std::string_view::npos;
+  });
+}
+
+bool User::speaksForNodes() const {
+  return std::ranges::any_of(
+      groups, [](std::string_view group) { return group.starts_with(kHollowNodesPrefix); });
+}
+
+User nodeUser(std::string_view node) {
+  return {std::string(kNodeUserPrefix).append(node),
+          {std::string(kNodes), std::string(kAuthenticated)}};
+}
+
 User userOf(const ByteStream::PeerIdentity& identity) {
   if (identity.commonName.empty())
     return {std::string(kAnonymous), {std::string(kUnauthenticated)}};

@@ -108,18 +108,20 @@ Co<Status> answer(api::Api& api, const rpc::ApiRequest& request, rpc::ApiRespons
 
 }  // namespace
 
-Co<Status> serveApi(api::Api& api, rpc::Stream& stream) {
+Co<Status> serveApi(const ApiFor& apiFor, rpc::Stream& stream) {
   auto message = co_await stream.receive();
   if (!message) co_return message.status();
   rpc::ApiRequest request;
   if (Status bad = rpc::decode(*message, request); !bad) co_return bad;
+  const auto api = apiFor(request.asnode());
+  if (!api) co_return api.status();
   rpc::ApiResponse response;
-  const Status status = co_await answer(api, request, response);
+  const Status status = co_await answer(**api, request, response);
   if (!status) co_return status;
   co_return co_await stream.send(rpc::encode(response));
 }
 
-Co<Status> serveWatch(api::Api& api, rpc::Stream& stream) {
+Co<Status> serveWatch(const ApiFor& apiFor, rpc::Stream& stream) {
   auto message = co_await stream.receive();
   if (!message) co_return message.status();
   rpc::WatchRequest request;
@@ -130,7 +132,9 @@ Co<Status> serveWatch(api::Api& api, rpc::Stream& stream) {
                             request.resourceversion(),   request.bookmarks(),
                             request.sendinitialevents(), std::nullopt};
   if (request.has_timeoutnanos()) options.timeout = Duration(request.timeoutnanos());
-  auto watch = co_await api.watch(*id, options);
+  const auto api = apiFor(request.asnode());
+  if (!api) co_return api.status();
+  auto watch = co_await (*api)->watch(*id, options);
   if (!watch) co_return watch.status();
   while (true) {
     auto event = co_await (*watch)->next();

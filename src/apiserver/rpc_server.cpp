@@ -1,5 +1,7 @@
 #include "apiserver/rpc_server.hpp"
 
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include "apiserver/rpc_api.hpp"
@@ -12,6 +14,8 @@ namespace {
 /// Who has no certificate comes to join, and goes.
 constexpr std::size_t kMaxAnonymous = 256;
 constexpr Duration kAnonymousLife = std::chrono::minutes(1);
+/// Each of thousands of hollow nodes has some watches.
+constexpr std::size_t kStreamsOfHollowNodes = 1 << 20;
 
 Co<void> closeAfter(Clock& clock, std::shared_ptr<rpc::Connection> connection, Duration life) {
   co_await clock.sleepFor(life);
@@ -19,6 +23,14 @@ Co<void> closeAfter(Clock& clock, std::shared_ptr<rpc::Connection> connection, D
 }
 
 }  // namespace
+
+/// A connection, and who speaks over it.
+struct RpcServer::Served {
+  User user;
+  std::unique_ptr<api::Api> api;
+  std::shared_ptr<rpc::Connection> connection;
+  std::unordered_map<std::string, std::unique_ptr<api::Api>> nodes;  ///< hollow ones, that have
+};
 
 RpcServer::RpcServer(ApiService& service, StreamRelay& relay, Clock& clock,
                      asio::any_io_executor executor, rpc::ConnectionOptions options)
@@ -54,6 +66,7 @@ Co<void> RpcServer::stop() {
 
 rpc::ConnectionOptions RpcServer::optionsFor(const User& user) const {
   rpc::ConnectionOptions options = options_;
+  if (user.speaksForNodes()) options.maxStreams = kStreamsOfHollowNodes;
   if (user.name != kAnonymous) return options;
   options.maxMessage = options.window = options.maxBuffered = 64 << 10;
   options.maxStreams = 16;
@@ -62,16 +75,18 @@ rpc::ConnectionOptions RpcServer::optionsFor(const User& user) const {
 
 Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {
   if (stopping_) co_return;
-  const User user = authenticate_(*stream);
-  const bool anonymous = user.name == kAnonymous;
+  Served served;
+  served.user = authenticate_(*stream);
+  const bool anonymous = served.user.name == kAnonymous;
   if (anonymous && anonymous_ >= kMaxAnonymous) co_return;
-  const std::string node = user.nodeName();
-  const auto api = service_.as(user);
-  auto handler = [this, bound = api.get(), user](rpc::Connection&, rpc::Stream& opened) {
-    return serveStream(*bound, user, opened);
+  const std::string node = served.user.nodeName();
+  served.api = service_.as(served.user);
+  auto handler = [this, &served](rpc::Connection&, rpc::Stream& opened) {
+    return serveStream(served, opened);
   };
   auto connection = rpc::makeConnection(executor_, clock_, std::move(stream), true,
-                                        std::move(handler), optionsFor(user));
+                                        std::move(handler), optionsFor(served.user));
+  served.connection = connection;
   connections_.insert(connection);
   TaskGroup limits(executor_);
   if (anonymous) {
@@ -80,27 +95,47 @@ Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {
   }
   if (!node.empty()) {
     logInfo("node_connected", {{"node", node}, {"peer", connection->peer()}});
-    relay_.connected(node, connection);
-    if (join_ != nullptr) join_->arrived(node);
+    arrived(served, node);
   }
   const Status why = co_await connection->closed();
   if (!node.empty()) {
     logInfo("node_disconnected", {{"node", node}, {"reason", why}});
     relay_.disconnected(node, *connection);
   }
+  for (const auto& [hollow, api] : served.nodes) relay_.disconnected(hollow, *connection);
   connections_.erase(connection);
   if (!anonymous) co_return;
   --anonymous_;
   co_await limits.cancelAndJoin();
 }
 
-Co<Status> RpcServer::serveStream(api::Api& api, User user, rpc::Stream& stream) {
+void RpcServer::arrived(Served& served, const std::string& node) {
+  relay_.connected(node, served.connection);
+  if (join_ != nullptr) join_->arrived(node);
+}
+
+Result<api::Api*> RpcServer::apiFor(Served& served, const std::string& node) {
+  if (node.empty()) return served.api.get();
+  const auto known = served.nodes.find(node);
+  if (known != served.nodes.end()) return known->second.get();
+  if (!served.user.speaksFor(node)) {
+    return Status(Code::kForbidden,
+                  "user \"" + served.user.name + "\" cannot speak for node \"" + node + "\"");
+  }
+  auto& api = served.nodes[node];
+  api = service_.as(nodeUser(node));
+  arrived(served, node);
+  return api.get();
+}
+
+Co<Status> RpcServer::serveStream(Served& served, rpc::Stream& stream) {
   const std::string& method = stream.method();
-  if (method == "api") co_return co_await serveApi(api, stream);
-  if (method == "watch") co_return co_await serveWatch(api, stream);
+  const ApiFor apiOf = [this, &served](const std::string& node) { return apiFor(served, node); };
+  if (method == "api") co_return co_await serveApi(apiOf, stream);
+  if (method == "watch") co_return co_await serveWatch(apiOf, stream);
   if (join_ != nullptr && NodeJoin::serves(method))
-    co_return co_await join_->serve(std::move(user), stream);
-  if (StreamRelay::serves(method)) co_return co_await relay_.serve(std::move(user), stream);
+    co_return co_await join_->serve(served.user, stream);
+  if (StreamRelay::serves(method)) co_return co_await relay_.serve(served.user, stream);
   co_return Status(Code::kMethodNotAllowed, "unknown method \"" + method + "\"");
 }
 

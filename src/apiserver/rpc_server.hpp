@@ -20,7 +20,8 @@ using Authenticate = std::function<User(const ByteStream&)>;
 
 /// Serves the API over RPC: the methods "api" and "watch" of proto/api_rpc.proto and those of
 /// StreamRelay, each connection with the identity of its client certificate. The connections of
-/// nodes are the relay's way to their agents.
+/// nodes are the relay's way to their agents. Hollow nodes share one, whose certificate speaks for
+/// them: each request then names its node, and may what that node may.
 class RpcServer {
  public:
   RpcServer(ApiService& service, StreamRelay& relay, Clock& clock, asio::any_io_executor executor,
@@ -38,9 +39,12 @@ class RpcServer {
   std::size_t connections() const { return connections_.size(); }
 
  private:
+  struct Served;
   rpc::ConnectionOptions optionsFor(const User& user) const;
   Co<void> serveConnection(std::unique_ptr<ByteStream> stream);
-  Co<Status> serveStream(api::Api& api, User user, rpc::Stream& stream);
+  Co<Status> serveStream(Served& served, rpc::Stream& stream);
+  Result<api::Api*> apiFor(Served& served, const std::string& node);
+  void arrived(Served& served, const std::string& node);
 
   ApiService& service_;
   StreamRelay& relay_;

@@ -9,6 +9,7 @@
 #include "cli/executable.hpp"
 #include "cli/lab_launch.hpp"
 #include "lab/cluster_config.hpp"
+#include "lab/hollow_config.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -34,7 +35,9 @@ int validate(const Context& context, const std::string& file) {
     std::fprintf(stderr, "error: %s: %s: %s\n", file.c_str(), cause.field.c_str(),
                  cause.message.c_str());
   if (!causes.empty()) return kFailed;
-  say(context, file + " is valid: " + std::to_string(cluster->nodes_size()) + " nodes.");
+  const int hollow = lab::hollowCount(*cluster);
+  say(context, file + " is valid: " + std::to_string(cluster->nodes_size()) + " nodes" +
+                   (hollow > 0 ? " and " + std::to_string(hollow) + " hollow ones." : "."));
   return kDone;
 }
 

@@ -17,6 +17,7 @@
 #include "common/filesystem.hpp"
 #include "common/spawn.hpp"
 #include "lab/control.hpp"
+#include "lab/hollow_config.hpp"
 #include "lab/isolate.hpp"
 
 namespace podlab::cli {
@@ -121,7 +122,7 @@ int list() {
     auto cluster = text ? lab::parseCluster(*text) : Result<lab::Cluster>(text.status());
     const bool running = lab::runningLab(*paths).has_value();
     table.add({name, running ? "Running" : "Stopped",
-               cluster ? std::to_string(cluster->nodes_size()) : "?",
+               cluster ? std::to_string(cluster->nodes_size() + lab::hollowCount(*cluster)) : "?",
                running ? files->readFile(paths->apiAddress()).valueOr("") : "-"});
   }
   if (table.empty()) {
@@ -160,7 +161,12 @@ int status(const Context& context) {
     for (const auto& one : node.addresses()) addresses += (addresses.empty() ? "" : ",") + one;
     table.add({node.name(), node.running() ? "Running" : "Stopped", addresses});
   }
-  std::fputs(table.text().c_str(), stdout);
+  if (!table.empty()) std::fputs(table.text().c_str(), stdout);
+  if (answer->has_hollow()) {
+    const auto& hollow = answer->hollow();
+    std::printf("%sHollow: %s, %d nodes, %d restarts\n", table.empty() ? "" : "\n",
+                hollow.running() ? "running" : "down", hollow.nodes(), hollow.restarts());
+  }
   if (!answer->faults().empty())
     std::printf("\nFaults in force: %d (podlab fault ls%s)\n", answer->faults_size(),
                 nameFlag(context).c_str());

@@ -11,6 +11,7 @@
 #include "cli/agent_service.hpp"
 #include "cli/commands.hpp"
 #include "cli/executable.hpp"
+#include "cli/hollow_process.hpp"
 #include "cli/node_membership.hpp"
 #include "cli/process_setup.hpp"
 #include "cli/server_process.hpp"
@@ -254,6 +255,19 @@ void addAgent(CLI::App& app, Context& context) {
   });
 }
 
+void addHollow(CLI::App& app, Context& context) {
+  auto options = std::make_shared<HollowProcessOptions>();
+  auto* command = app.add_subcommand("hollow", "The hollow nodes of a lab")->group("");
+  command->add_option("--cluster", options->clusterFile)->required();
+  command->add_option("--pki-dir", options->pkiDir)->required();
+  command->add_option("--boot-id", options->bootId)->required();
+  command->add_option("--server", options->server)->required();
+  command->callback([&context, options] {
+    options->logLevel = context.logLevel;
+    context.exitCode = runHollow(*options);
+  });
+}
+
 void addLab(CLI::App& app, Context& context) {
   auto stateDir = std::make_shared<std::string>();
   auto imageStore = std::make_shared<std::string>();
@@ -307,6 +321,7 @@ void addLab(CLI::App& app, Context& context) {
 void addProcessCommands(CLI::App& app, Context& context) {
   addServer(app, context);
   addAgent(app, context);
+  addHollow(app, context);
   addLab(app, context);
 }
 

@@ -15,6 +15,7 @@
 #include "cli/session.hpp"
 #include "common/filesystem.hpp"
 #include "lab/control.hpp"
+#include "lab/hollow_config.hpp"
 
 namespace podlab::cli {
 namespace {
@@ -22,6 +23,7 @@ namespace {
 struct UpOptions {
   std::string file;
   std::optional<int> nodes;
+  std::optional<int> hollow;
   std::string wait = "60s";
   std::optional<std::string> kubeconfig;  ///< unset: kubectl's own; "none": none
   bool nameGiven = false;
@@ -57,7 +59,11 @@ Result<lab::Cluster> wantedCluster(Context& context, const UpOptions& options) {
   }
   if (options.nodes) {
     cluster.clear_nodes();
-    cluster.add_nodes()->set_count(*options.nodes);
+    if (*options.nodes > 0) cluster.add_nodes()->set_count(*options.nodes);
+  }
+  if (options.hollow) {
+    cluster.clear_hollow();
+    if (*options.hollow > 0) cluster.add_hollow()->set_count(*options.hollow);
   }
   if (options.nameGiven || !cluster.has_name()) cluster.set_name(context.lab);
   context.lab = cluster.name();
@@ -110,7 +116,7 @@ int up(Context& context, const UpOptions& options) {
   auto paths = lab::labPaths(context.lab);
   if (!paths) return fail(paths.status());
   auto files = makeRealFilesystem();
-  const bool asked = options.nodes || !options.file.empty();
+  const bool asked = options.nodes || options.hollow || !options.file.empty();
   if (!asked && files->exists(paths->standalone())) {
     auto stored = readCluster(*files, *paths);
     if (!stored) return fail(stored.status());
@@ -192,6 +198,8 @@ int up(Context& context, const UpOptions& options) {
   if (code == kDone) {
     if (*patience == Duration(0)) return startTimeline(context, cluster);
     nodes = runningNodes(*answer);
+    for (const auto& member : lab::hollowNodes(cluster))
+      nodes[member.name] = answer->hollow().bootid();
     code = withSession(context, [&](Session& session) {
       return waitForNodes(session, context, *paths, nodes, *patience, progress);
     });
@@ -218,6 +226,11 @@ void addUpCommand(CLI::App& app, Context& context) {
       "Start a lab: create it, or resume it with its pods; or a cluster on the hosts of a file");
   upCommand->add_option("-n,--nodes", upOptions->nodes, "Number of nodes (default 3)")
       ->check(CLI::Range(1, 250));
+  upCommand
+      ->add_option("--hollow", upOptions->hollow,
+                   "Number of hollow nodes, whose containers and network are simulated; without "
+                   "--nodes the lab has no others")
+      ->check(CLI::Range(0, 20000));
   upCommand->add_option("-f,--file", upOptions->file, "Cluster file, - for stdin");
   upCommand
       ->add_option("--wait", upOptions->wait, "How long to wait for Ready nodes, 0s not at all")

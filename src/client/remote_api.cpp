@@ -75,8 +75,9 @@ class RemoteWatch final : public api::Watch {
 
 }  // namespace
 
-RemoteApi::RemoteApi(ReconnectingConnection& connection, Clock& clock, Duration patience)
-    : connection_(connection), clock_(clock), patience_(patience) {}
+RemoteApi::RemoteApi(ReconnectingConnection& connection, Clock& clock, Duration patience,
+                     std::string asNode)
+    : connection_(connection), clock_(clock), patience_(patience), asNode_(std::move(asNode)) {}
 
 Co<Result<std::shared_ptr<rpc::Connection>>> RemoteApi::connection() {
   return connection_.get(clock_.now() + patience_);
@@ -85,6 +86,7 @@ Co<Result<std::shared_ptr<rpc::Connection>>> RemoteApi::connection() {
 Co<Status> RemoteApi::call(RequestPtr request, std::shared_ptr<rpc::ApiResponse> response) {
   auto current = co_await connection();
   if (!current) co_return current.status();
+  if (!asNode_.empty()) request->set_asnode(asNode_);
   co_return co_await (*current)->call("api", *request, *response);
 }
 
@@ -168,6 +170,7 @@ Co<Result<std::unique_ptr<api::Watch>>> RemoteApi::watch(api::ResourceId collect
   request.set_bookmarks(options.bookmarks);
   request.set_sendinitialevents(options.sendInitialEvents);
   if (options.timeout) request.set_timeoutnanos(options.timeout->count());
+  if (!asNode_.empty()) request.set_asnode(asNode_);
   auto current = co_await connection();
   if (!current) co_return current.status();
   auto stream = co_await (*current)->open("watch");

@@ -16,12 +16,13 @@ namespace podlab::client {
 /// The server's Api over RPC (proto/api_rpc.proto), as the identity of the connection's
 /// certificate. Each verb waits up to `patience` for a connection and then fails with kUnavailable,
 /// as it does when the connection is lost before the answer: a write may then have happened or not.
-/// A refused watch fails at its first next().
+/// A refused watch fails at its first next(). With `asNode`, as that hollow node, for which the
+/// certificate must speak.
 class RemoteApi final : public api::Api {
  public:
   /// Both references must outlive the object, its calls and its watches.
   RemoteApi(ReconnectingConnection& connection, Clock& clock,
-            Duration patience = std::chrono::seconds(10));
+            Duration patience = std::chrono::seconds(10), std::string asNode = "");
 
   Co<Result<api::ObjectPtr>> get(api::ResourceId id) override;
   Co<Result<api::ListResult>> list(api::ResourceId collection, api::ListOptions options) override;
@@ -46,6 +47,7 @@ class RemoteApi final : public api::Api {
   ReconnectingConnection& connection_;
   Clock& clock_;
   Duration patience_;
+  std::string asNode_;
 };
 
 }  // namespace podlab::client

@@ -7,16 +7,21 @@
 #include "api/names.hpp"
 #include "api/quantity.hpp"
 #include "lab/fault_timeline.hpp"
+#include "lab/hollow_config.hpp"
+#include "lab/node_checks.hpp"
 #include "lab/node_host.hpp"
 
 namespace podlab::lab {
 namespace {
 
 constexpr std::string_view kDefaultPodV4 = "10.244.0.0/16";
+/// Of clusters with more nodes than it has ranges of the default size.
+constexpr std::string_view kLargePodV4 = "100.64.0.0/10";
 constexpr std::string_view kDefaultPodV6 = "fd00:10:244::/48";
 constexpr std::string_view kDefaultUnderlayV4 = "172.29.0.0/16";
 constexpr std::string_view kDefaultUnderlayV6 = "fd00:172:29::/64";
 constexpr int kMaxNodes = 250;
+constexpr int kRangesByDefault = 256;
 
 void addRanges(google::protobuf::RepeatedPtrField<std::string>& ranges, std::string_view family,
                std::string_view v4, std::string_view v6) {
@@ -82,16 +87,8 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
   }
   for (const auto& why : api::faultsOfDns1123Label(node.name()))
     causes.push_back(invalidField(path + ".name", node.name(), why));
-  const auto checkQuantity = [&](const char* field, const std::string& text) {
-    const auto quantity = api::Quantity::parse(text);
-    if (!quantity) {
-      causes.push_back(invalidField(path + "." + field, text, quantity.status().message()));
-    } else if (*quantity <= api::Quantity()) {
-      causes.push_back(invalidField(path + "." + field, text, "must be greater than zero"));
-    }
-  };
-  if (node.has_cpu()) checkQuantity("cpu", node.cpu().string());
-  if (node.has_memory()) checkQuantity("memory", node.memory().string());
+  if (node.has_cpu()) checkQuantity(path + ".cpu", node.cpu().string(), causes);
+  if (node.has_memory()) checkQuantity(path + ".memory", node.memory().string(), causes);
   for (const auto& [signal, amount] : node.evictionhard()) {
     constexpr std::string_view kSignals[] = {"imagefs.available", "imagefs.inodesFree",
                                              "memory.available",  "nodefs.available",
@@ -113,37 +110,15 @@ void checkNode(const config::v1alpha1::Node& node, const std::string& path,
                                   "must be greater than 0"));
   }
   if (node.has_containerlogmaxsize())
-    checkQuantity("containerLogMaxSize", node.containerlogmaxsize().string());
+    checkQuantity(path + ".containerLogMaxSize", node.containerlogmaxsize().string(), causes);
   if (node.has_containerlogmaxfiles() && node.containerlogmaxfiles() < 2) {
     causes.push_back(invalidField(path + ".containerLogMaxFiles",
                                   std::to_string(node.containerlogmaxfiles()),
                                   "must be at least 2"));
   }
-  if (node.has_maxpods() && (node.maxpods() < 1 || node.maxpods() > 1000)) {
-    // A bridge bears at most 1,023 ports.
-    causes.push_back(invalidField(path + ".maxPods", std::to_string(node.maxpods()),
-                                  "must be between 1 and 1000"));
-  }
-  for (const auto& [key, value] : node.labels()) {
-    for (const auto& why : api::faultsOfQualifiedName(key))
-      causes.push_back(invalidField(path + ".labels", key, why));
-    const std::string field = path + ".labels[" + key + "]";
-    for (const auto& why : api::faultsOfLabelValue(value))
-      causes.push_back(invalidField(field, value, why));
-  }
-  for (int i = 0; i < node.taints_size(); ++i) {
-    const auto& taint = node.taints(i);
-    const std::string at = path + ".taints[" + std::to_string(i) + "]";
-    for (const auto& why : api::faultsOfQualifiedName(taint.key()))
-      causes.push_back(invalidField(at + ".key", taint.key(), why));
-    if (taint.effect() != "NoSchedule" && taint.effect() != "PreferNoSchedule" &&
-        taint.effect() != "NoExecute") {
-      causes.push_back(
-          {"FieldValueNotSupported", at + ".effect",
-           "Unsupported value: \"" + taint.effect() +
-               "\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\""});
-    }
-  }
+  if (node.has_maxpods()) checkMaxPods(node.maxpods(), path, causes);
+  checkLabels(node.labels(), path, causes);
+  checkTaints(node.taints(), path, causes);
 }
 
 /// Either all nodes are machines of their own, or none is.
@@ -228,7 +203,7 @@ Result<Cluster> parseCluster(std::string_view text) {
 
 void applyClusterDefaults(Cluster& cluster) {
   if (!cluster.has_name()) cluster.set_name("default");
-  if (cluster.nodes().empty()) cluster.add_nodes()->set_count(3);
+  if (cluster.nodes().empty() && cluster.hollow().empty()) cluster.add_nodes()->set_count(3);
   google::protobuf::RepeatedPtrField<config::v1alpha1::Node> nodes;
   for (const auto& group : cluster.nodes()) {
     const std::string prefix = group.has_name() ? group.name() : "node";
@@ -250,9 +225,13 @@ void applyClusterDefaults(Cluster& cluster) {
   }
   *cluster.mutable_nodes() = std::move(nodes);
 
+  applyHollowDefaults(cluster);
+  const bool large = cluster.nodes_size() + hollowCount(cluster) > kRangesByDefault;
+
   auto& network = *cluster.mutable_networking();
   if (!network.has_ipfamily()) network.set_ipfamily("ipv4");
-  addRanges(*network.mutable_podcidrs(), network.ipfamily(), kDefaultPodV4, kDefaultPodV6);
+  addRanges(*network.mutable_podcidrs(), network.ipfamily(), large ? kLargePodV4 : kDefaultPodV4,
+            kDefaultPodV6);
   addRanges(*network.mutable_underlaycidrs(), network.ipfamily(), kDefaultUnderlayV4,
             kDefaultUnderlayV6);
   if (!network.has_nodeprefixipv4()) network.set_nodeprefixipv4(24);
@@ -275,6 +254,7 @@ bool hasHosts(const Cluster& cluster) {
 
 Cluster serverPart(Cluster cluster) {
   cluster.clear_nodes();
+  cluster.clear_hollow();
   cluster.clear_faults();
   cluster.mutable_networking()->clear_underlaycidrs();
   return cluster;
@@ -299,6 +279,7 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
     }
   }
   if (hasHosts(cluster)) checkHosts(cluster, causes);
+  checkHollow(cluster, causes);
 
   const auto faults = faultsOfTimeline(cluster.faults(), nodeLabels(cluster));
   causes.insert(causes.end(), faults.begin(), faults.end());
@@ -333,7 +314,7 @@ std::vector<Cause> validateCluster(const Cluster& cluster,
     const bool v4 = range.family() == net::Family::kV4;
     checkNodePrefix(v4 ? network.nodeprefixipv4() : network.nodeprefixipv6(), v4 ? 32 : 128, range,
                     v4 ? "networking.nodePrefixIPv4" : "networking.nodePrefixIPv6",
-                    cluster.nodes_size(), causes);
+                    cluster.nodes_size() + hollowCount(cluster), causes);
     for (const auto& other : underlay) {
       if (range.overlaps(other)) {
         causes.push_back(invalidField("networking.podCIDRs", range.toString(),

@@ -18,8 +18,9 @@ inline constexpr std::string_view kClusterApiVersion = "podlab.io/v1alpha1";
 /// A cluster file (YAML or JSON), strictly: unknown and duplicate fields are errors. Not yet
 /// defaulted.
 Result<Cluster> parseCluster(std::string_view text);
-/// Fills in what is absent: name "default", three nodes node1 to node3, IPv4, 10.244.0.0/16 with a
-/// /24 a node, VXLAN on port 8472. Nodes with a count become single nodes with names.
+/// Fills in what is absent: name "default", three nodes node1 to node3 unless there are hollow
+/// ones, IPv4, 10.244.0.0/16 (100.64.0.0/10 for many nodes) with a /24 a node, VXLAN on port 8472.
+/// Nodes with a count become single nodes with names.
 void applyClusterDefaults(Cluster& cluster);
 /// Field errors of a defaulted cluster, e.g. overlapping ranges, a name twice. `hostNetworks` are
 /// the host's own ranges, with the link that has them, which pods must not shadow.

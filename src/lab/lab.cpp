@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -25,6 +26,7 @@
 #include "lab/control.hpp"
 #include "lab/fault_board.hpp"
 #include "lab/fault_requests.hpp"
+#include "lab/hollow_config.hpp"
 #include "lab/isolate.hpp"
 #include "lab/listen.hpp"
 #include "lab/mounts.hpp"
@@ -56,6 +58,16 @@ struct NodeState {
   bool killedByFault = false;  ///< and starts when the fault is over
 };
 
+/// A process that starts again whenever it ends.
+struct Supervised {
+  std::string name;
+  std::function<void()> start;
+  pid_t pid = 0;  ///< 0: not running
+  MonoTime startedAt{};
+  RestartDelay delay = {};
+  int restarts = 0;
+};
+
 std::string join(const std::vector<std::string>& parts) {
   std::string text;
   for (const auto& part : parts) text += (text.empty() ? "" : ",") + part;
@@ -81,6 +93,7 @@ class Lab final : public FaultTarget {
     }
     waitForSignal();
     startServer();
+    if (hollowNodes_ > 0) startHollow();
     for (auto& [name, node] : nodes_) {
       if (Status status = startNode(node); !status.ok())
         logError("node_not_started", {{"node", name}, {"error", status}});
@@ -142,7 +155,11 @@ class Lab final : public FaultTarget {
     for (const auto& config : cluster_.nodes()) {
       if (Status status = adopt(config); !status.ok()) return status;
     }
-    return {};
+    hollowNodes_ = hollowCount(cluster_);
+    if (hollowNodes_ == 0) return {};
+    std::vector<std::string> groups;
+    for (const auto& group : cluster_.hollow()) groups.push_back(group.name());
+    return pki_->issueHollow(groups, options_.paths.hollow());
   }
 
   /// Removes what a killed lab has left, and writes down where this one's cgroups will be.
@@ -240,24 +257,39 @@ class Lab final : public FaultTarget {
                  options_.logLevel});
     spec.keepFds = {options_.apiSocket.get(), options_.adminSocket.get(), agentSocket_.get(),
                     podApiSocket_.get()};
-    serverStartedAt_ = clock_->now();
-    auto started = startIsolated(spec);
+    supervise(server_, spec);
+  }
+
+  void startHollow() {
+    hollowBootId_ = rng_->uuid();
+    const IsolatedSpec spec =
+        process("hollow", {"hollow", "--cluster", options_.paths.clusterFile(), "--pki-dir",
+                           options_.paths.hollow(), "--boot-id", hollowBootId_, "--server",
+                           serverHost() + ":" + std::to_string(kServerPort), "--log-level",
+                           options_.logLevel});
+    supervise(hollow_, spec);
+  }
+
+  void supervise(Supervised& process, const IsolatedSpec& spec) {
+    process.startedAt = clock_->now();
+    const auto started = startIsolated(spec);
     if (started) {
-      server_ = *started;
-      logInfo("server_started", {{"pid", server_}});
+      process.pid = *started;
+      logInfo(process.name + "_started", {{"pid", process.pid}});
     } else {
-      logError("server_not_started", {{"error", started.status()}});
-      serverGone();
+      logError(process.name + "_not_started", {{"error", started.status()}});
+      gone(process);
     }
   }
 
-  void serverGone(bool killed = false) {
-    server_ = 0;
+  void gone(Supervised& process, bool killed = false) {
+    process.pid = 0;
     if (stopping_) return;
-    ++serverRestarts_;
-    clock_->scheduleIn(serverDelay_.next(clock_->now() - serverStartedAt_, killed), [this] {
-      if (!stopping_) startServer();
-    });
+    ++process.restarts;
+    clock_->scheduleIn(process.delay.next(clock_->now() - process.startedAt, killed),
+                       [this, &process] {
+                         if (!stopping_) process.start();
+                       });
   }
 
   std::vector<std::string> agentArguments(const NodeState& node) {
@@ -399,9 +431,10 @@ class Lab final : public FaultTarget {
     pid_t pid;
     while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
       const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-      if (pid == server_) {
-        if (!stopping_) logWarning("server_ended", {{"exit_code", code}});
-        serverGone(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+      if (pid == server_.pid || pid == hollow_.pid) {
+        Supervised& process = pid == server_.pid ? server_ : hollow_;
+        if (!stopping_) logWarning(process.name + "_ended", {{"exit_code", code}});
+        gone(process, WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
         continue;
       }
       for (auto& [name, node] : nodes_) {
@@ -437,9 +470,10 @@ class Lab final : public FaultTarget {
     for (auto& [name, node] : nodes_) {
       if (node.pid != 0) ::kill(node.pid, SIGTERM);
     }
-    while (anyNode()) co_await ended_.wait();
-    if (server_ != 0) {
-      ::kill(server_, SIGTERM);
+    if (hollow_.pid != 0) ::kill(hollow_.pid, SIGTERM);
+    while (anyNode() || hollow_.pid != 0) co_await ended_.wait();
+    if (server_.pid != 0) {
+      ::kill(server_.pid, SIGTERM);
     } else {
       io_.stop();
     }
@@ -571,8 +605,16 @@ class Lab final : public FaultTarget {
         out->add_addresses(address.toString());
     }
     if (request.has_status()) listFaults(faults_, *clock_, response);
-    response.set_serverrunning(server_ != 0);
-    response.set_serverrestarts(serverRestarts_);
+    if (hollowNodes_ > 0) {
+      auto& hollow = *response.mutable_hollow();
+      hollow.set_running(hollow_.pid != 0);
+      hollow.set_pid(hollow_.pid);
+      hollow.set_nodes(hollowNodes_);
+      hollow.set_restarts(hollow_.restarts);
+      hollow.set_bootid(hollowBootId_);
+    }
+    response.set_serverrunning(server_.pid != 0);
+    response.set_serverrestarts(server_.restarts);
     co_return response;
   }
 
@@ -592,10 +634,10 @@ class Lab final : public FaultTarget {
   std::unique_ptr<Pki> pki_;
   UniqueFd podApiSocket_;
   UniqueFd agentSocket_;
-  pid_t server_ = 0;
-  MonoTime serverStartedAt_{};
-  RestartDelay serverDelay_;
-  int serverRestarts_ = 0;
+  Supervised server_{"server", [this] { startServer(); }};
+  Supervised hollow_{"hollow", [this] { startHollow(); }};
+  int hollowNodes_ = 0;
+  std::string hollowBootId_;  ///< of the last start
   std::map<std::string, NodeState> nodes_;
   bool stopping_ = false;
   NodeFreezer freezer_;

@@ -23,6 +23,7 @@ namespace podlab::lab {
 /// - pki/: ca, server and admin certificates and keys; service-accounts.key signs tokens
 /// - server/: the store
 /// - nodes/NAME/: one node: its certificate, pods, logs, checkpoints
+/// - hollow/: the certificate of the hollow nodes
 /// - volumes/: the folders of PersistentVolumes, shared by all nodes
 /// - log/: one log a process
 struct LabPaths {
@@ -39,6 +40,7 @@ struct LabPaths {
   std::string pki(std::string_view file) const { return root + "/pki/" + std::string(file); }
   std::string server() const { return root + "/server"; }
   std::string node(std::string_view name) const { return root + "/nodes/" + std::string(name); }
+  std::string hollow() const { return root + "/hollow"; }
   std::string volumes() const { return root + "/volumes"; }
   std::string log(std::string_view process) const {
     return root + "/log/" + std::string(process) + ".log";

@@ -18,7 +18,8 @@ bool fits(const transport::CertificateInfo& info, const transport::LeafSpec& spe
     });
   };
   return info.notAfter - now > kRenewBefore && info.commonName == spec.commonName &&
-         covers(info.dnsNames, spec.dnsNames) && covers(info.ipAddresses, spec.ipAddresses);
+         covers(info.organizations, spec.organizations) && covers(info.dnsNames, spec.dnsNames) &&
+         covers(info.ipAddresses, spec.ipAddresses);
 }
 
 }  // namespace
@@ -85,10 +86,22 @@ Status Pki::ensureSigningKey() {
 }
 
 Status Pki::issueNode(std::string_view node, const std::string& folder) {
-  if (Status status = files_.createDirectories(folder, 0700); !status.ok()) return status;
   transport::LeafSpec spec;
   spec.commonName = "system:node:" + std::string(node);
   spec.organizations = {"system:nodes"};
+  return issue(folder, spec);
+}
+
+Status Pki::issueHollow(const std::vector<std::string>& groups, const std::string& folder) {
+  transport::LeafSpec spec;
+  spec.commonName = "podlab:hollow";
+  for (const auto& group : groups) spec.organizations.push_back("podlab:hollow-nodes:" + group);
+  return issue(folder, spec);
+}
+
+Status Pki::issue(const std::string& folder, const transport::LeafSpec& client) {
+  if (Status status = files_.createDirectories(folder, 0700); !status.ok()) return status;
+  transport::LeafSpec spec = client;
   spec.client = true;
   if (Status status = ensure(folder, "node", spec); !status.ok()) return status;
   return files_.writeFileAtomic(folder + "/ca.crt", authority_.certificatePem(), 0644, false);

@@ -27,6 +27,9 @@ class Pki {
   /// A node's certificate (system:node:NAME, system:nodes) in `folder` as ca.crt, node.crt and
   /// node.key.
   Status issueNode(std::string_view node, const std::string& folder);
+  /// The one certificate of the hollow nodes of these groups, in `folder` the same way: it speaks
+  /// for the nodes NAME1, NAME2 and so on of each.
+  Status issueHollow(const std::vector<std::string>& groups, const std::string& folder);
 
  private:
   Pki(Filesystem& files, std::string folder, WallTime now, Rng& rng,
@@ -36,6 +39,7 @@ class Pki {
         now_(now),
         rng_(rng),
         authority_(std::move(authority)) {}
+  Status issue(const std::string& folder, const transport::LeafSpec& spec);
   Status ensureSigningKey();
   Status ensure(const std::string& folder, std::string_view name, const transport::LeafSpec& spec);
 

@@ -90,7 +90,7 @@ Co<void> Agent::serve() {
   failure_ = co_await begin();
   if (failure_.ok()) {
     tasks_.spawn("network", keepNetwork());
-    tasks_.spawn("peers", keepPeers());
+    if (hasPeers_) tasks_.spawn("peers", keepPeers());
     tasks_.spawn("pods", keepPods());
     if (options_.pressure) tasks_.spawn("pressure", keepPressure());
   } else {
@@ -106,6 +106,7 @@ Co<Status> Agent::begin() {
   if (!version.ok()) co_return version.status().withContext("the container runtime");
 
   underlay_ = network->underlay;
+  hasPeers_ = network->vxlanMac.has_value();
   NodeFacts facts;
   facts.name = options_.nodeName;
   facts.labels = options_.labels;
@@ -161,12 +162,17 @@ Co<Status> Agent::begin() {
   }
   Status recovered = co_await pods_->recover();
   if (!recovered.ok()) co_return recovered;
-  policies_.start();
-  registration_ = std::make_unique<NodeRegistration>(
-      deps.api, deps.clock, deps.executor, deps.images, std::move(facts), options_.intervals);
+  if (hasPeers_) {
+    policies_.start();
+  } else {
+    policies_.disable();
+  }
+  registration_ =
+      std::make_unique<NodeRegistration>(deps.api, deps.clock, deps.rng, deps.executor, deps.images,
+                                         std::move(facts), options_.intervals);
   postReadiness();
   registration_->start();
-  peerChecks_.start();
+  if (hasPeers_) peerChecks_.start();
   watchNodes();
   if (!options_.volumesFolder.empty()) {
     reclaimer_ =
@@ -177,10 +183,12 @@ Co<Status> Agent::begin() {
   co_return Status();
 }
 
+/// All of them, or without peers this one.
 void Agent::watchNodes() {
   api::ResourceId all{&api::kindFor<corev1::Node>(), "", "", ""};
-  nodes_ = std::make_unique<client::Informer>(dependencies_.api, dependencies_.clock,
-                                              dependencies_.rng, dependencies_.executor, all);
+  nodes_ = std::make_unique<client::Informer>(
+      dependencies_.api, dependencies_.clock, dependencies_.rng, dependencies_.executor, all, "",
+      hasPeers_ ? "" : "metadata.name=" + options_.nodeName);
   auto seen = [this](const api::ObjectPtr& node) {
     if (api::meta(*node).name() == options_.nodeName) {
       ownNode(node);

@@ -123,6 +123,7 @@ class Agent {
   Status network_{Code::kUnavailable, "it waits for a range from the server"};
   std::vector<net::IpAddress> underlay_;  ///< this node's addresses
   std::string clash_;                     ///< with another node; empty: there is none
+  bool hasPeers_ = true;
   bool peersInTrouble_ = false;
   bool podsAreReported_ = false;
   bool peersDirty_ = false;

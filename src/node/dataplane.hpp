@@ -52,7 +52,9 @@ struct NodeNetwork {
 /// What the node publishes about itself, in its Node object.
 struct NodeNetworkInfo {
   std::vector<net::IpAddress> underlay;
-  net::MacAddress vxlanMac;
+  /// None: no packet passes between this node's pods and others' (it is hollow), and it is nobody's
+  /// peer.
+  std::optional<net::MacAddress> vxlanMac;
   int mtu = 0;  ///< of pods
 };
 

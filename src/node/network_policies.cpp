@@ -64,6 +64,7 @@ Co<void> NetworkPolicies::stop() {
 }
 
 void NetworkPolicies::add(const corev1::Pod& pod, std::vector<net::IpAddress> addresses) {
+  if (disabled_) return;
   auto slim = api::share<corev1::Pod>(policy::slimPod(pod));
   if (pods_ != nullptr) {
     const auto seen = pods_->get(api::keyOf(pod));
@@ -83,6 +84,7 @@ void NetworkPolicies::remove(const std::string& uid) {
 }
 
 Co<Status> NetworkPolicies::enforced() {
+  if (disabled_) co_return Status();
   const std::uint64_t wanted = version_;
   while (tried_ < wanted) co_await done_.wait();
   co_return outcome_;

@@ -30,6 +30,8 @@ class NetworkPolicies {
   ~NetworkPolicies();
 
   void start();
+  /// In place of start(), where no packet passes: nothing is watched or enforced.
+  void disable() { disabled_ = true; }
   Co<void> stop();
 
   /// A pod of this node has these addresses, or has others from now on.
@@ -66,6 +68,7 @@ class NetworkPolicies {
   policy::PodIndex index_;                        // the same
   std::map<std::string, Local> locals_;           // by uid
 
+  bool disabled_ = false;
   std::uint64_t version_ = 1;  ///< of what there is to enforce
   std::uint64_t tried_ = 0;    ///< the version that was last brought to the dataplane
   Status outcome_;             ///< of that

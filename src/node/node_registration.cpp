@@ -14,6 +14,12 @@ namespace {
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
 constexpr Duration kLastRetry = std::chrono::seconds(7);
+/// kubelet's (component-helpers, lease controller).
+constexpr double kLeaseJitter = 0.04;
+
+Duration share(Duration duration, double part) {
+  return std::chrono::duration_cast<Duration>(duration * part);
+}
 
 api::ResourceId nodeId(const std::string& name, std::string subresource = "") {
   return {&api::kindFor<corev1::Node>(), "", name, std::move(subresource)};
@@ -21,10 +27,12 @@ api::ResourceId nodeId(const std::string& name, std::string subresource = "") {
 
 }  // namespace
 
-NodeRegistration::NodeRegistration(api::Api& api, Clock& clock, asio::any_io_executor executor,
-                                   ImageStore& images, NodeFacts facts, Intervals intervals)
+NodeRegistration::NodeRegistration(api::Api& api, Clock& clock, Rng& rng,
+                                   asio::any_io_executor executor, ImageStore& images,
+                                   NodeFacts facts, Intervals intervals)
     : api_(api),
       clock_(clock),
+      rng_(rng),
       images_(images),
       facts_(std::move(facts)),
       intervals_(intervals),
@@ -126,7 +134,11 @@ Co<Status> NodeRegistration::postStatus() {
     co_return modified.status();
   }
   node_ = *modified;
-  if (heartbeat) heartbeatDue_ = clock_.now() + intervals_.status;
+  if (heartbeat) {
+    // Nodes that have started together do not come together again.
+    const double part = std::exchange(heartbeatsSpread_, true) ? 1 : rng_.unit();
+    heartbeatDue_ = clock_.now() + share(intervals_.status, part);
+  }
   co_return Status();
 }
 
@@ -136,7 +148,7 @@ Co<void> NodeRegistration::keepLease() {
     Status status = co_await renewLease();
     if (status.ok()) {
       retry = kFirstRetry;
-      co_await clock_.sleepFor(intervals_.lease);
+      co_await clock_.sleepFor(share(intervals_.lease, 1 + kLeaseJitter * rng_.unit()));
     } else {
       logDebug("lease_retry", {{"node", facts_.name}, {"error", status}});
       co_await clock_.sleepFor(retry);

@@ -5,6 +5,7 @@
 
 #include "api/api.hpp"
 #include "common/clock.hpp"
+#include "common/rng.hpp"
 #include "common/sync.hpp"
 #include "node/node_status.hpp"
 
@@ -16,14 +17,14 @@ namespace podlab::node {
 class NodeRegistration {
  public:
   struct Intervals {
-    Duration lease = std::chrono::seconds(10);          ///< between renewals
+    Duration lease = std::chrono::seconds(10);          ///< between renewals, and up to 4 % more
     Duration leaseDuration = std::chrono::seconds(40);  ///< what the Lease promises
     Duration status = std::chrono::minutes(5);
   };
 
   /// Lists `images` with each status that it posts.
-  NodeRegistration(api::Api& api, Clock& clock, asio::any_io_executor executor, ImageStore& images,
-                   NodeFacts facts, Intervals intervals);
+  NodeRegistration(api::Api& api, Clock& clock, Rng& rng, asio::any_io_executor executor,
+                   ImageStore& images, NodeFacts facts, Intervals intervals);
 
   void start();
   Co<void> stop();
@@ -44,6 +45,7 @@ class NodeRegistration {
 
   api::Api& api_;
   Clock& clock_;
+  Rng& rng_;
   ImageStore& images_;
   NodeFacts facts_;
   Intervals intervals_;
@@ -53,6 +55,7 @@ class NodeRegistration {
   bool registered_ = false;
   bool dirty_ = true;
   MonoTime heartbeatDue_;
+  bool heartbeatsSpread_ = false;
   api::ObjectPtr node_;
   api::ObjectPtr lease_;
   WaitQueue changed_;

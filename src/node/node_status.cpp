@@ -65,8 +65,8 @@ std::map<std::string, std::string> labelsOf(const NodeFacts& facts) {
 
 std::map<std::string, std::string> annotationsOf(const NodeFacts& facts) {
   std::map<std::string, std::string> annotations{
-      {kVxlanMacAnnotation, facts.network.vxlanMac.toString()},
       {kPodMtuAnnotation, std::to_string(facts.network.mtu)}};
+  if (const auto& mac = facts.network.vxlanMac) annotations[kVxlanMacAnnotation] = mac->toString();
   if (!facts.volumesFolder.empty())
     annotations[api::kVolumesFolderAnnotation] = facts.volumesFolder;
   return annotations;

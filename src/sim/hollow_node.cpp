@@ -4,7 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "common/hash.hpp"
 #include "common/log.hpp"
 #include "sim/crashing_host.hpp"
 
@@ -53,7 +52,7 @@ struct HollowNode::Life {
 HollowNode::HollowNode(HollowNodeDependencies dependencies, HollowNodeOptions options)
     : dependencies_(std::move(dependencies)),
       options_(std::move(options)),
-      bootId_(dependencies_.rng.uuid()),
+      bootId_(options_.bootId.empty() ? dependencies_.rng.uuid() : options_.bootId),
       runtime_(dependencies_.clock),
       dataplane_(dependencies_.clock, networkOf(options_)),
       tasks_(dependencies_.executor) {
@@ -72,10 +71,10 @@ node::ContainerScript HollowNode::script() {
   node::ContainerScript script;
   script.startTakes = behaviour.startDelay.sampleDuration(rng);
   script.stopTakes = behaviour.stopDelay.sampleDuration(rng);
-  if (rng.chance(behaviour.startFailure))
+  if (rng.chance(behaviour.startFailures))
     script.startFails = Status(Code::kInternal, "the hollow node's behaviour lets this start fail");
   if (behaviour.lifetime) script.runsFor = behaviour.lifetime->sampleDuration(rng);
-  if (rng.chance(behaviour.crash)) {
+  if (rng.chance(behaviour.crashes)) {
     const Duration crash = behaviour.crashAfter.sampleDuration(rng);
     if (!script.runsFor || crash < *script.runsFor) {
       script.runsFor = crash;

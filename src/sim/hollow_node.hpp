@@ -1,7 +1,6 @@
 #pragma once
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,25 +11,16 @@
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "common/sync.hpp"
+#include "lab/hollow_config.hpp"
 #include "node/agent.hpp"
 #include "node/simulated_dataplane.hpp"
 #include "node/simulated_filesystem.hpp"
 #include "node/simulated_host.hpp"
 #include "node/simulated_runtime.hpp"
-#include "sim/distribution.hpp"
 
 namespace podlab::sim {
 
-/// What the containers of a hollow node do; each draws its own.
-struct HollowBehaviour {
-  Distribution startDelay;              ///< of a container's start
-  Distribution stopDelay;               ///< from the signal that ends it to its exit
-  double startFailure = 0;              ///< the chance that a start fails
-  double crash = 0;                     ///< the chance that it exits with 1...
-  Distribution crashAfter;              ///< ...so long after its start
-  std::optional<Distribution> lifetime; /**< then it exits with 0; unset: it runs until it is
-                                             stopped */
-};
+using lab::HollowBehaviour;
 
 struct HollowNodeOptions {
   std::string name;
@@ -40,6 +30,7 @@ struct HollowNodeOptions {
   std::vector<net::IpAddress> addresses;        ///< the node's own, at most one a family
   std::vector<net::Cidr> clusterRanges;         ///< of pods
   std::string version;                          ///< of podlab, as the node's kubeletVersion
+  std::string bootId = {};                      ///< of the first boot; empty: drawn
   HollowBehaviour behaviour;
 };
 

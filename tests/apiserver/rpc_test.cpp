@@ -26,6 +26,7 @@ class RpcTest : public ServiceTest {
       const std::string name = stream.peer();
       if (name == "admin") return User{name, {std::string(kMasters)}};
       if (name.starts_with(kNodeUserPrefix)) return User{name, {std::string(kNodes)}};
+      if (name == "podlab:hollow") return User{name, {std::string(kHollowNodesPrefix) + "h"}};
       return userOf(stream.peerIdentity());
     };
     server_ = std::make_unique<RpcServer>(*service_, *relay_, clock_, io_.get_executor(), byPeer);
@@ -300,6 +301,55 @@ TEST_F(RpcTest, RelayFailuresSayWhatIsMissing) {
   EXPECT_EQ(receive<rpc::ExecFrame>(*exec).status().code(), Code::kUnavailable);
   clock_.advance(std::chrono::seconds(2));
   EXPECT_FALSE(relay_->isConnected("n1"));
+}
+
+TEST_F(RpcTest, HollowNodesShareAConnectionAndKeepToThemselves) {
+  auto shared = connect("podlab:hollow", fakeAgent);
+  const auto asNode = [&](const std::string& node, rpc::ApiRequest request) {
+    request.set_asnode(node);
+    return call(shared, request).status();
+  };
+  addRunningPod("web", "h1", "10.0.0.1");
+  auto read = about("pods", "web");
+  read.set_get(true);
+  EXPECT_TRUE(asNode("h1", read).ok());
+  // Another node's pod, and what no node may.
+  EXPECT_EQ(asNode("h2", read).code(), Code::kForbidden);
+  auto secret = about("secrets", "any");
+  secret.set_get(true);
+  EXPECT_EQ(asNode("h1", secret).code(), Code::kForbidden);
+  // The certificate speaks for no other node, and by itself may nothing.
+  for (const char* stranger : {"n1", "h", "h1x", "g1"}) {
+    const Status refused = asNode(stranger, read);
+    EXPECT_EQ(refused.code(), Code::kForbidden) << stranger;
+    EXPECT_THAT(refused.message(), HasSubstr("cannot speak for node")) << stranger;
+  }
+  EXPECT_EQ(asNode("", read).code(), Code::kForbidden);
+  // Nor does any other connection.
+  auto asOther = read;
+  asOther.set_asnode("h1");
+  EXPECT_EQ(call(client_, asOther).status().code(), Code::kForbidden);
+
+  rpc::WatchRequest watch;
+  watch.mutable_ref()->set_resource("pods");
+  watch.set_fieldselector("spec.nodeName=h1");
+  const auto watched = [&](const std::string& node) {
+    watch.set_asnode(node);
+    auto stream = run(shared->open("watch"));
+    EXPECT_TRUE(run((*stream)->send(rpc::encode(watch))).ok());
+    return receive<rpc::WatchEventMessage>(**stream).status().code();
+  };
+  EXPECT_EQ(watched("h1"), Code::kOk);
+  EXPECT_EQ(watched("h2"), Code::kForbidden);
+
+  // Streams for the nodes that have spoken go over the connection.
+  EXPECT_TRUE(relay_->isConnected("h1"));
+  EXPECT_FALSE(relay_->isConnected("h3"));
+  EXPECT_TRUE(
+      receive<rpc::LogChunk>(*open("logs", requestFor<rpc::LogRequest>("web"))).status().ok());
+  shared->close();
+  clock_.advance(std::chrono::seconds(2));
+  EXPECT_FALSE(relay_->isConnected("h1"));
 }
 
 /// Sends without end, as fast as it may; counts what it could send.

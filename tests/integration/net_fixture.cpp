@@ -213,7 +213,7 @@ void TestNetwork::configure() {
   std::vector<node::Peer> all;
   for (TestNode& node : nodes_) {
     auto info = must(loop_.run(node.dataplane->discover()));
-    all.push_back({node.name, node.ranges, info.underlay, info.vxlanMac});
+    all.push_back({node.name, node.ranges, info.underlay, *info.vxlanMac});
     node::NodeNetwork network;
     network.podRanges = node.ranges;
     network.backend = options_.backend;

@@ -110,7 +110,7 @@ TEST_F(HollowNodeTest, StartsAndStopsTakeTheirTime) {
 }
 
 TEST_F(HollowNodeTest, StartsFailByChance) {
-  options_.behaviour.startFailure = 1;
+  options_.behaviour.startFailures = 1;
   start();
   add("web");
   EXPECT_EQ(container("web").state().waiting().reason(), "RunContainerError");
@@ -119,7 +119,7 @@ TEST_F(HollowNodeTest, StartsFailByChance) {
 }
 
 TEST_F(HollowNodeTest, ContainersCrashByChance) {
-  options_.behaviour.crash = 1;
+  options_.behaviour.crashes = 1;
   options_.behaviour.crashAfter = Distribution::constant(5);
   options_.behaviour.lifetime = Distribution::constant(60);
   start();

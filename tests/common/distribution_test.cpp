@@ -1,4 +1,4 @@
-#include "sim/distribution.hpp"
+#include "common/distribution.hpp"
 
 #include <gmock/gmock.h>
 
@@ -9,7 +9,7 @@
 
 #include "common/yaml.hpp"
 
-namespace podlab::sim {
+namespace podlab {
 namespace {
 
 using Unit = Distribution::Unit;
@@ -117,4 +117,4 @@ TEST(Distribution, DurationsAreCapped) {
 }
 
 }  // namespace
-}  // namespace podlab::sim
+}  // namespace podlab

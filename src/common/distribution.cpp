@@ -1,4 +1,4 @@
-#include "sim/distribution.hpp"
+#include "common/distribution.hpp"
 
 #include <charconv>
 #include <cmath>
@@ -10,7 +10,7 @@
 
 #include "common/json.hpp"
 
-namespace podlab::sim {
+namespace podlab {
 namespace {
 
 using Unit = Distribution::Unit;
@@ -136,4 +136,4 @@ Duration Distribution::sampleDuration(Rng& rng) const {
   return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
 }
 
-}  // namespace podlab::sim
+}  // namespace podlab

@@ -6,7 +6,7 @@
 #include "common/status.hpp"
 #include "common/time.hpp"
 
-namespace podlab::sim {
+namespace podlab {
 
 /// A distribution of numbers that are not negative, or of durations, which are numbers of seconds.
 /// Its samplers are our own: the same Rng gives the same numbers whatever the C++ library.
@@ -47,4 +47,4 @@ class Distribution {
   double b_ = 0;
 };
 
-}  // namespace podlab::sim
+}  // namespace podlab
