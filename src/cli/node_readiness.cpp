@@ -5,10 +5,16 @@
 
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
+#include "client/modify.hpp"
 
 namespace podlab::cli {
 
 using std::chrono::milliseconds;
+
+namespace {
+/// Of thousands of nodes not each is worth a line.
+constexpr Duration kShown = milliseconds(250);
+}  // namespace
 
 NodeBoots runningNodes(const lab::LabResponse& lab) {
   NodeBoots boots;
@@ -22,6 +28,9 @@ Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths pat
                      Duration patience, Progress& progress) {
   const MonoTime deadline = session.clock.now() + patience;
   const auto stillRuns = [&paths] { return lab::runningLab(paths).has_value(); };
+  NodeBoots missing = nodes;
+  std::uint64_t revision = 0;  // up to which the nodes are known; 0: not at all
+  MonoTime shown{};
   for (;;) {
     if (!stillRuns()) {
       progress.done("the lab ended; its log is " + paths.log("lab"));
@@ -42,17 +51,30 @@ Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths pat
     all.kind = &api::kindFor<corev1::Node>();
     api::WatchOptions options;
     options.timeout = std::min<Duration>(deadline - session.clock.now(), std::chrono::seconds(1));
+    if (revision > 0) {
+      options.resourceVersion = std::to_string(revision);
+    } else {
+      missing = nodes;
+    }
     auto watch = co_await session.api.watch(std::move(all), std::move(options));
     if (!watch) {
       co_await session.clock.sleepFor(milliseconds(20));
       continue;
     }
-    NodeBoots missing = nodes;
     for (;;) {
-      progress.show("Waiting for " + std::to_string(missing.size()) + " of " +
-                    std::to_string(nodes.size()) + " nodes to be Ready ...");
+      if (session.clock.now() - shown >= kShown) {
+        progress.show("Waiting for " + std::to_string(missing.size()) + " of " +
+                      std::to_string(nodes.size()) + " nodes to be Ready ...");
+        shown = session.clock.now();
+      }
       auto event = co_await (*watch)->next();
-      if (!event) break;
+      if (!event) {
+        // With another failure than the time's the way may lead to another server.
+        if (!event.status().is(Code::kEndOfStream)) revision = 0;
+        break;
+      }
+      // What is there at first does not come in the order of its revisions.
+      revision = std::max(revision, client::revisionOf(*event->object));
       if (event->type == api::EventType::kBookmark) continue;
       const auto& node = api::as<corev1::Node>(event->object);
       const auto wanted = nodes.find(node.metadata().name());

@@ -3,13 +3,15 @@
 #include <set>
 
 #include "common/log.hpp"
+#include "node/node_status.hpp"
 
 namespace podlab::cli {
 namespace {
 
-/// To each of the node's ranges by its address of the same family.
+/// To each of the node's ranges by its address of the same family; none to a hollow node.
 std::vector<net::Route> routesTo(const corev1::Node& node) {
   std::vector<net::Route> routes;
+  if (!node.metadata().annotations().contains(node::kVxlanMacAnnotation)) return routes;
   for (const auto& text : node.spec().podcidrs()) {
     const auto range = net::Cidr::parse(text);
     if (!range) continue;

@@ -52,9 +52,9 @@ struct Similar {
   MonoTime last;
 };
 
-/// An event that was recorded, and how to say that it came again.
+/// An event that was recorded, and how to say that it came again. There are many for a long time.
 struct Known {
-  corev1::Event event;
+  std::string event;     ///< in the wire format
   bool created = false;  ///< at the server, under its name
   bool queued = false;
 };
@@ -185,14 +185,16 @@ void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
   auto [stored, fresh] = known.use(key);
   if (fresh) {
     begin(event);
-    stored->event = std::move(event);
   } else {
-    stored->event.set_message(event.message());
+    const std::string latest = event.message();
+    event.ParseFromString(stored->event);
+    event.set_message(latest);
   }
-  stored->event.set_count(stored->event.count() + 1);
-  *stored->event.mutable_lasttimestamp() = api::toTime(clock.wallNow());
+  event.set_count(event.count() + 1);
+  *event.mutable_lasttimestamp() = api::toTime(clock.wallNow());
+  stored->event = event.SerializeAsString();
 
-  const auto& object = stored->event.involvedobject();
+  const auto& object = event.involvedobject();
   auto [bucket, first] =
       buckets.use(object.kind() + '\0' + object.namespace_() + '\0' + object.name());
   if (first) bucket->refilled = now;
@@ -226,9 +228,9 @@ Co<Status> EventRecorder::State::write(std::string key) {
   Known* one = known.find(key);
   if (one == nullptr) co_return Status();
   one->queued = false;
-  corev1::Event event = one->event;
-  api::ResourceId id{&api::kindFor<corev1::Event>(), event.metadata().namespace_(), "", ""};
-  auto object = std::make_shared<corev1::Event>(std::move(event));
+  auto object = std::make_shared<corev1::Event>();
+  object->ParseFromString(one->event);
+  api::ResourceId id{&api::kindFor<corev1::Event>(), object->metadata().namespace_(), "", ""};
   api::WriteOptions options;
   if (one->created) {
     id.name = object->metadata().name();

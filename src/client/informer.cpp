@@ -76,7 +76,7 @@ struct Informer::State {
   api::ObjectPtr look(Entry& entry);
   void scheduleCooling();
   void cool();
-  void upsert(const api::ObjectPtr& object);
+  void upsert(const api::ObjectPtr& arrived);
   void erase(const std::string& key, const api::ObjectPtr& last);
   Co<void> replaceAll(std::vector<api::ListItem> objects);
   void deliver(const api::WatchEvent& event);
@@ -118,12 +118,12 @@ void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) 
   }
 }
 
-void Informer::State::upsert(const api::ObjectPtr& object) {
-  std::string key = api::keyOf(*object);
+void Informer::State::upsert(const api::ObjectPtr& arrived) {
+  std::string key = api::keyOf(*arrived);
   api::ObjectPtr before;
   if (auto it = cache.find(key); it != cache.end()) {
     before = it->second.packed->decode();
-    const auto& now = api::meta(*object);
+    const auto& now = api::meta(*arrived);
     const auto& old = api::meta(*before);
     if (now.resourceversion() == old.resourceversion()) return;
     // Deleted and made again while nobody watched: another object under the same name.
@@ -133,7 +133,9 @@ void Informer::State::upsert(const api::ObjectPtr& object) {
     }
   }
   Entry& entry = cache[std::move(key)];
-  entry.packed = api::Packed::of(object);
+  entry.packed = api::Packed::of(arrived);
+  // Who keeps it packed shares the bytes.
+  const api::ObjectPtr object = entry.packed->adopt(arrived);
   entry.looks = 0;
   // Who looked at what it was looks at what it is.
   if (entry.warm) entry.warm = object;

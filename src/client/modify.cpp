@@ -4,19 +4,16 @@
 #include <cstdint>
 
 namespace podlab::client {
-namespace {
 
-std::uint64_t revision(const google::protobuf::Message& object) {
+std::uint64_t revisionOf(const google::protobuf::Message& object) {
   const auto& text = api::meta(object).resourceversion();
   std::uint64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
   return value;
 }
 
-}  // namespace
-
 bool isNewer(const google::protobuf::Message& a, const api::ObjectPtr& b) {
-  return b == nullptr || revision(a) > revision(*b);
+  return b == nullptr || revisionOf(a) > revisionOf(*b);
 }
 
 Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::ObjectPtr known,

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <functional>
 
 #include "api/api.hpp"
@@ -12,6 +13,9 @@ using Change = std::function<bool(google::protobuf::Message&)>;
 /// read when it is not null. The object as it is then at the server; kConflict after many rounds.
 Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::ObjectPtr known,
                                   Change change);
+
+/// The object's resourceVersion; 0 when it has none.
+std::uint64_t revisionOf(const google::protobuf::Message& object);
 
 /// Whether `a` is a later state of the object than `b`, which may be null.
 bool isNewer(const google::protobuf::Message& a, const api::ObjectPtr& b);

@@ -189,24 +189,29 @@ void Agent::watchNodes() {
   nodes_ = std::make_unique<client::Informer>(
       dependencies_.api, dependencies_.clock, dependencies_.rng, dependencies_.executor, all, "",
       hasPeers_ ? "" : "metadata.name=" + options_.nodeName);
-  auto seen = [this](const api::ObjectPtr& node) {
-    if (api::meta(*node).name() == options_.nodeName) {
-      ownNode(node);
-    } else {
-      peersDirty_ = true;
-      changed_.notifyAll();
-    }
+  // Of hollow nodes there may be thousands, and none is a peer.
+  const auto peerMoved = [this](const api::ObjectPtr& node) {
+    if (!api::meta(*node).annotations().contains(kVxlanMacAnnotation)) return;
+    peersDirty_ = true;
+    changed_.notifyAll();
+  };
+  const auto isOwn = [this](const api::ObjectPtr& node) {
+    return api::meta(*node).name() == options_.nodeName;
   };
   client::Informer::Handlers handlers;
-  handlers.added = seen;
-  handlers.updated = [seen](const api::ObjectPtr&, const api::ObjectPtr& now) { seen(now); };
-  handlers.deleted = [this](const api::ObjectPtr& last) {
-    if (api::meta(*last).name() == options_.nodeName) {
-      registration_->observe(nullptr);
+  handlers.added = [=, this](const api::ObjectPtr& node) {
+    isOwn(node) ? ownNode(node) : peerMoved(node);
+  };
+  handlers.updated = [=, this](const api::ObjectPtr& before, const api::ObjectPtr& now) {
+    if (isOwn(now)) {
+      ownNode(now);
     } else {
-      peersDirty_ = true;
-      changed_.notifyAll();
+      peerMoved(before);
+      peerMoved(now);
     }
+  };
+  handlers.deleted = [=, this](const api::ObjectPtr& last) {
+    isOwn(last) ? registration_->observe(nullptr) : peerMoved(last);
   };
   nodes_->addHandlers(std::move(handlers));
   nodes_->start();

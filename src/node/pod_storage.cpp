@@ -70,7 +70,7 @@ void PodWorker::holdReferences() {
           "MountVolume.SetUp failed for volume \"" + volume +
               "\" : failed to fetch token: " + why.message());
   };
-  tokens_.start(pod_, std::move(tokens));
+  tokens_.start(*pod_, std::move(tokens));
   // A claim leads to a volume once it is bound.
   for (const auto& claim : api::claimsOf(*pod_)) {
     auto volume = boundVolume(claim, objectLookup());

@@ -25,11 +25,14 @@ std::string keyOf(const PodTokens::Wanted& wanted) {
 
 }  // namespace
 
-void PodTokens::start(std::shared_ptr<const corev1::Pod> pod, Listener listener) {
-  if (pod_ != nullptr) return;
-  pod_ = std::move(pod);
+void PodTokens::start(const corev1::Pod& pod, Listener listener) {
+  if (std::exchange(started_, true)) return;
+  pod_.set_namespace_(pod.metadata().namespace_());
+  pod_.set_name(pod.metadata().name());
+  pod_.set_uid(pod.metadata().uid());
+  account_ = pod.spec().serviceaccountname();
   listener_ = std::move(listener);
-  for (const auto& volume : pod_->spec().volumes()) {
+  for (const auto& volume : pod.spec().volumes()) {
     for (const auto& part : volume.volumesource().projected().sources()) {
       if (!part.has_serviceaccounttoken()) continue;
       const auto& wanted = part.serviceaccounttoken();
@@ -75,10 +78,9 @@ Co<Result<std::string>> PodTokens::request(Wanted wanted) {
   auto& bound = *spec.mutable_boundobjectref();
   bound.set_apiversion("v1");
   bound.set_kind("Pod");
-  bound.set_name(pod_->metadata().name());
-  bound.set_uid(pod_->metadata().uid());
-  api::ResourceId id{&api::kindFor<corev1::ServiceAccount>(), pod_->metadata().namespace_(),
-                     pod_->spec().serviceaccountname(), "token"};
+  bound.set_name(pod_.name());
+  bound.set_uid(pod_.uid());
+  api::ResourceId id{&api::kindFor<corev1::ServiceAccount>(), pod_.namespace_(), account_, "token"};
   api::WriteOptions options;
   auto made = co_await api_.create(std::move(id), request, std::move(options));
   if (!made) co_return made.status();

@@ -28,7 +28,7 @@ class PodTokens {
       : api_(api), clock_(clock), tasks_(std::move(executor)) {}
 
   /// Once; later calls do nothing.
-  void start(std::shared_ptr<const corev1::Pod> pod, Listener listener);
+  void start(const corev1::Pod& pod, Listener listener);
   /// Whether all tokens are there.
   bool known() const;
   /// kUnavailable: not there yet.
@@ -43,7 +43,9 @@ class PodTokens {
 
   api::Api& api_;
   Clock& clock_;
-  std::shared_ptr<const corev1::Pod> pod_;
+  bool started_ = false;
+  corev1::ObjectReference pod_;  ///< what tokens are bound to
+  std::string account_;
   Listener listener_;
   std::map<std::string, std::string> tokens_;  ///< "" until the first has come
   TaskGroup tasks_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "api/kinds.hpp"
+#include "api/packed.hpp"
 #include "client/modify.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
@@ -28,7 +29,9 @@ bool permanent(const Status& status) {
 
 struct StatusWriter::State {
   struct Entry {
-    api::ObjectPtr latest;
+    api::ResourceId id;
+    api::PackedPtr latest;  // it is looked at for each write, and kept for long
+    std::uint64_t revision = 0;
     std::optional<corev1::PodStatus> wanted;  // not yet at the server
     std::uint64_t version = 0;                // counts set()
     MonoTime due;
@@ -36,6 +39,15 @@ struct StatusWriter::State {
     bool writing = false;
     bool gone = false;
     Duration retry = kFirstRetry;
+
+    /// Unless it is older than what is known. Of the same revision the later is taken: the watch's,
+    /// which others have as well.
+    void take(const api::ObjectPtr& pod) {
+      const std::uint64_t itsRevision = client::revisionOf(*pod);
+      if (latest != nullptr && itsRevision < revision) return;
+      revision = itsRevision;
+      latest = api::Packed::of(pod);
+    }
   };
 
   State(api::Api& a, Clock& c, asio::any_io_executor executor)
@@ -105,8 +117,8 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
   std::uint64_t version = entry->version;
   auto wanted = std::make_shared<corev1::PodStatus>(*entry->wanted);
   auto replaced = std::make_shared<bool>(false);
-  api::ResourceId id{&api::kindFor<corev1::Pod>(), api::meta(*entry->latest).namespace_(),
-                     api::meta(*entry->latest).name(), "status"};
+  const api::ResourceId id = entry->id;
+  const api::ObjectPtr known = entry->latest->decode();
   client::Change change = [uid, wanted, replaced](google::protobuf::Message& message) {
     auto& pod = static_cast<corev1::Pod&>(message);
     *replaced = pod.metadata().uid() != uid;
@@ -116,7 +128,7 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
     *pod.mutable_status() = std::move(merged);
     return true;
   };
-  auto result = co_await client::modify(api, id, entry->latest, change);
+  auto result = co_await client::modify(api, id, known, change);
   entry = find(uid);
   if (entry == nullptr) co_return true;
   // The server does not tell a node of pods that are not its own: forbidden means gone, too.
@@ -130,7 +142,7 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
     co_return false;
   }
   if (result.ok()) {
-    if (client::isNewer(**result, entry->latest)) entry->latest = *result;
+    entry->take(*result);
   } else {
     logError("pod_status_refused", {{"uid", uid}, {"error", result.status()}});
   }
@@ -145,8 +157,11 @@ StatusWriter::StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor ex
 StatusWriter::~StatusWriter() = default;
 
 void StatusWriter::observe(const api::ObjectPtr& pod) {
-  auto& entry = state_->entries[api::meta(*pod).uid()];
-  if (client::isNewer(*pod, entry.latest)) entry.latest = pod;
+  const auto& metadata = api::meta(*pod);
+  auto& entry = state_->entries[metadata.uid()];
+  if (entry.latest == nullptr)
+    entry.id = {&api::kindFor<corev1::Pod>(), metadata.namespace_(), metadata.name(), "status"};
+  entry.take(pod);
 }
 
 void StatusWriter::set(const std::string& uid, corev1::PodStatus status, Duration delay) {

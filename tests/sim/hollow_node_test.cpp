@@ -4,7 +4,10 @@
 
 #include <asio.hpp>
 
+#include "networking_v1.pb.h"
+
 #include "api/conditions.hpp"
+#include "api/times.hpp"
 #include "sim/sim_clock.hpp"
 #include "tests/fakes/fake_api.hpp"
 #include "tests/fakes/quiet.hpp"
@@ -165,6 +168,36 @@ TEST_F(HollowNodeTest, ProbesAreAnswered) {
   api_.put(pod);
   clock_.advance(seconds(3));
   EXPECT_TRUE(api::isTrue(status("web"), "Ready"));
+}
+
+TEST_F(HollowNodeTest, HasNoPeersAndEnforcesNoPolicy) {
+  networkingv1::NetworkPolicy policy;
+  policy.mutable_metadata()->set_name("deny");
+  policy.mutable_metadata()->set_namespace_("default");
+  policy.mutable_spec()->add_policytypes("Ingress");
+  api_.put(policy);
+  start();
+  add("web");
+  EXPECT_EQ(status("web").phase(), "Running");
+  const auto node = api_.find<corev1::Node>("hollow1");
+  EXPECT_FALSE(node->metadata().annotations().contains("podlab.io/vxlan-mac"));
+  EXPECT_TRUE(node_->agent()->peers().empty());
+}
+
+TEST_F(HollowNodeTest, NodesThatStartTogetherRenewTheirLeasesApart) {
+  start();
+  options_.name = "hollow2";
+  HollowNode other({io_.get_executor(), clock_, rng_, api_}, options_);
+  other.start();
+  clock_.advance(minutes(10));
+  const auto renewed = [this](const std::string& name) {
+    return api::toWallTime(
+        api_.find<coordinationv1::Lease>("kube-node-lease/" + name)->spec().renewtime());
+  };
+  EXPECT_NE(renewed("hollow1"), renewed("hollow2"));
+  for (const char* name : {"hollow1", "hollow2"})
+    EXPECT_LE(clock_.wallNow() - renewed(name), milliseconds(10'400)) << name;
+  clock_.run(other.stop());
 }
 
 TEST_F(HollowNodeTest, PodsOutliveTheirAgents) {
