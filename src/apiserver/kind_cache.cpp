@@ -15,7 +15,7 @@ constexpr std::string_view kInitialEventsEnd = "k8s.io/initial-events-end";
 constexpr Duration kHistoryAge = std::chrono::minutes(5);
 constexpr std::size_t kMaxHistory = 4UL << 20;  // bytes
 /// Of an event in the history, less the objects and the name.
-constexpr std::size_t kEventSize = 256;
+constexpr std::size_t kEventSize = 320;
 /// A watch whose reader lags by more, besides what there was at first, ends; the reader goes on
 /// from the last revision it saw.
 constexpr std::size_t kMaxQueued = 1 << 13;
@@ -42,6 +42,16 @@ struct KindCache::Event {
   std::string key;
   api::PackedPtr before;
   api::PackedPtr now;
+  std::string from = {};  ///< the node before; of kinds that have one
+  std::string to = {};    ///< the node now
+
+  /// Whether the filter's indexed values let it through, by which most are told apart without a
+  /// look at the objects: after a restart thousands of watches come, each for one node.
+  bool mayConcern(const Filter& filter) const {
+    if (filter.name && std::string_view(key).substr(key.find('/') + 1) != *filter.name)
+      return false;
+    return !filter.nodeName || from == *filter.nodeName || to == *filter.nodeName;
+  }
 
   /// In memory, but for what is the present state.
   std::size_t size() const { return kEventSize + key.size() + (before ? before->size() : 0); }
@@ -219,7 +229,10 @@ Result<std::unique_ptr<api::Watch>> KindCache::watchFrom(Filter filter, store::R
   auto watcher = std::make_shared<Watcher>();
   watcher->filter = std::move(filter);
   auto first = std::ranges::upper_bound(history_, revision, {}, &Event::revision);
+  Filter& wanted = watcher->filter;
+  if (nodeNameReader_ == nullptr) wanted.nodeName.reset();
   for (; first != history_.end(); ++first) {
+    if (!first->mayConcern(wanted)) continue;
     Change change{first->revision, first->before ? first->before->decode() : nullptr,
                   first->now ? first->now->decode() : nullptr};
     offer(*watcher, change);
@@ -288,6 +301,8 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
     if (!now) objects_.erase(found);
   }
   Change change{revision, event.before ? decoded(event.before) : nullptr, std::move(now)};
+  event.from = nodeNameOf(change.before);
+  event.to = nodeNameOf(change.now);
   index(key, change.before, change.now);
   auto offerAll = [&](const Watchers& list) {
     for (const auto& watcher : list) {
@@ -309,10 +324,8 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
         offerAll(found->second);
       }
     };
-    const std::string from = nodeNameOf(change.before);
-    const std::string to = nodeNameOf(change.now);
-    offerNode(to);
-    if (from != to) offerNode(from);
+    offerNode(event.to);
+    if (event.from != event.to) offerNode(event.from);
   }
   remember(std::move(event));
 }
