@@ -11,18 +11,36 @@ namespace podlab::sim {
 SimClock::SimClock(asio::io_context& io) : io_(io) {}
 
 Clock::TimerId SimClock::schedule(MonoTime at, std::function<void()> fn) {
-  TimerId id = ++lastId_;
-  at = std::max(at, now_);
-  timers_.emplace(std::pair(at, id), std::move(fn));
-  deadlines_.emplace(id, at);
+  if (freeSlots_.empty()) {
+    if (slots_.size() == std::size_t{1} << kSlotBits) throw std::length_error("too many timers");
+    freeSlots_.push_back(slots_.size());
+    slots_.emplace_back();
+  }
+  const TimerId id = (++scheduled_ << kSlotBits) | freeSlots_.back();
+  freeSlots_.pop_back();
+  slotOf(id) = {id, std::move(fn)};
+  heap_.push_back({std::max(at, now_), id});
+  std::ranges::push_heap(heap_, std::greater<>());
+  ++pending_;
   return id;
 }
 
+std::function<void()> SimClock::take(TimerId id) {
+  Slot& slot = slotOf(id);
+  slot.id = 0;
+  freeSlots_.push_back(static_cast<TimerId>(&slot - slots_.data()));
+  --pending_;
+  return std::exchange(slot.fn, nullptr);
+}
+
 void SimClock::cancel(TimerId id) {
-  auto it = deadlines_.find(id);
-  if (it == deadlines_.end()) return;
-  timers_.erase({it->second, id});
-  deadlines_.erase(it);
+  if ((id & ((TimerId{1} << kSlotBits) - 1)) >= slots_.size() || id == 0 || !isPending(id)) return;
+  // Destroyed here, not in take(): it may cancel others.
+  const auto dropped = take(id);
+  // Time-outs are cancelled far more often than they come up.
+  if (heap_.size() < 64 || heap_.size() < 4 * pending_) return;
+  std::erase_if(heap_, [this](const Deadline& deadline) { return !isPending(deadline.id); });
+  std::ranges::make_heap(heap_, std::greater<>());
 }
 
 void SimClock::poll() {
@@ -31,12 +49,23 @@ void SimClock::poll() {
   io_.poll();
 }
 
+bool SimClock::hasNext() {
+  while (!heap_.empty() && !isPending(heap_.front().id)) {
+    std::ranges::pop_heap(heap_, std::greater<>());
+    heap_.pop_back();
+  }
+  return !heap_.empty();
+}
+
 void SimClock::runFirst() {
-  auto timer = timers_.extract(timers_.begin());
-  deadlines_.erase(timer.key().second);
-  now_ = timer.key().first;
-  timer.mapped()();
+  std::ranges::pop_heap(heap_, std::greater<>());
+  const Deadline first = heap_.back();
+  heap_.pop_back();
+  now_ = first.at;
+  ++steps_;
+  take(first.id)();
   poll();
+  if (observer_) observer_();
 }
 
 void SimClock::runUntilIdle() {
@@ -53,7 +82,7 @@ void SimClock::advance(Duration by) {
 
 bool SimClock::runNext() {
   runUntilIdle();
-  if (timers_.empty()) return false;
+  if (!hasNext()) return false;
   runFirst();
   runUntilIdle();
   return true;
@@ -71,7 +100,7 @@ void SimClock::run(Co<void> task) {
   });
   poll();
   while (!outcome->done) {
-    if (timers_.empty()) {
+    if (!hasNext()) {
       throw std::logic_error("the coroutine waits, and no timer or handler is left to wake it");
     }
     runFirst();

@@ -1,11 +1,10 @@
 #pragma once
 #include <cstddef>
-#include <map>
 #include <memory>
 #include <optional>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "common/clock.hpp"
 #include "common/co.hpp"
@@ -29,7 +28,7 @@ class SimClock final : public Clock {
   explicit SimClock(asio::io_context& io);
 
   MonoTime now() const override { return now_; }
-  WallTime wallNow() const override { return kStart + (now_ - kMonoStart) + wallOffset_; }
+  WallTime wallNow() const override { return kStart + elapsed() + wallOffset_; }
   TimerId schedule(MonoTime at, std::function<void()> fn) override;
   void cancel(TimerId id) override;
 
@@ -46,22 +45,51 @@ class SimClock final : public Clock {
   /// Throws std::logic_error when nothing is left that could wake it.
   void run(Co<void> task);
 
-  std::size_t pendingTimers() const { return timers_.size(); }
+  /// Called after each timer, when all that it made ready has run.
+  void onStep(std::function<void()> observer) { observer_ = std::move(observer); }
+  std::size_t pendingTimers() const { return pending_; }
+  /// Timers that have run.
+  std::uint64_t steps() const { return steps_; }
+  /// Since construction.
+  Duration elapsed() const { return now_ - kMonoStart; }
 
  private:
   /// Not zero, as no machine's clock is: a default MonoTime is no valid deadline.
   static constexpr MonoTime kMonoStart{std::chrono::hours(1)};
 
+  /// An id is the number of its schedule() call, and the slot of its function in the low bits. The
+  /// slot of a timer that was cancelled is free at once: the heap's entry stays until it comes up.
+  static constexpr int kSlotBits = 24;
+  struct Deadline {
+    MonoTime at;
+    TimerId id;
+    bool operator>(const Deadline& other) const {
+      return at != other.at ? at > other.at : id > other.id;
+    }
+  };
+  struct Slot {
+    TimerId id = 0;  ///< 0: free
+    std::function<void()> fn;
+  };
+
+  Slot& slotOf(TimerId id) { return slots_[id & ((TimerId{1} << kSlotBits) - 1)]; }
+  bool isPending(TimerId id) { return slotOf(id).id == id; }
+  std::function<void()> take(TimerId id);
   void poll();
   void runFirst();
-  bool dueBy(MonoTime at) const { return !timers_.empty() && timers_.begin()->first.first <= at; }
+  bool hasNext();
+  bool dueBy(MonoTime at) { return hasNext() && heap_.front().at <= at; }
 
   asio::io_context& io_;
   MonoTime now_ = kMonoStart;
   Duration wallOffset_{};
-  TimerId lastId_ = 0;
-  std::map<std::pair<MonoTime, TimerId>, std::function<void()>> timers_;
-  std::unordered_map<TimerId, MonoTime> deadlines_;
+  TimerId scheduled_ = 0;
+  std::uint64_t steps_ = 0;
+  std::size_t pending_ = 0;
+  std::vector<Deadline> heap_;  ///< the least first
+  std::vector<Slot> slots_;
+  std::vector<TimerId> freeSlots_;
+  std::function<void()> observer_;
 };
 
 /// Runs a coroutine to its end in virtual time and returns its value.

@@ -2,12 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include <asio.hpp>
 
+#include "common/rng.hpp"
 #include "common/sync.hpp"
 
 namespace podlab::sim {
@@ -57,6 +59,45 @@ TEST_F(SimClockTest, CancelledTimersDoNotRunAlsoWhenCancelledByAnEqualDeadline) 
   clock_.advance(seconds(1));
   EXPECT_TRUE(log_.empty());
   EXPECT_NE(victim, 0u);
+}
+
+TEST_F(SimClockTest, ForgetsWhatIsCancelledAndKeepsTheOrderOfTheRest) {
+  SeededRng rng(1);
+  std::vector<Clock::TimerId> timers;
+  std::vector<std::pair<MonoTime, int>> expected;
+  std::vector<int> ran;
+  for (int i = 0; i < 20'000; ++i) {
+    const MonoTime at = clock_.now() + milliseconds(rng.below(1000));
+    timers.push_back(clock_.schedule(at, [&ran, i] { ran.push_back(i); }));
+    if (rng.chance(0.9)) {
+      clock_.cancel(timers.back());
+    } else {
+      expected.emplace_back(at, i);
+    }
+  }
+  // Ids of timers that are gone do not hit those that came into their places.
+  for (int i = 0; i < 20'000; i += 7) {
+    clock_.cancel(timers[i]);
+    std::erase_if(expected, [i](const auto& entry) { return entry.second == i; });
+  }
+  EXPECT_EQ(clock_.pendingTimers(), expected.size());
+  std::ranges::sort(expected);
+  clock_.advance(seconds(1));
+  std::vector<int> order;
+  for (const auto& [at, i] : expected) order.push_back(i);
+  EXPECT_EQ(ran, order);
+  for (const auto id : timers) clock_.cancel(id);
+  EXPECT_EQ(clock_.pendingTimers(), 0u);
+}
+
+TEST_F(SimClockTest, TellsItsObserverOfEachStep) {
+  std::vector<Duration> steps;
+  clock_.onStep([&] { steps.push_back(clock_.elapsed()); });
+  clock_.scheduleIn(seconds(1), [&] { asio::post(io_, note("handler")); });
+  clock_.scheduleIn(seconds(2), [] {});
+  clock_.advance(seconds(5));
+  EXPECT_EQ(steps, (std::vector<Duration>{seconds(1), seconds(2)}));
+  EXPECT_EQ(clock_.steps(), 2u);
 }
 
 TEST_F(SimClockTest, HandlersThatATimerMadeReadyRunBeforeTheNextTimer) {
