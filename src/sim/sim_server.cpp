@@ -1,0 +1,182 @@
+#include "sim/sim_server.hpp"
+
+#include <utility>
+
+#include "apiserver/rpc_server.hpp"
+#include "apiserver/stream_relay.hpp"
+
+namespace podlab::sim {
+namespace {
+
+/// Streams in memory have no certificates: the host's name says who it is.
+apiserver::User userOfHost(const ByteStream& stream) {
+  return {std::string(apiserver::kNodeUserPrefix) + stream.peer(),
+          {std::string(apiserver::kNodes), std::string(apiserver::kAuthenticated)}};
+}
+
+}  // namespace
+
+/// From one start to the next crash.
+struct SimServer::Life {
+  Life(std::unique_ptr<store::Store> opened, const State& server);
+
+  std::unique_ptr<store::Store> store;
+  apiserver::ApiService service;
+  std::unique_ptr<api::Api> system;
+  apiserver::StreamRelay relay;
+  apiserver::RpcServer rpc;
+  controllers::ControllerManager manager;
+};
+
+struct SimServer::State {
+  asio::any_io_executor executor;
+  Clock& clock;
+  Rng& rng;
+  SimDisk& disk;
+  SimNetwork& network;
+  controllers::ManagerOptions options;
+  std::shared_ptr<Life> life;
+};
+
+SimServer::Life::Life(std::unique_ptr<store::Store> opened, const State& server)
+    : store(std::move(opened)),
+      service(*store, server.clock, server.rng, server.executor),
+      system(service.as(apiserver::systemUser("controllers"))),
+      relay(service, server.clock, server.rng),
+      rpc(service, relay, server.clock, server.executor, userOfHost),
+      manager(*system, server.clock, server.rng, server.executor, server.options) {}
+
+/// Holds the life that it calls: who is in a call when the server dies still finds all of it.
+class SimServer::DirectApi final : public api::Api {
+ public:
+  DirectApi(std::shared_ptr<State> state, apiserver::User user)
+      : state_(std::move(state)), user_(std::move(user)) {}
+
+  Co<Result<api::ObjectPtr>> get(api::ResourceId id) override {
+    const auto life = bind();
+    if (!life) co_return away();
+    co_return co_await life->api->get(std::move(id));
+  }
+  Co<Result<api::ListResult>> list(api::ResourceId collection, api::ListOptions options) override {
+    const auto life = bind();
+    if (!life) co_return away();
+    co_return co_await life->api->list(std::move(collection), std::move(options));
+  }
+  Co<Result<std::unique_ptr<api::Watch>>> watch(api::ResourceId collection,
+                                                api::WatchOptions options) override {
+    const auto life = bind();
+    if (!life) co_return away();
+    auto opened = co_await life->api->watch(std::move(collection), std::move(options));
+    if (!opened) co_return opened.status();
+    std::unique_ptr<api::Watch> watch = std::make_unique<HeldWatch>(life, std::move(*opened));
+    co_return std::move(watch);
+  }
+  Co<Result<api::WriteResult>> create(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options) override {
+    const auto life = bind();
+    if (!life) co_return away();
+    co_return co_await life->api->create(std::move(id), std::move(object), std::move(options));
+  }
+  Co<Result<api::WriteResult>> update(api::ResourceId id, api::ObjectPtr object,
+                                      api::WriteOptions options) override {
+    const auto life = bind();
+    if (!life) co_return away();
+    co_return co_await life->api->update(std::move(id), std::move(object), std::move(options));
+  }
+  Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
+                                     api::WriteOptions options) override {
+    const auto life = bind();
+    if (!life) co_return away();
+    co_return co_await life->api->patch(std::move(id), type, std::move(body), std::move(options));
+  }
+  Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options) override {
+    const auto life = bind();
+    if (!life) co_return away();
+    co_return co_await life->api->remove(std::move(id), std::move(options));
+  }
+
+ private:
+  struct Bound {
+    std::shared_ptr<Life> life;
+    std::unique_ptr<api::Api> api;  ///< before `life` in destruction
+  };
+  class HeldWatch final : public api::Watch {
+   public:
+    HeldWatch(std::shared_ptr<Bound> life, std::unique_ptr<api::Watch> watch)
+        : life_(std::move(life)), watch_(std::move(watch)) {}
+    Co<Result<api::WatchEvent>> next() override { return watch_->next(); }
+    std::optional<api::WatchEvent> poll() override { return watch_->poll(); }
+
+   private:
+    std::shared_ptr<Bound> life_;
+    std::unique_ptr<api::Watch> watch_;
+  };
+
+  static Status away() { return {Code::kUnavailable, "the server is down"}; }
+  std::shared_ptr<Bound> bind() {
+    if (!state_->life) {
+      bound_.reset();
+    } else if (!bound_ || bound_->life != state_->life) {
+      bound_ = std::make_shared<Bound>(state_->life, state_->life->service.as(user_));
+    }
+    return bound_;
+  }
+
+  std::shared_ptr<State> state_;
+  apiserver::User user_;
+  std::shared_ptr<Bound> bound_;
+};
+
+SimServer::SimServer(const asio::any_io_executor& executor, Clock& clock, Rng& rng, SimDisk& disk,
+                     SimNetwork& network, controllers::ManagerOptions options)
+    : state_(std::make_shared<State>(executor, clock, rng, disk, network, std::move(options))) {}
+
+SimServer::~SimServer() = default;
+
+bool SimServer::running() const {
+  return state_->life != nullptr;
+}
+
+Co<Status> SimServer::start() {
+  const auto state = state_;
+  auto store = co_await state->disk.open();
+  const auto life = std::make_shared<Life>(std::move(store), *state);
+  Status started = co_await life->service.start();
+  if (!started.ok()) co_return started;
+  auto listener = state->network.listen(kHost);
+  if (!listener) co_return listener.status();
+  life->manager.start();
+  life->rpc.serve(std::move(*listener));
+  state->life = life;
+  co_return Status();
+}
+
+Co<void> SimServer::end(std::shared_ptr<Life> life) {
+  co_await life->rpc.stop();
+  co_await life->manager.stop();
+  co_await life->service.stop();
+  co_await life->store->close();
+}
+
+Co<void> SimServer::crash() {
+  const auto state = state_;
+  state->disk.crash();
+  state->network.crash(kHost);
+  if (const auto life = std::exchange(state->life, nullptr)) co_await end(life);
+}
+
+Co<void> SimServer::stop() {
+  const auto state = state_;
+  if (const auto life = std::exchange(state->life, nullptr)) co_await end(life);
+  state->disk.crash();
+}
+
+std::unique_ptr<api::Api> SimServer::system() {
+  return as(apiserver::systemUser("sim"));
+}
+
+std::unique_ptr<api::Api> SimServer::as(apiserver::User user) {
+  return std::make_unique<DirectApi>(state_, std::move(user));
+}
+
+}  // namespace podlab::sim
