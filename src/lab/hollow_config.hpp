@@ -13,7 +13,8 @@
 
 namespace podlab::lab {
 
-/// What the containers of hollow nodes do; each draws its own.
+/// What the containers of hollow nodes do; each draws its own. One whose command is `sleep SECONDS`
+/// exits with 0 after so long, as it would anywhere.
 struct HollowBehaviour {
   Distribution startDelay;  ///< of a container's start
   Distribution stopDelay;   ///< from the signal that ends it to its exit

@@ -1,6 +1,8 @@
 #include "sim/hollow_node.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -30,6 +32,17 @@ class ProbeAnswer final : public ByteStream {
   std::string_view answer_ = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 };
 
+/// Of `sleep SECONDS`.
+std::optional<Duration> sleepOf(const std::vector<std::string>& argv) {
+  if (argv.size() != 2 || argv[0] != "sleep") return std::nullopt;
+  double seconds = 0;
+  const auto end = argv[1].data() + argv[1].size();
+  const auto [parsed, error] = std::from_chars(argv[1].data(), end, seconds);
+  if (error != std::errc() || parsed != end || !(seconds >= 0 && seconds < 1e9))
+    return std::nullopt;
+  return Duration(std::llround(seconds * 1e9));
+}
+
 node::NodeNetworkInfo networkOf(const HollowNodeOptions& options) {
   node::NodeNetworkInfo network;
   network.underlay = options.addresses;
@@ -56,7 +69,7 @@ HollowNode::HollowNode(HollowNodeDependencies dependencies, HollowNodeOptions op
       runtime_(dependencies_.clock),
       dataplane_(dependencies_.clock, networkOf(options_)),
       tasks_(dependencies_.executor) {
-  runtime_.setScript([this](const node::ContainerSpec&) { return script(); });
+  runtime_.setScript([this](const node::ContainerSpec& container) { return script(container); });
   dialer_.setAnswer(
       [](const net::IpAddress&, std::uint16_t) -> Result<std::unique_ptr<ByteStream>> {
         return std::unique_ptr<ByteStream>(std::make_unique<ProbeAnswer>());
@@ -65,7 +78,7 @@ HollowNode::HollowNode(HollowNodeDependencies dependencies, HollowNodeOptions op
 
 HollowNode::~HollowNode() = default;
 
-node::ContainerScript HollowNode::script() {
+node::ContainerScript HollowNode::script(const node::ContainerSpec& container) {
   const HollowBehaviour& behaviour = options_.behaviour;
   Rng& rng = dependencies_.rng;
   node::ContainerScript script;
@@ -74,6 +87,7 @@ node::ContainerScript HollowNode::script() {
   if (rng.chance(behaviour.startFailures))
     script.startFails = Status(Code::kInternal, "the hollow node's behaviour lets this start fail");
   if (behaviour.lifetime) script.runsFor = behaviour.lifetime->sampleDuration(rng);
+  if (const auto sleep = sleepOf(container.argv)) script.runsFor = sleep;
   if (rng.chance(behaviour.crashes)) {
     const Duration crash = behaviour.crashAfter.sampleDuration(rng);
     if (!script.runsFor || crash < *script.runsFor) {
@@ -96,6 +110,7 @@ node::AgentOptions HollowNode::agentOptions() const {
   agent.system.set_kernelversion("simulated");
   agent.system.set_bootid(bootId_);
   agent.system.set_kubeletversion(options_.version);
+  agent.intervals = options_.intervals;
   agent.stateFolder = "/state";
   agent.clusterRanges = options_.clusterRanges;
   return agent;

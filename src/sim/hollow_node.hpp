@@ -31,6 +31,7 @@ struct HollowNodeOptions {
   std::vector<net::Cidr> clusterRanges;         ///< of pods
   std::string version;                          ///< of podlab, as the node's kubeletVersion
   std::string bootId = {};                      ///< of the first boot; empty: drawn
+  node::NodeRegistration::Intervals intervals = {};
   HollowBehaviour behaviour;
 };
 
@@ -69,7 +70,7 @@ class HollowNode {
 
  private:
   struct Life;
-  node::ContainerScript script();
+  node::ContainerScript script(const node::ContainerSpec& container);
   node::AgentOptions agentOptions() const;
   Co<void> live(Life& life);
 

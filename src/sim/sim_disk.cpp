@@ -9,7 +9,7 @@
 namespace podlab::sim {
 
 struct SimDisk::State {
-  State(Clock& c, Rng& r, Options o) : clock(c), rng(r), options(o) {}
+  State(Clock& c, Rng& r, Options o) : clock(c), rng(r), options(std::move(o)) {}
 
   Clock& clock;
   Rng& rng;
@@ -48,6 +48,7 @@ class SimDisk::Handle final : public store::Store {
     if (!alive()) co_return dead();
     if (!state->keepsAcknowledged) co_return co_await contents->txn(std::move(txn));
     const store::Txn copy = txn;
+    if (state->options.tamper) state->options.tamper(txn);
     auto result = co_await contents->txn(std::move(txn));
     if (!result || !result->succeeded) co_return result;
     if (state->options.losesAtCrash > 0) state->log.push_back(copy);
@@ -81,7 +82,7 @@ class SimDisk::Handle final : public store::Store {
 };
 
 SimDisk::SimDisk(Clock& clock, Rng& rng, Options options)
-    : state_(std::make_shared<State>(clock, rng, options)) {}
+    : state_(std::make_shared<State>(clock, rng, std::move(options))) {}
 
 SimDisk::~SimDisk() = default;
 

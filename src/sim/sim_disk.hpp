@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -17,8 +18,10 @@ class SimDisk {
  public:
   struct Options {
     Duration commit = std::chrono::milliseconds(1);  ///< until a write is durable
-    /// For tests of the invariants: a crash takes so many of the last writes back.
+    /// For tests of the invariants: a crash takes so many of the last writes back,
     std::size_t losesAtCrash = 0;
+    /// and a write comes to the disk as something else than what is acknowledged.
+    std::function<void(store::Txn&)> tamper = nullptr;
   };
 
   SimDisk(Clock& clock, Rng& rng, Options options);

@@ -8,10 +8,15 @@
 namespace podlab::sim {
 namespace {
 
+apiserver::User nodeUser(const std::string& name) {
+  return {std::string(apiserver::kNodeUserPrefix) + name,
+          {std::string(apiserver::kNodes), std::string(apiserver::kAuthenticated)}};
+}
+
 /// Streams in memory have no certificates: the host's name says who it is.
 apiserver::User userOfHost(const ByteStream& stream) {
-  return {std::string(apiserver::kNodeUserPrefix) + stream.peer(),
-          {std::string(apiserver::kNodes), std::string(apiserver::kAuthenticated)}};
+  return stream.peer() == SimServer::kAdminHost ? apiserver::systemUser("admin")
+                                                : nodeUser(stream.peer());
 }
 
 }  // namespace
@@ -171,12 +176,12 @@ Co<void> SimServer::stop() {
   state->disk.crash();
 }
 
-std::unique_ptr<api::Api> SimServer::system() {
-  return as(apiserver::systemUser("sim"));
+std::unique_ptr<api::Api> SimServer::asAdmin() {
+  return std::make_unique<DirectApi>(state_, apiserver::systemUser("admin"));
 }
 
-std::unique_ptr<api::Api> SimServer::as(apiserver::User user) {
-  return std::make_unique<DirectApi>(state_, std::move(user));
+std::unique_ptr<api::Api> SimServer::asNode(const std::string& name) {
+  return std::make_unique<DirectApi>(state_, nodeUser(name));
 }
 
 }  // namespace podlab::sim

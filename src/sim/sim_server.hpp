@@ -21,6 +21,8 @@ class SimServer {
  public:
   /// Its host's name in the network.
   static constexpr const char* kHost = "server";
+  /// Who connects from this host may do anything.
+  static constexpr const char* kAdminHost = "admin";
 
   /// All references outlive the server and its Apis.
   SimServer(const asio::any_io_executor& executor, Clock& clock, Rng& rng, SimDisk& disk,
@@ -35,10 +37,10 @@ class SimServer {
   Co<void> stop();
   bool running() const;
 
-  /// The API in the server's own process, over all its lives, without a network in between;
-  /// kUnavailable while it is down. As the server itself; or as a node.
-  std::unique_ptr<api::Api> system();
-  std::unique_ptr<api::Api> as(apiserver::User user);
+  /// The API in the server's own process, over all its lives, without a network in between:
+  /// kUnavailable while it is down. As one who may do anything; and as a node.
+  std::unique_ptr<api::Api> asAdmin();
+  std::unique_ptr<api::Api> asNode(const std::string& name);
 
  private:
   struct Life;
