@@ -12,6 +12,7 @@
 #include "cli/image_command.hpp"
 #include "cli/kubeconfig_command.hpp"
 #include "cli/man_command.hpp"
+#include "cli/sim_command.hpp"
 #include "cli/token_command.hpp"
 #include "node/shim.hpp"
 #include "node/stand_in.hpp"
@@ -48,6 +49,7 @@ int run(int argc, char** argv) {
   addLabCommands(app, context);
   addNodeCommands(app, context);
   addFaultCommands(app, context);
+  addSimCommand(app, context);
   addTokenCommand(app, context);
   addImageCommand(app, context);
   addResourceCommands(app, context);

@@ -5,12 +5,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/log_time.hpp"
+
 namespace podlab {
 namespace {
 
 struct Settings {
   LogFormat format = LogFormat::kText;
   std::string process;
+  std::function<WallTime()> now;  ///< none: the machine's clock says it
 };
 Settings& settings() {
   static Settings instance;
@@ -73,7 +76,8 @@ std::string jsonQuoted(std::string_view value) {
 }  // namespace
 
 void initLogging(LogLevel level, LogFormat format, std::string_view process) {
-  settings() = {format, std::string(process)};
+  settings().format = format;
+  settings().process = process;
   logger().set_level(toSpdlog(level));
   const char* pattern = format == LogFormat::kJson ? "{\"time\":\"%Y-%m-%dT%H:%M:%S.%eZ\",%v}"
                                                    : "%Y-%m-%dT%H:%M:%S.%eZ %v";
@@ -101,7 +105,19 @@ void log(LogLevel level, std::string_view event, std::initializer_list<LogField>
       line += needsQuotes(field.value) ? jsonQuoted(field.value) : field.value;
     }
   }
-  logger().log(toSpdlog(level), "{}", line);
+  if (!settings().now) return logger().log(toSpdlog(level), "{}", line);
+  using Clock = spdlog::log_clock;
+  const Clock::time_point time(
+      std::chrono::duration_cast<Clock::duration>(settings().now().time_since_epoch()));
+  logger().log(time, spdlog::source_loc{}, toSpdlog(level), line);
+}
+
+LogTime::LogTime(std::function<WallTime()> now) {
+  settings().now = std::move(now);
+}
+
+LogTime::~LogTime() {
+  settings().now = nullptr;
 }
 
 }  // namespace podlab

@@ -28,6 +28,7 @@ struct SimServer::Life {
   std::unique_ptr<store::Store> store;
   apiserver::ApiService service;
   std::unique_ptr<api::Api> system;
+  std::vector<std::unique_ptr<api::Api>> bound;  ///< of DirectApis
   apiserver::StreamRelay relay;
   apiserver::RpcServer rpc;
   controllers::ControllerManager manager;
@@ -51,85 +52,68 @@ SimServer::Life::Life(std::unique_ptr<store::Store> opened, const State& server)
       rpc(service, relay, server.clock, server.executor, userOfHost),
       manager(*system, server.clock, server.rng, server.executor, server.options) {}
 
-/// Holds the life that it calls: who is in a call when the server dies still finds all of it.
+/// A call holds the life that it calls: who is in one when the server dies still finds all of it.
+/// Watches do not; they end with the life.
 class SimServer::DirectApi final : public api::Api {
  public:
   DirectApi(std::shared_ptr<State> state, apiserver::User user)
       : state_(std::move(state)), user_(std::move(user)) {}
 
   Co<Result<api::ObjectPtr>> get(api::ResourceId id) override {
-    const auto life = bind();
+    const auto life = state_->life;
     if (!life) co_return away();
-    co_return co_await life->api->get(std::move(id));
+    co_return co_await boundTo(life).get(std::move(id));
   }
   Co<Result<api::ListResult>> list(api::ResourceId collection, api::ListOptions options) override {
-    const auto life = bind();
+    const auto life = state_->life;
     if (!life) co_return away();
-    co_return co_await life->api->list(std::move(collection), std::move(options));
+    co_return co_await boundTo(life).list(std::move(collection), std::move(options));
   }
   Co<Result<std::unique_ptr<api::Watch>>> watch(api::ResourceId collection,
                                                 api::WatchOptions options) override {
-    const auto life = bind();
+    const auto life = state_->life;
     if (!life) co_return away();
-    auto opened = co_await life->api->watch(std::move(collection), std::move(options));
-    if (!opened) co_return opened.status();
-    std::unique_ptr<api::Watch> watch = std::make_unique<HeldWatch>(life, std::move(*opened));
-    co_return std::move(watch);
+    co_return co_await boundTo(life).watch(std::move(collection), std::move(options));
   }
   Co<Result<api::WriteResult>> create(api::ResourceId id, api::ObjectPtr object,
                                       api::WriteOptions options) override {
-    const auto life = bind();
+    const auto life = state_->life;
     if (!life) co_return away();
-    co_return co_await life->api->create(std::move(id), std::move(object), std::move(options));
+    co_return co_await boundTo(life).create(std::move(id), std::move(object), std::move(options));
   }
   Co<Result<api::WriteResult>> update(api::ResourceId id, api::ObjectPtr object,
                                       api::WriteOptions options) override {
-    const auto life = bind();
+    const auto life = state_->life;
     if (!life) co_return away();
-    co_return co_await life->api->update(std::move(id), std::move(object), std::move(options));
+    co_return co_await boundTo(life).update(std::move(id), std::move(object), std::move(options));
   }
   Co<Result<api::WriteResult>> patch(api::ResourceId id, api::PatchType type, std::string body,
                                      api::WriteOptions options) override {
-    const auto life = bind();
+    const auto life = state_->life;
     if (!life) co_return away();
-    co_return co_await life->api->patch(std::move(id), type, std::move(body), std::move(options));
+    co_return co_await boundTo(life).patch(std::move(id), type, std::move(body),
+                                           std::move(options));
   }
   Co<Result<api::ObjectPtr>> remove(api::ResourceId id, api::DeleteOptions options) override {
-    const auto life = bind();
+    const auto life = state_->life;
     if (!life) co_return away();
-    co_return co_await life->api->remove(std::move(id), std::move(options));
+    co_return co_await boundTo(life).remove(std::move(id), std::move(options));
   }
 
  private:
-  struct Bound {
-    std::shared_ptr<Life> life;
-    std::unique_ptr<api::Api> api;  ///< before `life` in destruction
-  };
-  class HeldWatch final : public api::Watch {
-   public:
-    HeldWatch(std::shared_ptr<Bound> life, std::unique_ptr<api::Watch> watch)
-        : life_(std::move(life)), watch_(std::move(watch)) {}
-    Co<Result<api::WatchEvent>> next() override { return watch_->next(); }
-    std::optional<api::WatchEvent> poll() override { return watch_->poll(); }
-
-   private:
-    std::shared_ptr<Bound> life_;
-    std::unique_ptr<api::Watch> watch_;
-  };
-
   static Status away() { return {Code::kUnavailable, "the server is down"}; }
-  std::shared_ptr<Bound> bind() {
-    if (!state_->life) {
-      bound_.reset();
-    } else if (!bound_ || bound_->life != state_->life) {
-      bound_ = std::make_shared<Bound>(state_->life, state_->life->service.as(user_));
+  api::Api& boundTo(const std::shared_ptr<Life>& life) {
+    if (bound_ == nullptr || boundLife_.lock() != life) {
+      bound_ = life->bound.emplace_back(life->service.as(user_)).get();
+      boundLife_ = life;
     }
-    return bound_;
+    return *bound_;
   }
 
   std::shared_ptr<State> state_;
   apiserver::User user_;
-  std::shared_ptr<Bound> bound_;
+  std::weak_ptr<Life> boundLife_;
+  api::Api* bound_ = nullptr;  ///< of `boundLife_`
 };
 
 SimServer::SimServer(const asio::any_io_executor& executor, Clock& clock, Rng& rng, SimDisk& disk,

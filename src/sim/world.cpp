@@ -13,6 +13,7 @@
 #include "api/kinds.hpp"
 #include "client/informer.hpp"
 #include "common/log.hpp"
+#include "common/log_time.hpp"
 #include "common/sync.hpp"
 #include "sim/arrivals.hpp"
 #include "sim/fault_driver.hpp"
@@ -72,6 +73,7 @@ struct World::State {
   WorldOptions options;
   asio::io_context io{1};
   SimClock clock{io};
+  LogTime logTime{[this] { return clock.wallNow(); }};
   // A stream of chance for each component: what one draws does not shift another's.
   SeededRng networkRng{scenario.seed, "network"};
   SeededRng diskRng{scenario.seed, "disk"};
