@@ -16,6 +16,7 @@ namespace {
 using client::EventClass;
 
 constexpr std::size_t kWorkers = 8;
+constexpr Duration kBeforeMarkingAgain = std::chrono::seconds(1);
 constexpr std::array<const char*, 4> kConditions{"Ready", "MemoryPressure", "DiskPressure",
                                                  "PIDPressure"};
 
@@ -79,14 +80,15 @@ NodeLifecycleController::NodeLifecycleController(Context& context, Duration grac
   };
   context_.leases.addHandlers(std::move(leases));
 
-  // A pod that says it is ready while its node is away: its status was written before.
+  // A pod that says it is ready while its node is away: its status was written before, or the agent
+  // is back and has not reported its node yet, and would say it again at once.
   client::Informer::Handlers pods;
   pods.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& now) {
     const auto& pod = api::as<corev1::Pod>(now);
     if (!api::isTrue(pod.status(), "Ready")) return;
     const auto node = context_.nodes.get(pod.spec().nodename());
     if (node && readyStatus(api::as<corev1::Node>(node)) == "Unknown") {
-      reconciler_.add(pod.spec().nodename());
+      reconciler_.addAfter(pod.spec().nodename(), kBeforeMarkingAgain);
     }
   };
   context_.pods.addHandlers(std::move(pods));
