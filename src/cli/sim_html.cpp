@@ -96,10 +96,20 @@ double timeStepFor(double seconds) {
   return 2592000 * std::ceil(seconds / 2592000 / 12);
 }
 
+/// "0", "90s", "45m", "6h", "2d": of multiples of the steps.
+std::string timeLabel(std::int64_t seconds) {
+  if (seconds == 0) return "0";
+  if (seconds % 86400 == 0 && seconds > 86400) return std::to_string(seconds / 86400) + "d";
+  if (seconds % 3600 == 0) return std::to_string(seconds / 3600) + "h";
+  if (seconds % 60 == 0 && seconds >= 3600)
+    return std::to_string(seconds / 3600) + "h" + std::to_string(seconds % 3600 / 60) + "m";
+  return seconds % 60 == 0 ? std::to_string(seconds / 60) + "m" : std::to_string(seconds) + "s";
+}
+
 struct Series {
   const char* name;
   const char* color;
-  std::function<double(const sim::Sample&)> value;
+  std::function<double(const sim::Sample&)> value;  ///< NaN: none at that time
   bool filled = false;
 };
 
@@ -110,7 +120,7 @@ class Plot {
       : samples_(samples), series_(std::move(series)), label_(std::move(label)) {
     double most = least;
     for (const auto& sample : samples_) {
-      for (const auto& line : series_) most = std::max(most, line.value(sample));
+      for (const auto& line : series_) most = std::fmax(most, line.value(sample));
     }
     step_ = stepFor(most, 4);
     most_ = std::ceil(most / step_ - 1e-9) * step_;
@@ -127,8 +137,7 @@ class Plot {
     const double step = timeStepFor(end_);
     for (double at = 0; at <= end_ * 1.0001; at += step) {
       out += line(x(at), kTop + kHeight, x(at), kTop + kHeight + 4);
-      out += text(x(at), kTop + kHeight + 18, "middle",
-                  at == 0 ? "0" : formatDuration(std::chrono::seconds(std::llround(at))));
+      out += text(x(at), kTop + kHeight + 18, "middle", timeLabel(std::llround(at)));
     }
     for (const auto& series : series_) out += path(series);
     return out + "</svg>\n";
@@ -149,17 +158,30 @@ class Plot {
            escaped(content) + "</text>\n";
   }
   std::string path(const Series& series) const {
-    std::string points;
+    std::string points, area, part;
+    double from = 0, to = 0;
+    const auto endPart = [&] {
+      if (!part.empty())
+        area += "M" + fixed(from) + " " + fixed(y(0)) + "L" + part.substr(1) + "L" + fixed(to) +
+                " " + fixed(y(0)) + "Z";
+      points += part;
+      part.clear();
+    };
     for (const auto& sample : samples_) {
-      points += points.empty() ? "M" : "L";
-      points += fixed(x(seconds(sample))) + " " + fixed(y(series.value(sample)));
+      const double value = series.value(sample);
+      if (std::isnan(value)) {
+        endPart();
+        continue;
+      }
+      to = x(seconds(sample));
+      if (part.empty()) from = to;
+      part += (part.empty() ? "M" : "L") + fixed(to) + " " + fixed(y(value));
     }
-    if (points.empty()) return "";
+    endPart();
     std::string out;
     if (series.filled)
-      out += "<path class=\"area\" fill=\"var(" + std::string(series.color) + ")\" d=\"" + points +
-             "L" + fixed(kLeft + kWidth) + " " + fixed(y(0)) + "L" +
-             fixed(x(seconds(samples_.front()))) + " " + fixed(y(0)) + "Z\"/>\n";
+      out += "<path class=\"area\" fill=\"var(" + std::string(series.color) + ")\" d=\"" + area +
+             "\"/>\n";
     return out + "<path class=\"series\" stroke=\"var(" + series.color + ")\" d=\"" + points +
            "\"/>\n";
   }
@@ -230,11 +252,11 @@ std::string simHtml(const SimReport& report) {
                  {{"running", "--c", [](const Sample& s) { return double(s.running); }, true},
                   {"waiting for a node", "--b", [](const Sample& s) { return double(s.pending); }}},
                  asCount, 4);
-  out +=
-      section(samples, "From creation to start, of the pods that started since the sample before",
-              {{"p50", "--a", [](const Sample& s) { return s.startP50; }, true},
-               {"p99", "--b", [](const Sample& s) { return s.startP99; }}},
-              spanText, 0.01);
+  out += section(
+      samples, "From creation to start, of the pods that started since the sample before",
+      {{"p50", "--a", [](const Sample& s) { return s.started > 0 ? s.startP50 : NAN; }, true},
+       {"p99", "--b", [](const Sample& s) { return s.started > 0 ? s.startP99 : NAN; }}},
+      spanText, 0.01);
   out += section(samples,
                  "Fragmentation: share of the free CPU where no pod of the largest shape fits",
                  {{"unusable", "--a", [](const Sample& s) { return s.fragmentation; }, true}},

@@ -16,9 +16,9 @@ Result<std::string> noFiles(const std::string& path) {
 Scenario parse(const std::string& text, ScenarioOverrides overrides = {}) {
   auto scenario =
       parseScenario("apiVersion: podlab.io/v1alpha1\nkind: Scenario\n" + text, overrides, noFiles);
-  EXPECT_TRUE(scenario.ok()) << scenario.status().toString();
-  for (const auto& cause : scenario.status().causes())
-    ADD_FAILURE() << cause.field << ": " << cause.message;
+  const Status status = scenario.status();
+  EXPECT_TRUE(status.ok()) << status.toString();
+  for (const auto& cause : status.causes()) ADD_FAILURE() << cause.field << ": " << cause.message;
   return std::move(scenario).valueOr({});
 }
 
