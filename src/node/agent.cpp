@@ -350,12 +350,13 @@ Co<void> Agent::keepPods() {
   podInformer_->addHandlers(std::move(handlers));
   podInformer_->start();
   co_await podInformer_->waitForSync();
-  auto pods = podInformer_->list();
   // Ready says also that the pods' statuses at the server are of this boot of the node.
+  const auto pods = podInformer_->list();
   for (const auto& pod : pods) co_await statuses_.flush(api::meta(*pod).uid());
   podsAreReported_ = true;
   postReadiness();
-  co_await pods_->reconcile(std::move(pods));
+  // More pods may have come meanwhile.
+  co_await pods_->reconcile(podInformer_->list());
 }
 
 Co<void> Agent::keepPressure() {

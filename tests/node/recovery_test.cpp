@@ -74,6 +74,24 @@ TEST_F(RecoveryTest, RunningPodsGoOn) {
   expectNothingLeft();
 }
 
+TEST_F(RecoveryTest, PodsThatComeWhileTheFirstAreReportedStay) {
+  giveRange();
+  launchMortal();
+  add(makePod("web"));
+  world_->point.kill();
+  runtime_.reboot();
+  dataplane_.reboot();
+  dispose();
+  // The status of the pod that was there is long in coming.
+  api_.failNext(fakes::Verb::kUpdate, Status(Code::kUnavailable, "away"), 6);
+  launch();
+  add(makePod("late"));
+  clock_.advance(minutes(1));
+  EXPECT_TRUE(ready("web"));
+  EXPECT_TRUE(ready("late"));
+  EXPECT_EQ(runtime_.runningCount(), 2U);
+}
+
 TEST_F(RecoveryTest, ExitsInBetweenAreSeen) {
   giveRange();
   launchMortal();
