@@ -133,6 +133,13 @@ void Invariants::seePod(const std::string& key, const store::Event& event) {
   }
   corev1::Pod now;
   if (!now.ParseFromString(*event.kv.value)) return report("pod " + key + " cannot be read");
+  if (logEnabled(LogLevel::kDebug))
+    logDebug("pod_written", {{"pod", key},
+                             {"revision", event.kv.modRevision},
+                             {"node", now.spec().nodename()},
+                             {"phase", now.status().phase()},
+                             {"deleting", now.metadata().has_deletiontimestamp()},
+                             {"status", now.status().ShortDebugString()}});
   auto [it, isNew] = pods_.try_emplace(key);
   Pod& pod = it->second;
   if (!isNew && pod.uid != now.metadata().uid()) {

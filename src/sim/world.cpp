@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <asio/io_context.hpp>
@@ -263,18 +264,21 @@ Co<void> World::State::remove(api::ResourceId id) {
 
 void World::State::checkQuiet() {
   invariants->checkQuiet();
-  std::map<std::string, std::size_t> runningOn;
+  std::map<std::string, std::set<std::string>> running;  // containers by node
   for (const auto& object : pods.list()) {
     const auto& pod = api::as<corev1::Pod>(object);
     for (const auto& container : pod.status().containerstatuses()) {
-      if (container.state().has_running()) ++runningOn[pod.spec().nodename()];
+      if (container.state().has_running())
+        running[pod.spec().nodename()].insert(pod.metadata().name() + "/" + container.name());
     }
   }
   for (const auto& [name, machine] : machines) {
     const std::size_t there = machine->node().runtime().runningCount();
-    if (there != runningOn[name])
-      invariants->report("node " + name + " runs " + std::to_string(there) +
-                         " containers, and the API says " + std::to_string(runningOn[name]));
+    if (there == running[name].size()) continue;
+    std::string said;
+    for (const auto& container : running[name]) said += " " + container;
+    invariants->report("node " + name + " runs " + std::to_string(there) +
+                       " containers, and the API says" + (said.empty() ? " none" : said));
   }
 }
 
