@@ -94,6 +94,9 @@ class Docs(unittest.TestCase):
     def test_fault(self):
         self.run_page(CLI / "fault.md")
 
+    def test_sim(self):
+        self.run_page(CLI / "sim.md")
+
     def test_top(self):
         self.run_page(CLI / "top.md")
 
@@ -104,7 +107,7 @@ class Docs(unittest.TestCase):
         self.run_page(ROOT / "docs" / "troubleshooting.md")
 
     def test_every_page_is_run(self):
-        self.assertEqual({page.name for page in CLI.glob("*.md")} | {"troubleshooting.md"}, {"lab.md", "image.md", "volumes.md", *NEEDS_DEMO})
+        self.assertEqual({page.name for page in CLI.glob("*.md")} | {"troubleshooting.md"}, {"lab.md", "image.md", "sim.md", "volumes.md", *NEEDS_DEMO})
 
     def test_every_command_is_on_a_page(self):
         help_text = self.run_command("podlab --help").stdout
