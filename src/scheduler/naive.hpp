@@ -24,7 +24,7 @@ struct Diagnosis {
 struct Choice {
   Snapshot::Slot slot = Snapshot::kNoSlot;
   std::int64_t score = 0;
-  Diagnosis diagnosis;
+  Diagnosis diagnosis;  ///< when there is none
 
   bool found() const { return slot != Snapshot::kNoSlot; }
 };

@@ -60,6 +60,7 @@ void Scheduler::setNode(NodePtr node, MonoTime now) {
   const std::uint32_t kinds =
       before == nullptr ? ClusterEvent::kNodeAdded : changesOf(*before, *node);
   snapshot_.setNode(slot, std::move(node));
+  index_.nodeChanged(slot);
   if (kinds == 0) return;
   changed({kinds, slot, nullptr}, now);
   for (const auto& pod : nominations_.on(snapshot_.name(slot))) queue_.wakePod(pod->key, now);
@@ -69,6 +70,7 @@ void Scheduler::removeNode(const std::string& name, MonoTime now) {
   const auto slot = snapshot_.find(name);
   if (slot == Snapshot::kNoSlot || snapshot_.at(slot).node() == nullptr) return;
   snapshot_.setNode(slot, nullptr);
+  index_.nodeChanged(slot);
   if (snapshot_.at(slot).pods().empty()) snapshot_.release(slot);
   changed({ClusterEvent::kNodeRemoved, Snapshot::kNoSlot, nullptr}, now);
   for (const auto& pod : nominations_.on(name)) queue_.wakePod(pod->key, now);
@@ -80,6 +82,7 @@ void Scheduler::setNamespace(const std::string& name, const api::Labels* labels,
                       sameLabels(known->second, *labels);
   if (isSame) return;
   snapshot_.setNamespace(name, labels);
+  index_.namespacesChanged();
   changed({ClusterEvent::kNamespaceLabels, Snapshot::kNoSlot, nullptr}, now);
 }
 
@@ -197,8 +200,12 @@ Choice Scheduler::choose(const PodInfo& info, const Profile& profile) {
   }
   if (profile.sampled)
     return chooseSampled(info, snapshot_, nominations_, profile.resources, sampleStart_, rng_);
-  if (!nominations_.concern(info))
+  if (!nominations_.concern(info)) {
+    const auto found = index_.choose(info, cursor_, profile.resources);
+    if (found && found->slot != Snapshot::kNoSlot) return {found->slot, found->score, {}};
+    // Why not, the plain scan says.
     return chooseNaively(info, snapshot_, cursor_, profile.resources);
+  }
   return chooseAmong(info, snapshot_, filterNodes(info, snapshot_, nominations_), cursor_,
                      profile.resources);
 }
@@ -259,6 +266,7 @@ bool Scheduler::mayPreempt(const PodInfo& info, const std::vector<NodeVerdict>& 
 
 void Scheduler::place(Snapshot::Slot slot, std::shared_ptr<const PodInfo> info, MonoTime now) {
   snapshot_.at(slot).add(info);
+  index_.podAdded(slot, *info);
   placed_[info->key] = {slot, info};
   changed({ClusterEvent::kPodAdded, slot, info.get()}, now);
 }
@@ -270,6 +278,7 @@ void Scheduler::unplace(const std::string& key, MonoTime now) {
   placed_.erase(placed);
   NodeInfo& node = snapshot_.at(gone.slot);
   node.remove(key);
+  index_.podRemoved(gone.slot, *gone.info);
   const bool released = node.node() == nullptr && node.pods().empty();
   if (released) snapshot_.release(gone.slot);
   changed({ClusterEvent::kPodRemoved, released ? Snapshot::kNoSlot : gone.slot, gone.info.get()},

@@ -10,6 +10,7 @@
 
 #include "common/rng.hpp"
 #include "common/time.hpp"
+#include "scheduler/node_index.hpp"
 #include "scheduler/preemption.hpp"
 #include "scheduler/scheduling_queue.hpp"
 
@@ -86,6 +87,7 @@ class Scheduler {
   Rng& rng_;
   const std::vector<Profile> profiles_;
   Snapshot snapshot_;
+  NodeIndex index_{snapshot_};
   PodShapes shapes_;
   std::vector<Budget> budgets_;
   Nominations nominations_;
