@@ -6,6 +6,12 @@
 #include "common/log.hpp"
 
 namespace podlab::controllers {
+namespace {
+
+/// Writes that share the store's commits: thousands of nodes may come at once.
+constexpr std::size_t kWorkers = 32;
+
+}  // namespace
 
 NodeIpamController::NodeIpamController(Context& context, std::vector<ClusterRange> ranges)
     : context_(context),
@@ -21,7 +27,7 @@ NodeIpamController::NodeIpamController(Context& context, std::vector<ClusterRang
 
 // No range is given before all nodes, and so all taken ranges, are known.
 void NodeIpamController::start() {
-  reconciler_.start(context_.waitForSync());
+  reconciler_.start(context_.waitForSync(), kWorkers);
 }
 
 void NodeIpamController::observe(const api::ObjectPtr& object) {
