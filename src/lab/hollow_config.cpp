@@ -43,29 +43,6 @@ std::optional<Distribution> readTimes(std::string_view name, const Config& confi
   return read((config.*times->get)().raw());
 }
 
-void checkBehaviour(const Config& config, const std::string& path, std::vector<Cause>& causes) {
-  for (const auto& times : kTimes) {
-    if (!(config.*times.has)()) continue;
-    const auto parsed =
-        Distribution::parse((config.*times.get)().raw(), Distribution::Unit::kDuration);
-    if (!parsed)
-      causes.push_back({"FieldValueInvalid", path + "." + times.name,
-                        "Invalid value: " + parsed.status().message()});
-  }
-  const auto checkShare = [&](const char* name, const std::string& text) {
-    if (!parseShare(text))
-      causes.push_back(invalidField(path + "." + name, text,
-                                    "must be a share such as 5%, above 0% and at most 100%"));
-  };
-  if (config.has_startfailures()) checkShare("startFailures", config.startfailures());
-  if (config.has_crashes()) checkShare("crashes", config.crashes());
-  if (config.has_crashes() != config.has_crashafter()) {
-    const char* missing = config.has_crashes() ? "crashAfter" : "crashes";
-    causes.push_back({"FieldValueRequired", path + "." + missing,
-                      "Required value: crashes says how many containers crash, crashAfter when"});
-  }
-}
-
 void checkGroup(const Group& group, const std::string& path, std::vector<Cause>& causes) {
   if (group.count() < 1 || group.count() > kMaxHollow) {
     causes.push_back(invalidField(path + ".count", std::to_string(group.count()),
@@ -95,6 +72,29 @@ bool couldName(const Group& group, std::string_view name) {
 }
 
 }  // namespace
+
+void checkBehaviour(const Config& config, const std::string& path, std::vector<Cause>& causes) {
+  for (const auto& times : kTimes) {
+    if (!(config.*times.has)()) continue;
+    const auto parsed =
+        Distribution::parse((config.*times.get)().raw(), Distribution::Unit::kDuration);
+    if (!parsed)
+      causes.push_back({"FieldValueInvalid", path + "." + times.name,
+                        "Invalid value: " + parsed.status().message()});
+  }
+  const auto checkShare = [&](const char* name, const std::string& text) {
+    if (!parseShare(text))
+      causes.push_back(invalidField(path + "." + name, text,
+                                    "must be a share such as 5%, above 0% and at most 100%"));
+  };
+  if (config.has_startfailures()) checkShare("startFailures", config.startfailures());
+  if (config.has_crashes()) checkShare("crashes", config.crashes());
+  if (config.has_crashes() != config.has_crashafter()) {
+    const char* missing = config.has_crashes() ? "crashAfter" : "crashes";
+    causes.push_back({"FieldValueRequired", path + "." + missing,
+                      "Required value: crashes says how many containers crash, crashAfter when"});
+  }
+}
 
 HollowBehaviour readBehaviour(const Config& config) {
   HollowBehaviour behaviour;

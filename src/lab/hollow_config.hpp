@@ -24,6 +24,9 @@ struct HollowBehaviour {
   std::optional<Distribution> lifetime;  ///< then they end with 0; unset: never
 };
 
+/// What is wrong with it; `path` is the field that holds it.
+void checkBehaviour(const config::v1alpha1::HollowBehaviour& config, const std::string& path,
+                    std::vector<Cause>& causes);
 /// A valid one.
 HollowBehaviour readBehaviour(const config::v1alpha1::HollowBehaviour& config);
 

@@ -13,6 +13,7 @@
 #include "common/rng.hpp"
 #include "lab/cluster_config.hpp"
 #include "lab/fault_timeline.hpp"
+#include "lab/hollow_config.hpp"
 #include "sim/sim_server.hpp"
 
 namespace podlab::sim {
@@ -91,12 +92,6 @@ class Reader {
         {"FieldValueInvalid", std::move(field), "Invalid value: " + parsed.status().message()});
     return {};
   }
-  double chance(std::string field, double value) {
-    if (!(value >= 0 && value <= 1))
-      causes_.push_back(
-          invalidField(std::move(field), std::to_string(value), "must be a chance from 0 to 1"));
-    return value;
-  }
   std::string quantity(const std::string& field, const resourcev1::Quantity& value) {
     const auto amount = api::Quantity::parse(value);
     if (!amount) {
@@ -172,27 +167,13 @@ class Reader {
           causes_.push_back(invalidField(path + "zones", zone, why));
       }
       group.taints.assign(nodes.taints().begin(), nodes.taints().end());
-      readBehaviour(nodes.behaviour(), path + "behaviour.", group.behaviour);
+      lab::checkBehaviour(nodes.behaviour(), path + "behaviour", causes_);
+      group.behaviour = lab::readBehaviour(nodes.behaviour());
       scenario_.nodes.push_back(std::move(group));
     }
     if (scenario_.nodeCount() > kMaxNodes)
       causes_.push_back(invalidField("nodes", std::to_string(scenario_.nodeCount()),
                                      "at most " + std::to_string(kMaxNodes) + " nodes in all"));
-  }
-
-  void readBehaviour(const config::v1alpha1::Behaviour& from, const std::string& path,
-                     HollowBehaviour& to) {
-    const auto duration = [&](const char* field, const auto& raw) {
-      return distribution(path + field, raw.raw(), Distribution::Unit::kDuration);
-    };
-    if (from.has_startdelay()) to.startDelay = duration("startDelay", from.startdelay());
-    if (from.has_stopdelay()) to.stopDelay = duration("stopDelay", from.stopdelay());
-    to.startFailure = chance(path + "startFailure", from.startfailure());
-    to.crash = chance(path + "crash", from.crash());
-    if (from.has_crashafter()) to.crashAfter = duration("crashAfter", from.crashafter());
-    if (from.crash() > 0 && !from.has_crashafter())
-      causes_.push_back(
-          required(path + "crashAfter", "how long after its start a container exits"));
   }
 
   void readWorkload(const config::v1alpha1::Workload& from, const std::string& path) {

@@ -11,9 +11,9 @@
 #include "core_v1.pb.h"
 
 #include "api/object.hpp"
+#include "common/distribution.hpp"
 #include "common/status.hpp"
 #include "common/time.hpp"
-#include "sim/distribution.hpp"
 #include "sim/hollow_node.hpp"
 #include "sim/sim_network.hpp"
 

@@ -58,7 +58,7 @@ class Maker {
       if (rng_.chance(0.7)) {
         add("  behaviour:\n    startDelay: {exponential: " + std::to_string(between(1, 3000)) +
             "ms}\n    stopDelay: {exponential: " + std::to_string(between(1, 3000)) + "ms}\n");
-        if (rng_.chance(0.3)) add("    startFailure: 0.1\n");
+        if (rng_.chance(0.3)) add("    startFailures: 10%\n");
       }
     }
   }
