@@ -87,7 +87,7 @@ Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {
   auto connection = rpc::makeConnection(executor_, clock_, std::move(stream), true,
                                         std::move(handler), optionsFor(served.user));
   served.connection = connection;
-  connections_.insert(connection);
+  const auto position = connections_.insert(connections_.end(), connection);
   TaskGroup limits(executor_);
   if (anonymous) {
     ++anonymous_;
@@ -103,7 +103,7 @@ Co<void> RpcServer::serveConnection(std::unique_ptr<ByteStream> stream) {
     relay_.disconnected(node, *connection);
   }
   for (const auto& [hollow, api] : served.nodes) relay_.disconnected(hollow, *connection);
-  connections_.erase(connection);
+  connections_.erase(position);
   if (!anonymous) co_return;
   --anonymous_;
   co_await limits.cancelAndJoin();

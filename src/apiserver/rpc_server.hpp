@@ -1,7 +1,8 @@
 #pragma once
 #include <functional>
+#include <list>
 #include <memory>
-#include <unordered_set>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 
@@ -53,7 +54,7 @@ class RpcServer {
   Authenticate authenticate_;
   rpc::ConnectionOptions options_;
   std::vector<std::unique_ptr<Listener>> listeners_;
-  std::unordered_set<std::shared_ptr<rpc::Connection>> connections_;
+  std::list<std::shared_ptr<rpc::Connection>> connections_;  ///< in the order of their coming
   NodeJoin* join_ = nullptr;
   std::size_t anonymous_ = 0;  ///< connections of whom nobody knows
   bool stopping_ = false;

@@ -119,7 +119,7 @@ void WatchCache::define(const std::string& name, const api::ObjectPtr& now,
 
 void WatchCache::scheduleTick() {
   tick_ = clock_.scheduleIn(kTick, [this] {
-    for (auto& [kind, cache] : caches_) {
+    for (const auto& [prefix, cache] : byPrefix_) {
       cache->sendBookmarks(revision_);
       cache->trimHistory();
     }
@@ -195,7 +195,9 @@ Co<Result<WatchCache::WatcherPtr>> WatchCache::load(store::Revision revision) {
   }
   auto watcher = co_await store_.watch(std::string(kRegistry), page.end, page.revision);
   if (!watcher) co_return watcher.status();
-  for (auto& [kind, cache] : caches_) cache->reset(std::move(objects[cache.get()]), page.revision);
+  // In an order that does not depend on addresses: the same run gives the same events.
+  for (const auto& [prefix, cache] : byPrefix_)
+    cache->reset(std::move(objects[cache]), page.revision);
   revision_ = page.revision;
   advanced_.notifyAll();
   co_return std::move(*watcher);
