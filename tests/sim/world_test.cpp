@@ -2,36 +2,16 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/fakes/quiet.hpp"
+#include "tests/sim/sim_fixture.hpp"
 
 namespace podlab::sim {
 namespace {
 
 using std::chrono::minutes;
-
-Result<std::string> noFiles(const std::string& path) {
-  return Status(Code::kNotFound, path + " is not there");
-}
-
-Scenario parse(const std::string& text, ScenarioOverrides overrides = {}) {
-  auto scenario =
-      parseScenario("apiVersion: podlab.io/v1alpha1\nkind: Scenario\n" + text, overrides, noFiles);
-  const Status status = scenario.status();
-  EXPECT_TRUE(status.ok()) << status.toString();
-  for (const auto& cause : status.causes()) ADD_FAILURE() << cause.field << ": " << cause.message;
-  return std::move(scenario).valueOr({});
-}
-
-Outcome run(Scenario scenario, WorldOptions options = {.checkInvariants = true}) {
-  World world(std::move(scenario), std::move(options));
-  auto outcome = world.run();
-  EXPECT_TRUE(outcome.ok()) << outcome.status().toString();
-  for (const auto& violation : outcome->violations) ADD_FAILURE() << violation;
-  return std::move(outcome).valueOr({});
-}
+using ::testing::IsEmpty;
 
 constexpr const char* kDeployment = R"(
-duration: 10m
+duration: 6m
 nodes:
 - {name: node, count: 10, cpu: 4, memory: 8Gi, zones: [a, b]}
 workloads:
@@ -44,12 +24,51 @@ workloads:
 )";
 
 TEST(WorldTest, TenNodesRunADeployment) {
-  const Outcome outcome = run(parse(kDeployment));
+  const Outcome outcome = runScenario(goodScenario(kDeployment), {.checkInvariants = true});
+  EXPECT_THAT(outcome.violations, IsEmpty());
   EXPECT_EQ(outcome.samples.back().nodesReady, 10);
   EXPECT_EQ(outcome.samples.back().running, 25);
   EXPECT_EQ(outcome.totals.bound, 25u);
   EXPECT_NEAR(outcome.samples.back().cpu, 25 * 0.5 / 40, 1e-9);
   EXPECT_GT(outcome.watchEventsChecked, 50u);
+}
+
+TEST(WorldTest, DirectCallsGiveTheSameClusterWithoutANetwork) {
+  const Outcome outcome =
+      runScenario(goodScenario(std::string(kDeployment) + "network: {mode: direct}\n"));
+  EXPECT_EQ(outcome.samples.back().running, 25);
+  EXPECT_EQ(outcome.packets, 0u);
+}
+
+TEST(WorldTest, PodsComeRunForTheirTimeAndGo) {
+  const Outcome outcome = runScenario(goodScenario(R"(
+duration: 10m
+network: {mode: direct}
+nodes: [{name: node, count: 3, cpu: 4, memory: 8Gi}]
+workloads:
+- {name: pods, every: 10s, limit: 12, lifetime: 30s, shapes: [{cpu: 1, memory: 1Gi}]}
+- {name: jobs, kind: Job, every: 1m, limit: 2, replicas: 3, lifetime: 20s, shapes: [{cpu: 1, memory: 1Gi}]}
+)"));
+  EXPECT_EQ(outcome.totals.created, 18u);
+  EXPECT_EQ(outcome.totals.succeeded, 18u);
+  EXPECT_EQ(outcome.totals.deleted, 18u);
+  EXPECT_EQ(outcome.samples.back().bound, 0);
+  EXPECT_EQ(outcome.samples.back().cpu, 0);
+}
+
+TEST(WorldTest, APodOfADeadNodeIsReplaced) {
+  const Outcome outcome = runScenario(goodScenario(R"(
+duration: 12m
+network: {mode: direct}
+nodes: [{name: node, count: 3, cpu: 4, memory: 8Gi}]
+workloads:
+- {name: web, kind: Deployment, every: 10s, limit: 1, replicas: 6, shapes: [{cpu: 1, memory: 1Gi}]}
+faults: {timeline: [{kind: node-kill, nodes: node1, at: 2m, for: 1h}]}
+)"));
+  EXPECT_EQ(outcome.faults, 1u);
+  EXPECT_EQ(outcome.totals.evicted, 2u);
+  EXPECT_EQ(outcome.totals.created, 8u);
+  EXPECT_EQ(outcome.samples.back().nodesReady, 2);
 }
 
 }  // namespace
