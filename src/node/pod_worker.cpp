@@ -258,7 +258,8 @@ PodView PodWorker::view() const {
     added.started = container->isUp();
     added.ready = added.started && container->passes(ProbeKind::kReadiness);
     // An agent that has just come back waits for what is still running to be seen.
-    if (container->running()) view.final = false;
+    // A start that is on its way may still succeed.
+    if (container->running() || container->busy) view.final = false;
   }
   return view;
 }

@@ -565,6 +565,20 @@ TEST_F(PodLifeTest, DeletionWhileAContainerStartsWaitsForIt) {
   EXPECT_TRUE(dataplane_.sandboxes().empty());
 }
 
+TEST_F(PodLifeTest, APodHasNotFailedWhileAContainerStartsAgain) {
+  runtime_.setScript([](const ContainerSpec&) {
+    return ContainerScript{.startTakes = seconds(3), .runsFor = seconds(5), .exitCode = 1};
+  });
+  boot();
+  add(makePod("web"));
+  clock_.advance(seconds(9));  // it has ended once, and starts again
+  EXPECT_EQ(container("web").restartcount(), 1);
+  remove("web", 30);
+  EXPECT_EQ(status("web").phase(), "Running");
+  clock_.advance(seconds(40));
+  EXPECT_FALSE(exists("web"));
+}
+
 TEST_F(PodLifeTest, ReplacesAPodOfTheSameName) {
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.stopTakes = seconds(2)}; });
   boot();

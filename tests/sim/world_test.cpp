@@ -71,5 +71,26 @@ faults: {timeline: [{kind: node-kill, nodes: node1, at: 2m, for: 1h}]}
   EXPECT_EQ(outcome.samples.back().nodesReady, 2);
 }
 
+TEST(WorldTest, TheSeedDecides) {
+  const std::string text = R"(
+duration: 4m
+network: {jitter: 3ms, loss: 1%}
+nodes: [{name: node, count: 4, cpu: 4, memory: 8Gi, behaviour: {startDelay: {exponential: 1s}}}]
+workloads:
+- {name: p, every: {exponential: 5s}, lifetime: {exponential: 20s}, shapes: [{cpu: 1, memory: 1Gi}]}
+faults: {timeline: [{kind: server-kill, at: 1m, for: 10s}, {kind: node-kill, nodes: "*", pick: 1, at: 2m, for: 20s}]}
+)";
+  const auto run = [&](std::uint64_t seed) {
+    ScenarioOverrides overrides;
+    overrides.seed = seed;
+    return runScenario(goodScenario(text, overrides));
+  };
+  const Outcome one = run(1), again = run(1), other = run(2);
+  EXPECT_EQ(one.placementHash, again.placementHash);
+  EXPECT_EQ(one.events, again.events);
+  EXPECT_EQ(one.packetsLost, again.packetsLost);
+  EXPECT_NE(one.placementHash, other.placementHash);
+}
+
 }  // namespace
 }  // namespace podlab::sim
