@@ -484,10 +484,12 @@ TEST_F(VerbsTest, APodHasThePriorityOfItsClass) {
 
 TEST_F(VerbsTest, ReturnsWarnings) {
   Pod odd = pod("web");
-  odd.mutable_spec()->set_schedulername("mine");
+  auto& policy = *odd.mutable_spec()->mutable_containers(0)->add_resizepolicy();
+  policy.set_resourcename("cpu");
+  policy.set_restartpolicy("NotRequired");
   auto made = run(admin_->create(id<Pod>(""), std::make_shared<Pod>(odd), {}));
   ASSERT_TRUE(made.ok()) << made.status().toString();
-  EXPECT_THAT(made->warnings, testing::Contains(HasSubstr("schedulerName")));
+  EXPECT_THAT(made->warnings, testing::Contains(HasSubstr("resizePolicy")));
 }
 
 TEST_F(VerbsTest, OldEventsAndHistoryGo) {
