@@ -293,12 +293,13 @@ Co<void> Invariants::auditWatch(api::Api& api, Clock& clock) {
 Co<Status> Invariants::auditOnce(api::Api& api, std::string& after) {
   const api::ResourceId pods{&api::kindFor<corev1::Pod>(), "", "", ""};
   if (after.empty()) {
+    // What is written while the answer is on its way comes by the watch.
+    auditing_ = true;
     api::ListOptions all;
     auto listed = co_await api.list(pods, std::move(all));
     if (!listed) co_return listed.status();
     after = listed->resourceVersion;
     const auto revision = std::stoll(after);
-    auditing_ = true;
     while (!unaudited_.empty() && unaudited_.front().revision <= revision) unaudited_.pop_front();
   }
   api::WatchOptions options;
