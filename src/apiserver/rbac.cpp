@@ -81,7 +81,9 @@ void Rbac::follow() {
     for (const Subject& subject : binding.subjects()) {
       const auto found = grants_.find(subjectKey(binding.metadata().namespace_(), subject));
       if (found == grants_.end()) continue;
-      std::erase_if(found->second, [&](const Grant& grant) { return grant.binding == object; });
+      std::erase_if(found->second, [&](const Grant& grant) {
+        return api::meta(*grant.binding).uid() == binding.metadata().uid();
+      });
       if (found->second.empty()) grants_.erase(found);
     }
   };

@@ -51,6 +51,13 @@ TEST(Packed, TakesTheObjectThatItsWriterHas) {
   EXPECT_EQ(Packed::of(object), packed);
 }
 
+TEST(Packed, AdoptedTwiceStaysWithWhoHasItStill) {
+  const PackedPtr packed = packedMap("v");
+  const ObjectPtr first = packed->decode();
+  packed->adopt(first).reset();
+  EXPECT_EQ(packed->decode(), first);
+}
+
 TEST(Packed, OfDamagedBytesIsNoObject) {
   const Packed damaged(corev1::ConfigMap::default_instance(), "\x0a\x7f");
   EXPECT_EQ(damaged.decode(), nullptr);
