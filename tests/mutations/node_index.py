@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Puts one fault at a time into the scheduler's index, and has its differential test find it.
 
-  tests/mutations/node_index.py [BUILD]   BUILD: a built preset's folder (build/dev)
+  tests/mutations/node_index.py [BUILD [NUMBER...]]   BUILD: a built preset's folder (build/dev); NUMBER: of a
+                                                      fault, instead of all
 
 Nothing of the tree is changed: the faulty file is compiled beside, by the build's own commands. Exit
 0 when each fault is caught, 3 when one is not, 4 when there is no build.
@@ -14,39 +15,50 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROUNDS = "400"
-INDEX_FILES = ["node_states.cpp", "shape_counts.cpp", "node_index.cpp"]
+ROUNDS = "150"
+INDEX_FILES = ["node_grid.cpp", "use_scores.cpp", "shape_counts.cpp", "node_index.cpp"]
 
 # (file, what stands there once, what stands there instead)
 FAULTS = [
     ("node_set.hpp", "words_[slot / 64] &= ~bit(slot)", "words_[slot / 64] |= bit(slot)"),
     ("node_set.hpp", "found != kNone ? found : firstIn(0, cursor, among)", "found"),
     ("node_set.hpp", "*at < end; ++at) {", "*at + 1 < end; ++at) {"),
-    ("node_states.hpp", "if (candidateScore < score) return;", "if (candidateScore <= score) return;"),
-    ("node_states.hpp", "!isAfter : slot <= candidate", "isAfter : slot <= candidate"),
-    ("node_states.hpp", "!isAfter : slot <= candidate", "!isAfter : slot >= candidate"),
-    ("node_states.cpp", "const double mean = hasCpu && hasMemory ? 50 : 100;", "const double mean = 40;"),
-    ("node_states.cpp", "1 - extent.low - wanted", "1 - extent.high - wanted"),
-    ("node_states.cpp", "std::min(1.0, extent.high + wanted)", "std::min(1.0, extent.low)"),
-    ("node_states.cpp", "high = std::max(high, value);", "high = value;"),
-    ("node_states.cpp", "low = std::min(low, value);", "low = value;"),
-    ("node_states.cpp", "bounds_[i] >= static_cast<double>(best.score)", "bounds_[i] > static_cast<double>(best.score) + 1"),
-    ("node_states.cpp", "return bound + 100 * (1 - gap / 2);", "return bound + 100 * (1 - gap);"),
-    ("node_states.cpp", "if (!hasCpu || !hasMemory) return bound + 100;", "if (!hasCpu || !hasMemory) return bound;"),
-    ("node_states.cpp", "if (score < best.score) continue;", "if (score <= best.score) continue;"),
-    ("node_states.cpp", "if (!fits(pod, state)) continue;", ""),
-    ("node_states.cpp", "state.use.pods + 1 > sample", "state.use.pods > sample"),
-    ("node_states.cpp", "wanted > 0 && wanted > room - used", "wanted > room - used"),
-    ("node_states.cpp", "wanted > 0 && wanted > room - used", "wanted > 0 && wanted >= room - used"),
-    ("node_states.cpp", "capacity.memoryBytes, state.use.memory))", "capacity.memoryBytes, state.use.scoredMemory))"),
-    ("node_states.cpp", "if (pod.requests == Resources()) return fit;", ""),
-    ("node_states.cpp", "state.use.scoredCpu + pod.scoredCpuMilli", "state.use.cpu + pod.scoredCpuMilli"),
-    ("node_states.cpp", "state.use.memory + pod.requests.memoryBytes", "state.use.memory + pod.scoredMemoryBytes"),
-    ("node_states.cpp", "*spec.mutable_taints() = node.spec().taints();", ""),
-    ("node_states.cpp", "if (node.spec().unschedulable()) spec.set_unschedulable(true);", ""),
-    ("node_states.cpp", "*part.mutable_status()->mutable_images() = node.status().images();", ""),
-    ("node_states.cpp", "std::to_string(info->allocatablePods())", "\"\""),
-    ("node_states.cpp", "key += ' ' + name + ' ' + std::to_string(amount);", ""),
+    ("node_grid.hpp", "if (candidateScore < score ||", "if (candidateScore <= score ||"),
+    ("node_grid.hpp", "return isAfter != (slot >= cursor) ? isAfter : candidate < slot;", "return isAfter ? candidate < slot : candidate < slot;"),
+    ("node_grid.hpp", "? isAfter : candidate < slot;", "? isAfter : candidate > slot;"),
+    ("node_grid.hpp", "? isAfter : candidate < slot;", "? !isAfter : candidate < slot;"),
+    ("node_grid.cpp", "const std::int64_t fit = hasCpu_ && hasMemory_ ? sum / 2 : sum;", "const std::int64_t fit = sum / 3;"),
+    ("node_grid.cpp", "1 - extent.low - wanted", "1 - extent.high - wanted"),
+    ("node_grid.cpp", "std::min(1.0, extent.high + wanted)", "std::min(1.0, extent.low)"),
+    ("node_grid.cpp", "high = std::max(high, value);", "high = value;"),
+    ("node_grid.cpp", "low = std::min(low, value);", "low = value;"),
+    ("node_grid.cpp", "return fit + floored(1 - gap / 2);", "return fit + floored(1 - gap);"),
+    ("node_grid.cpp", "if (!hasCpu_ || !hasMemory_) return fit + 100;", "if (!hasCpu_ || !hasMemory_) return fit;"),
+    ("node_grid.cpp", "if (i != first && reach[i] >= best.score)", "if (i != first && reach[i] > best.score)"),
+    ("node_grid.cpp", "&region != highest && base + bound.of(region.box) >= best.score", "false"),
+    ("node_grid.cpp", "if (highest == nullptr || highestReach < best.score) return;",
+     "if (highest == nullptr || highestReach <= best.score) return;"),
+    ("node_grid.cpp", "if (reach <= best.score && (reach < best.score || !best.winsTie(slot))) continue;",
+     "if (reach <= best.score) continue;"),
+    ("node_grid.cpp", "if (among != nullptr && !among->contains(slot)) continue;", "(void)among;"),
+    ("node_grid.cpp", "if (fits(pod, node, slot)) best.consider", "best.consider"),
+    ("node_grid.cpp", "node.pods + 1 > node.allPods", "node.pods > node.allPods"),
+    ("node_grid.cpp", "wanted > 0 && wanted > room - used", "wanted > room - used"),
+    ("node_grid.cpp", "wanted > 0 && wanted > room - used", "wanted > 0 && wanted >= room - used"),
+    ("node_grid.cpp", "node.allMemory, node.memory))", "node.allMemory, node.scoredMemory))"),
+    ("node_grid.cpp", "if (pod.requests.others.empty()) return true;", "return true;"),
+    ("node_grid.cpp", "if (pod.requestsNothing) return fit;", ""),
+    ("node_grid.cpp", "node.scoredCpu + pod.scoredCpuMilli", "node.cpu + pod.scoredCpuMilli"),
+    ("node_grid.cpp", "node.memory + pod.requests.memoryBytes", "node.memory + pod.scoredMemoryBytes"),
+    ("node_grid.cpp", "*spec.mutable_taints() = node.spec().taints();", ""),
+    ("node_grid.cpp", "if (node.spec().unschedulable()) spec.set_unschedulable(true);", ""),
+    ("node_grid.cpp", "*part.mutable_status()->mutable_images() = node.status().images();", ""),
+    ("node_grid.cpp", "key += ' ' + std::to_string(info.allocatablePods());", ""),
+    ("node_grid.cpp", "const bool isOther = profile != nodes_[slot].profile;", "const bool isOther = false;"),
+    ("use_scores.cpp", "if (score != score_[slot]) move(slot, score);", "if (score > score_[slot]) move(slot, score);"),
+    ("use_scores.cpp", "nodes[from].erase(slot);", ""),
+    ("use_scores.cpp", "if (score < best.score) return;", "if (score <= best.score) return;"),
+    ("use_scores.cpp", "grid_.fits(shape_, slot)", "true"),
     ("shape_counts.cpp", "if (isSpread && pod.isTerminating) continue;", ""),
     ("shape_counts.cpp", "if (!counter.counts[profile] || !hasLabel(counter, profile)) continue;",
      "if (!hasLabel(counter, profile)) continue;"),
@@ -72,11 +84,14 @@ FAULTS = [
     ("shape_counts.cpp", "spread = max == 0 ? 100 :", "spread = max == 0 ? 0 :"),
     ("shape_counts.cpp", "(hasAll || (!isHard && terms.spreadIsDefault)) &&", "hasAll &&"),
     ("shape_counts.cpp", "domains += level.nodesOf[profile];", "++domains;"),
+    ("node_index.cpp", "if (nodesChanged) state.scores = nullptr;", ""),
+    ("node_index.cpp", "      state.scores->update(changes_[i - changesBefore_]);", "      ;"),
+    ("node_index.cpp", "state.scores->resources() != resources ||", ""),
     ("node_index.cpp", "!runFilters(pod, sample).filter.empty()", "false"),
     ("node_index.cpp", "state.taints[i] = softTaints(*pod.shape, sample);", ""),
     ("node_index.cpp", "|| state.imagesVersion != snapshot_.imagesVersion()", ""),
     ("node_index.cpp", "const bool varies = state.hasTaints || state.hasWeights;", "const bool varies = state.hasTaints;"),
-    ("node_index.cpp", "if (states_.updateNode(slot) || isOther) ++nodesVersion_;", "states_.updateNode(slot);"),
+    ("node_index.cpp", "if (grid_.updateNode(slot) || isOther) ++nodesVersion_;", "grid_.updateNode(slot);"),
     ("node_index.cpp", "!shape.hostPorts.empty() ||", ""),
     ("node_index.cpp", "if (!add(weighted.preference())) return std::nullopt;", ""),
     ("node_index.cpp", "    bearers_.push_back(pod.shape);\n      ++bearersVersion_;", "    bearers_.push_back(pod.shape);"),
@@ -148,7 +163,9 @@ def main():
         return 4
     bench = Bench(build)
     survived = []
-    for number, (name, old, new) in enumerate(FAULTS, 1):
+    chosen = [int(number) for number in sys.argv[2:]] or range(1, len(FAULTS) + 1)
+    for number in chosen:
+        name, old, new = FAULTS[number - 1]
         with open(os.path.join(ROOT, "src/scheduler", name)) as file:
             text = file.read()
         if text.count(old) != 1:
@@ -161,7 +178,7 @@ def main():
               flush=True)
         if not caught:
             survived.append(number)
-    print(f"{len(FAULTS) - len(survived)} of {len(FAULTS)} faults caught")
+    print(f"{len(chosen) - len(survived)} of {len(chosen)} faults caught")
     return 3 if survived else 0
 
 

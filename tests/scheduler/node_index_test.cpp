@@ -15,7 +15,7 @@ TEST(NodeIndex, DecidesAsThePlainScan) {
   const char* from = std::getenv("PODLAB_TEST_SEED");
   const char* rounds = std::getenv("PODLAB_TEST_ROUNDS");
   const std::uint64_t first = from == nullptr ? 1 : std::strtoull(from, nullptr, 10);
-  const std::uint64_t count = rounds == nullptr ? 60 : std::strtoull(rounds, nullptr, 10);
+  const std::uint64_t count = rounds == nullptr ? 40 : std::strtoull(rounds, nullptr, 10);
   std::size_t cases = 0, indexed = 0, found = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     SeededRng rng(seed);

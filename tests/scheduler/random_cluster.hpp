@@ -15,8 +15,15 @@ namespace podlab::scheduler {
 /// equal, followed by an index. Everything comes from `rng`.
 class RandomCluster {
  public:
-  RandomCluster(Rng& rng, NodeIndex::Options options) : rng_(rng), index_(snapshot_, options) {
+  RandomCluster(Rng& rng, NodeIndex::Options options)
+      : rng_(rng),
+        areAlike_(rng.chance(0.4)),
+        names_(areAlike_ ? 60 : 9),
+        index_(snapshot_, options) {
     for (int i = 0; i < 8; ++i) templates_.push_back(randomTemplate());
+    if (!areAlike_) return;
+    for (std::size_t i = 0; i < names_; ++i) setNode("n" + std::to_string(i));
+    for (int i = 0; i < 150; ++i) placeSomewhere(randomPod());
   }
 
   const Snapshot& snapshot() const { return snapshot_; }
@@ -26,7 +33,7 @@ class RandomCluster {
     switch (rng_.below(10)) {
       case 0:
       case 1:
-        return setNode("n" + std::to_string(rng_.below(9)));
+        return setNode("n" + std::to_string(rng_.below(names_)));
       case 2:
         return rng_.chance(0.3) ? removeNode() : void();
       case 3:
@@ -90,6 +97,14 @@ class RandomCluster {
   }
 
   void setNode(const std::string& name) {
+    if (areAlike_) {
+      auto node = makeNode(name, "4", rng_.chance(0.5) ? "8Gi" : "4Gi");
+      auto& labels = *node->mutable_metadata()->mutable_labels();
+      labels["kubernetes.io/hostname"] = name;
+      labels["topology.kubernetes.io/zone"] = pick({"a", "b"});
+      labels["disk"] = "ssd";
+      return setNode(name, std::move(node));
+    }
     auto node = makeNode(name, pick({"1", "2", "2", "4", "0"}), pick({"1Gi", "2Gi", "2Gi", "0"}),
                          pick({"2", "4", "110", "110"}));
     auto& labels = *node->mutable_metadata()->mutable_labels();
@@ -113,13 +128,17 @@ class RandomCluster {
       image->add_names(pick({"app:1", "app:latest", "db:2"}));
       image->set_sizebytes(static_cast<std::int64_t>(rng_.below(1200)) << 20);
     }
+    setNode(name, std::move(node));
+  }
+
+  void setNode(const std::string& name, NodePtr node) {
     const auto slot = snapshot_.slotOf(name);
     snapshot_.setNode(slot, std::move(node));
     index_.nodeChanged(slot);
   }
 
   void removeNode() {
-    const auto slot = snapshot_.find("n" + std::to_string(rng_.below(9)));
+    const auto slot = snapshot_.find("n" + std::to_string(rng_.below(names_)));
     if (slot == Snapshot::kNoSlot) return;
     // Its pods go with it, or later.
     if (rng_.chance(0.7)) {
@@ -252,8 +271,10 @@ class RandomCluster {
   }
 
   Template randomTemplate() {
-    auto pod = makePod("template", pick({"", "", "100m", "250m", "333m", "500m", "1"}),
-                       pick({"", "", "128Mi", "200Mi", "256Mi", "1Gi"}));
+    auto pod = areAlike_ ? makePod("template", std::to_string(rng_.below(900)) + "m",
+                                   std::to_string(rng_.below(1800)) + "Mi")
+                         : makePod("template", pick({"", "", "100m", "250m", "333m", "500m", "1"}),
+                                   pick({"", "", "128Mi", "200Mi", "256Mi", "1Gi"}));
     auto& metadata = *pod->mutable_metadata();
     metadata.set_namespace_(pick({"one", "one", "two"}));
     (*metadata.mutable_labels())["app"] = pick({"a", "b", "c"});
@@ -319,6 +340,8 @@ class RandomCluster {
   }
 
   Rng& rng_;
+  const bool areAlike_;
+  const std::size_t names_;
   Snapshot snapshot_;
   PodShapes shapes_;
   NodeIndex index_;
