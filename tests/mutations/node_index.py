@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROUNDS = "150"
+ROUNDS = "250"
 INDEX_FILES = ["node_grid.cpp", "use_scores.cpp", "shape_counts.cpp", "node_index.cpp"]
 
 # (file, what stands there once, what stands there instead)
@@ -59,7 +59,7 @@ FAULTS = [
     ("use_scores.cpp", "nodes[from].erase(slot);", ""),
     ("use_scores.cpp", "if (score < best.score) return;", "if (score <= best.score) return;"),
     ("use_scores.cpp", "grid_.fits(shape_, slot)", "true"),
-    ("shape_counts.cpp", "if (isSpread && pod.isTerminating) continue;", ""),
+    ("shape_counts.cpp", "if (isSpread && pod.isTerminating) continue;", "(void)isSpread;"),
     ("shape_counts.cpp", "if (!counter.counts[profile] || !hasLabel(counter, profile)) continue;",
      "if (!hasLabel(counter, profile)) continue;"),
     ("shape_counts.cpp", "other.ns == shape_->ns && shape_->terms", "shape_->terms"),
@@ -70,8 +70,8 @@ FAULTS = [
     ("shape_counts.cpp", "--from.nodesOf[profile];", ""),
     ("shape_counts.cpp", "from.nodes.erase(slot);", ""),
     ("shape_counts.cpp", "if (fits == fits_[slot]) return;", "return;"),
-    ("shape_counts.cpp", "return enough ? least : 0;", "return least;"),
-    ("shape_counts.cpp", "+ self - least[i] > constraint.maxSkew", "- least[i] > constraint.maxSkew"),
+    ("shape_counts.cpp", "return enough ? least : 0;", "return enough ? least : least;"),
+    ("shape_counts.cpp", "+ self - least[i] > constraint.maxSkew", "+ 0 * self - least[i] > constraint.maxSkew"),
     ("shape_counts.cpp", "+ self - least[i] > constraint.maxSkew", "+ self - least[i] >= constraint.maxSkew"),
     ("shape_counts.cpp", "if (!hasLabel(counter, profile)) return false;", "if (!hasLabel(counter, profile)) continue;"),
     ("shape_counts.cpp", "hasAll = hasAll && hasKey && valueAt(counter, profile, level) > 0;",
@@ -89,13 +89,11 @@ FAULTS = [
     ("node_index.cpp", "state.scores->resources() != resources ||", ""),
     ("node_index.cpp", "!runFilters(pod, sample).filter.empty()", "false"),
     ("node_index.cpp", "state.taints[i] = softTaints(*pod.shape, sample);", ""),
-    ("node_index.cpp", "|| state.imagesVersion != snapshot_.imagesVersion()", ""),
     ("node_index.cpp", "const bool varies = state.hasTaints || state.hasWeights;", "const bool varies = state.hasTaints;"),
-    ("node_index.cpp", "if (grid_.updateNode(slot) || isOther) ++nodesVersion_;", "grid_.updateNode(slot);"),
+    ("node_index.cpp", "if (grid_.updateNode(slot) || isOther) ++nodesVersion_;", "grid_.updateNode(slot); (void)isOther;"),
     ("node_index.cpp", "!shape.hostPorts.empty() ||", ""),
-    ("node_index.cpp", "if (!add(weighted.preference())) return std::nullopt;", ""),
+    ("node_index.cpp", "if (!add(weighted.preference())) return std::nullopt;", "add(weighted.preference());"),
     ("node_index.cpp", "    bearers_.push_back(pod.shape);\n      ++bearersVersion_;", "    bearers_.push_back(pod.shape);"),
-    ("node_index.cpp", "std::erase(bearers_, pod.shape);", ""),
     ("node_index.cpp", "key == kHostnameKey && !isNodesOwnKey", "false"),
     ("node_index.cpp", "void NodeIndex::namespacesChanged() {\n  forgetShapes();", "void NodeIndex::namespacesChanged() {"),
 ]

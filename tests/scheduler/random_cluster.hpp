@@ -18,7 +18,10 @@ class RandomCluster {
   RandomCluster(Rng& rng, NodeIndex::Options options)
       : rng_(rng),
         areAlike_(rng.chance(0.4)),
-        names_(areAlike_ ? 60 : 9),
+        names_(!areAlike_         ? 9
+               : rng_.chance(0.5) ? 60
+                                  : 12),
+        largest_(rng_.chance(0.5) ? 900 : 60),
         index_(snapshot_, options) {
     for (int i = 0; i < 8; ++i) templates_.push_back(randomTemplate());
     if (!areAlike_) return;
@@ -108,7 +111,7 @@ class RandomCluster {
     auto node = makeNode(name, pick({"1", "2", "2", "4", "0"}), pick({"1Gi", "2Gi", "2Gi", "0"}),
                          pick({"2", "4", "110", "110"}));
     auto& labels = *node->mutable_metadata()->mutable_labels();
-    labels["kubernetes.io/hostname"] = rng_.chance(0.02) ? "twice" : name;
+    labels["kubernetes.io/hostname"] = rng_.chance(0.06) ? "twice" : name;
     if (rng_.chance(0.03)) labels.erase("kubernetes.io/hostname");
     if (rng_.chance(0.9)) labels["topology.kubernetes.io/zone"] = pick({"a", "b", "c"});
     if (rng_.chance(0.5)) labels["disk"] = pick({"ssd", "hdd"});
@@ -198,6 +201,13 @@ class RandomCluster {
   }
 
   void addExpression(corev1::NodeSelectorTerm& term) {
+    if (rng_.chance(0.05)) {
+      auto& field = *term.add_matchfields();
+      field.set_key("metadata.name");
+      field.set_operator_("In");
+      field.add_values("n1");
+      return;
+    }
     auto& expression = *term.add_matchexpressions();
     switch (rng_.below(5)) {
       case 0:
@@ -264,15 +274,15 @@ class RandomCluster {
     constraint.set_whenunsatisfiable(pick({"DoNotSchedule", "ScheduleAnyway"}));
     if (rng_.chance(0.95)) fillSelector(*constraint.mutable_labelselector());
     if (constraint.whenunsatisfiable() == "DoNotSchedule" && rng_.chance(0.3))
-      constraint.set_mindomains(1 + static_cast<int>(rng_.below(4)));
+      constraint.set_mindomains(1 + static_cast<int>(rng_.below(areAlike_ ? names_ + 4 : 4)));
     if (rng_.chance(0.2)) constraint.set_nodeaffinitypolicy(pick({"Honor", "Ignore"}));
     if (rng_.chance(0.3)) constraint.set_nodetaintspolicy(pick({"Honor", "Ignore"}));
     if (rng_.chance(0.1)) constraint.add_matchlabelkeys("tier");
   }
 
   Template randomTemplate() {
-    auto pod = areAlike_ ? makePod("template", std::to_string(rng_.below(900)) + "m",
-                                   std::to_string(rng_.below(1800)) + "Mi")
+    auto pod = areAlike_ ? makePod("template", std::to_string(rng_.below(largest_)) + "m",
+                                   std::to_string(rng_.below(2 * largest_)) + "Mi")
                          : makePod("template", pick({"", "", "100m", "250m", "333m", "500m", "1"}),
                                    pick({"", "", "128Mi", "200Mi", "256Mi", "1Gi"}));
     auto& metadata = *pod->mutable_metadata();
@@ -335,13 +345,14 @@ class RandomCluster {
       weighted.set_weight(1 + static_cast<int>(rng_.below(100)));
       fillTerm(*weighted.mutable_podaffinityterm());
     }
-    while (rng_.chance(0.3)) fillConstraint(*spec.add_topologyspreadconstraints());
+    while (rng_.chance(0.45)) fillConstraint(*spec.add_topologyspreadconstraints());
     return {pod};
   }
 
   Rng& rng_;
   const bool areAlike_;
   const std::size_t names_;
+  const std::uint64_t largest_;  ///< request of a pod for one of many like nodes: milli-CPUs
   Snapshot snapshot_;
   PodShapes shapes_;
   NodeIndex index_;
