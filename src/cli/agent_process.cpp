@@ -61,24 +61,7 @@ class AgentProcess {
         pool_(makeThreadPool(kThreads)),
         processes_(makeProcessRunner(executor_, *clock_)) {}
 
-  int run() {
-    asio::co_spawn(io_, main(), [this](const std::exception_ptr& error, Status status) {
-      if (error) {
-        try {
-          std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-          status = Status(Code::kInternal, e.what());
-        }
-      }
-      if (!status.ok()) {
-        logError("agent_failed", {{"error", status}});
-        code_ = 1;
-      }
-      io_.stop();
-    });
-    io_.run();
-    return code_;
-  }
+  int run() { return runProcess(io_, main(), "agent_failed"); }
 
  private:
   Result<node::AgentOptions> agentOptions() {
@@ -313,7 +296,6 @@ class AgentProcess {
   std::unique_ptr<Filesystem> files_;
   std::unique_ptr<BlockingPool> pool_;
   std::unique_ptr<ProcessRunner> processes_;
-  int code_ = 0;
 };
 
 }  // namespace

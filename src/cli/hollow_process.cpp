@@ -63,24 +63,7 @@ class HollowProcess {
         rng_(makeSystemRng()),
         files_(makeRealFilesystem()) {}
 
-  int run() {
-    asio::co_spawn(io_, serve(), [this](const std::exception_ptr& error, Status status) {
-      if (error) {
-        try {
-          std::rethrow_exception(error);
-        } catch (const std::exception& e) {
-          status = Status(Code::kInternal, e.what());
-        }
-      }
-      if (!status.ok()) {
-        logError("hollow_failed", {{"error", status}});
-        code_ = 1;
-      }
-      io_.stop();
-    });
-    io_.run();
-    return code_;
-  }
+  int run() { return runProcess(io_, serve(), "hollow_failed"); }
 
  private:
   struct Member {
@@ -140,7 +123,6 @@ class HollowProcess {
   std::unique_ptr<Clock> clock_;
   std::unique_ptr<Rng> rng_;
   std::unique_ptr<Filesystem> files_;
-  int code_ = 0;
 };
 
 }  // namespace

@@ -30,6 +30,26 @@ Co<void> sleepUntil(Clock& clock, WallTime time) {
     co_await clock.sleepFor(std::min<Duration>(time - clock.wallNow(), std::chrono::hours(1)));
 }
 
+int runProcess(asio::io_context& io, Co<Status> main, std::string_view failed) {
+  int code = 0;
+  asio::co_spawn(io, std::move(main), [&](const std::exception_ptr& error, Status status) {
+    if (error) {
+      try {
+        std::rethrow_exception(error);
+      } catch (const std::exception& e) {
+        status = Status(Code::kInternal, e.what());
+      }
+    }
+    if (!status.ok()) {
+      logError(failed, {{"error", status}});
+      code = 1;
+    }
+    io.stop();
+  });
+  io.run();
+  return code;
+}
+
 Co<void> waitForTermination() {
   asio::signal_set signals(co_await asio::this_coro::executor, SIGTERM, SIGINT);
   co_await signals.async_wait(asio::use_awaitable);

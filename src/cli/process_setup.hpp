@@ -26,6 +26,10 @@ Result<CertificateFiles> readCertificates(Filesystem& files, const std::string& 
 /// Looks at the calendar at least once an hour, for clocks that are set meanwhile.
 Co<void> sleepUntil(Clock& clock, WallTime time);
 
+/// Runs the loop until `main` is done. Returns the exit code: 1 when it fails, which `failed` names
+/// in the log.
+int runProcess(asio::io_context& io, Co<Status> main, std::string_view failed);
+
 /// Until SIGTERM or SIGINT.
 Co<void> waitForTermination();
 

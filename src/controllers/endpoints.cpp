@@ -6,6 +6,7 @@
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
 #include "api/kinds/rules.hpp"
+#include "api/node_labels.hpp"
 #include "api/services.hpp"
 
 namespace podlab::controllers {
@@ -16,7 +17,6 @@ using corev1::Service;
 using discoveryv1::EndpointSlice;
 
 constexpr std::size_t kWorkers = 5;
-constexpr const char* kZoneLabel = "topology.kubernetes.io/zone";
 
 /// Whether a change of the pod is one of what slices say of it.
 bool matters(const corev1::Pod& before, const corev1::Pod& now) {
@@ -155,7 +155,8 @@ std::vector<PodEndpoint> EndpointsController::endpointsOf(const Service& service
     std::string zone;
     if (const auto node = context_.nodes.get(pod.spec().nodename())) {
       const auto& labels = api::meta(*node).labels();
-      if (const auto found = labels.find(kZoneLabel); found != labels.end()) zone = found->second;
+      if (const auto found = labels.find(api::kZoneLabel); found != labels.end())
+        zone = found->second;
     }
     if (auto endpoint = endpointOf(service, pod, family, zone))
       made.push_back(std::move(*endpoint));

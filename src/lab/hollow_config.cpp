@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "api/names.hpp"
+#include "api/node_labels.hpp"
 #include "lab/fault.hpp"
 #include "lab/node_checks.hpp"
 
@@ -15,7 +16,6 @@ using Config = config::v1alpha1::HollowBehaviour;
 using Group = config::v1alpha1::HollowNodes;
 
 constexpr int kMaxHollow = 20'000;
-constexpr std::string_view kZoneLabel = "topology.kubernetes.io/zone";
 /// The ranges that are set aside for benchmarks (RFC 2544, RFC 5180): no machine is there.
 constexpr std::string_view kAddressesV4 = "198.18.0.0/15";
 constexpr std::string_view kAddressesV6 = "2001:2::/48";
@@ -116,7 +116,7 @@ std::vector<HollowMember> hollowNodes(const Cluster& cluster) {
       member.name = group.name() + std::to_string(i + 1);
       member.labels = {group.labels().begin(), group.labels().end()};
       if (!group.zones().empty())
-        member.labels[std::string(kZoneLabel)] = group.zones(i % group.zones_size());
+        member.labels[api::kZoneLabel] = group.zones(i % group.zones_size());
       const std::uint64_t number = members.size() + 1;
       if (family != "ipv6") member.addresses.push_back(net::Cidr::parse(kAddressesV4)->at(number));
       if (family != "ipv4") member.addresses.push_back(net::Cidr::parse(kAddressesV6)->at(number));

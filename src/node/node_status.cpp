@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "api/conditions.hpp"
+#include "api/node_labels.hpp"
 #include "api/persistent_volumes.hpp"
 #include "api/taints.hpp"
 #include "api/times.hpp"
@@ -53,7 +54,7 @@ std::string hashOf(std::string_view text) {
 
 std::map<std::string, std::string> labelsOf(const NodeFacts& facts) {
   auto labels = facts.labels;
-  labels["kubernetes.io/hostname"] = facts.name;
+  labels[api::kHostnameLabel] = facts.name;
   labels["kubernetes.io/os"] = facts.system.operatingsystem();
   labels["kubernetes.io/arch"] = facts.system.architecture();
   if (!facts.volumesFolder.empty())

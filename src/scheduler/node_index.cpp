@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "api/node_labels.hpp"
 #include "scheduler/filters.hpp"
-#include "scheduler/topology_keys.hpp"
 
 namespace podlab::scheduler {
 namespace {
@@ -58,7 +58,6 @@ struct NodeIndex::ShapeState {
   bool isScanned = false;  ///< left to the plain scan
   std::uint64_t nodesVersion = 0;
   std::uint64_t bearersVersion = 0;
-  std::uint64_t imagesVersion = 0;
   std::uint64_t countsAt = 0;  ///< as of which change the counts are
   std::uint64_t scoresAt = 0;  ///< likewise
   std::uint64_t askedAt = 0;
@@ -158,28 +157,18 @@ void NodeIndex::podChanged(Snapshot::Slot slot, const PodInfo& pod, int differen
   placed_.erase(entry);
 }
 
-/// Whether each node has a value of its own for the label.
-bool NodeIndex::isNodesOwn(const std::string& key) const {
+LabelLayout NodeIndex::layoutOf(const std::string& key) const {
   std::unordered_set<std::string> values;
+  bool isNodesOwn = true;
   for (Snapshot::Slot slot = 0; slot < snapshot_.slots(); ++slot) {
     if (snapshot_.at(slot).node() == nullptr) continue;
     const std::string* value = snapshot_.at(slot).label(key);
-    if (value == nullptr || !values.insert(*value).second) return false;
+    if (value == nullptr || !values.insert(*value).second) isNodesOwn = false;
   }
-  return true;
-}
-
-LabelLayout NodeIndex::layoutOf(const std::string& key) const {
-  std::unordered_set<std::string> values;
-  for (Snapshot::Slot slot = 0; slot < snapshot_.slots(); ++slot) {
-    if (snapshot_.at(slot).node() == nullptr) continue;
-    if (const std::string* value = snapshot_.at(slot).label(key)) values.insert(*value);
-  }
-  const bool isNodesOwnKey = isNodesOwn(key);
   if (values.size() > options_.mostValues)
-    return isNodesOwnKey ? LabelLayout::kNode : LabelLayout::kNeither;
+    return isNodesOwn ? LabelLayout::kNode : LabelLayout::kNeither;
   // The number of nodes stands for the number of hosts.
-  return key == kHostnameKey && !isNodesOwnKey ? LabelLayout::kNeither : LabelLayout::kFew;
+  return key == api::kHostnameLabel && !isNodesOwn ? LabelLayout::kNeither : LabelLayout::kFew;
 }
 
 /// True when nodes were sorted anew, and what was kept of shapes is gone.
@@ -241,7 +230,8 @@ NodeIndex::ShapeState& NodeIndex::stateOf(const PodInfo& pod) {
 void NodeIndex::refresh(ShapeState& state, const PodInfo& pod) {
   const bool nodesChanged = state.nodesVersion != nodesVersion_;
   if (nodesChanged) state.scores = nullptr;
-  if (nodesChanged || state.imagesVersion != snapshot_.imagesVersion()) {
+  // Images are part of profiles.
+  if (nodesChanged) {
     const auto& profiles = grid_.profiles();
     state.eligible.assign(profiles.size(), false);
     state.taints.assign(profiles.size(), 0);
@@ -258,7 +248,6 @@ void NodeIndex::refresh(ShapeState& state, const PodInfo& pod) {
       state.hasTaints = state.hasTaints || state.taints[i] != 0;
       state.hasWeights = state.hasWeights || state.weight[i] != 0;
     }
-    state.imagesVersion = snapshot_.imagesVersion();
   }
   if (nodesChanged || state.bearersVersion != bearersVersion_) refreshCounts(state);
   if (state.counts == nullptr) return;

@@ -57,7 +57,6 @@ class NodeIndex {
   void podChanged(Snapshot::Slot slot, const PodInfo& pod, int difference);
   void noteFit(Snapshot::Slot slot);
   LabelLayout layoutOf(const std::string& key) const;
-  bool isNodesOwn(const std::string& key) const;
   std::string ownLabelsOf(Snapshot::Slot slot) const;
   bool refreshLayouts(const PodShape& shape);
   ShapeState& stateOf(const PodInfo& pod);

@@ -93,7 +93,6 @@ void Snapshot::setNode(Slot slot, NodePtr node) {
     ++nodeCount_;
     if (!same) countImages(info, false);
   }
-  if (!same) ++imagesVersion_;
 }
 
 void Snapshot::release(Slot slot) {

@@ -70,8 +70,6 @@ class Snapshot {
   void setNamespace(const std::string& name, const api::Labels* labels);
   /// On how many nodes each image is.
   const std::map<std::string, std::size_t>& imageNodes() const { return imageNodes_; }
-  /// Changes whenever the score of an image may.
-  std::uint64_t imagesVersion() const { return imagesVersion_; }
 
  private:
   void countImages(const NodeInfo& node, bool gone);
@@ -83,7 +81,6 @@ class Snapshot {
   std::size_t nodeCount_ = 0;
   NamespaceLabels namespaces_;
   std::map<std::string, std::size_t> imageNodes_;
-  std::uint64_t imagesVersion_ = 0;
 };
 
 }  // namespace podlab::scheduler

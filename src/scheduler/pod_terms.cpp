@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "scheduler/topology_keys.hpp"
+#include "api/node_labels.hpp"
 
 namespace podlab::scheduler {
 namespace {
@@ -87,6 +87,13 @@ bool PodAffinityTerm::matches(const std::string& ns, const api::Labels& labels,
   return selector->matches(labels);
 }
 
+bool PodTerms::matchesAffinity(const std::string& ns, const api::Labels& labels,
+                               const NamespaceLabels& namespaceLabels) const {
+  return std::ranges::all_of(affinity, [&](const PodAffinityTerm& term) {
+    return term.matches(ns, labels, namespaceLabels);
+  });
+}
+
 PodTerms readTerms(const corev1::Pod& pod,
                    const std::optional<api::LabelSelector>& defaultSelector) {
   PodTerms terms;
@@ -105,8 +112,8 @@ PodTerms readTerms(const corev1::Pod& pod,
   for (const auto& constraint : pod.spec().topologyspreadconstraints())
     terms.spread.push_back(readConstraint(constraint, pod.metadata().labels()));
   if (terms.spread.empty() && defaultSelector && !defaultSelector->empty()) {
-    terms.spread = {defaultConstraint(kHostnameKey, 3, *defaultSelector),
-                    defaultConstraint(kZoneKey, 5, *defaultSelector)};
+    terms.spread = {defaultConstraint(api::kHostnameLabel, 3, *defaultSelector),
+                    defaultConstraint(api::kZoneLabel, 5, *defaultSelector)};
     terms.spreadIsDefault = true;
   }
   return terms;

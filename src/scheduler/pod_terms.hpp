@@ -51,6 +51,9 @@ struct PodTerms {
   /// The constraints are the defaults: nodes without one of the keys count too.
   bool spreadIsDefault = false;
 
+  /// Whether all required affinity is about such a pod.
+  bool matchesAffinity(const std::string& ns, const api::Labels& labels,
+                       const NamespaceLabels& namespaceLabels) const;
   bool empty() const {
     return affinity.empty() && antiAffinity.empty() && preferred.empty() && spread.empty();
   }

@@ -201,9 +201,9 @@ Choice Scheduler::choose(const PodInfo& info, const Profile& profile) {
   if (profile.sampled)
     return chooseSampled(info, snapshot_, nominations_, profile.resources, sampleStart_, rng_);
   if (!nominations_.concern(info)) {
+    // Why there is none, decideFailed() finds out.
     const auto found = index_.choose(info, cursor_, profile.resources);
-    if (found && found->slot != Snapshot::kNoSlot) return {found->slot, found->score, {}};
-    // Why not, the plain scan says.
+    if (found) return {found->slot, found->score, {}};
     return chooseNaively(info, snapshot_, cursor_, profile.resources);
   }
   return chooseAmong(info, snapshot_, filterNodes(info, snapshot_, nominations_), cursor_,
@@ -216,6 +216,7 @@ void Scheduler::decideFailed(const std::shared_ptr<const PodInfo>& pod, Decision
   SchedulingQueue::Failure failure{version_, 0, decision.choice.diagnosis};
   if (info.volumes.blocked.empty()) {
     const auto verdicts = filterNodes(info, snapshot_, nominations_);
+    decision.choice.diagnosis = failure.diagnosis = diagnose(info, snapshot_, verdicts);
     failure.rejectedBy = filtersOf(verdicts);
     if (mayPreempt(info, verdicts)) {
       auto preemption = preempt(info, snapshot_, verdicts, budgets_, nominations_);

@@ -5,19 +5,9 @@
 #include <limits>
 #include <set>
 
-#include "scheduler/topology_keys.hpp"
+#include "api/node_labels.hpp"
 
 namespace podlab::scheduler {
-namespace {
-
-bool matchesAll(const std::vector<PodAffinityTerm>& terms, const PodShape& other,
-                const NamespaceLabels& namespaces) {
-  return std::ranges::all_of(terms, [&](const PodAffinityTerm& term) {
-    return term.matches(other.ns, other.labels, namespaces);
-  });
-}
-
-}  // namespace
 
 bool concerns(const PodShape& bearer, const PodShape& pod, const NamespaceLabels& namespaces) {
   const auto matches = [&](const PodAffinityTerm& term) {
@@ -34,7 +24,7 @@ ShapeCounts::ShapeCounts(std::shared_ptr<const PodShape> shape,
                          const std::map<std::string, LabelLayout>& layouts)
     : shape_(std::move(shape)), snapshot_(snapshot), grid_(grid) {
   const PodTerms& terms = shape_->terms;
-  matchesItself_ = matchesAll(terms.affinity, *shape_, snapshot.namespaces());
+  matchesItself_ = terms.matchesAffinity(shape_->ns, shape_->labels, snapshot.namespaces());
   for (std::size_t i = 0; i < terms.spread.size(); ++i) {
     const auto purpose = terms.spread[i].isHard ? Purpose::kHardSpread : Purpose::kSoftSpread;
     addCounter(purpose, i, terms.spread[i].topologyKey, layouts);
@@ -127,7 +117,7 @@ const std::vector<ShapeCounts::Weight>& ShapeCounts::weightsOf(const PodShape& o
             other.ns == shape_->ns && shape_->terms.spread[counter.index].matches(other.labels);
         break;
       case Purpose::kAffinity:
-        weight = matchesAll(shape_->terms.affinity, other, namespaces);
+        weight = shape_->terms.matchesAffinity(other.ns, other.labels, namespaces);
         break;
       case Purpose::kAntiAffinity:
         weight = matchesOther(shape_->terms.antiAffinity[counter.index]);
@@ -296,7 +286,7 @@ void ShapeCounts::scoreSpread(std::vector<Candidate>& candidates) const {
   for (const auto& candidate : candidates) nodes += isCounted(candidate) ? candidate.fits : 0;
   std::vector<std::size_t> domains;
   for (const auto* counter : soft) {
-    if (counter->perNode || counter->key == kHostnameKey) {
+    if (counter->perNode || counter->key == api::kHostnameLabel) {
       domains.push_back(nodes);
       continue;
     }

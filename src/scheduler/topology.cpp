@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 
+#include "api/node_labels.hpp"
 #include "api/selectors.hpp"
 #include "api/taints.hpp"
-#include "scheduler/topology_keys.hpp"
 
 namespace podlab::scheduler {
 namespace {
@@ -20,13 +20,6 @@ constexpr std::int64_t kMaxScore = 100;
 bool countsPod(const SpreadConstraint& constraint, const PodShape& pod, const PodInfo& other) {
   return !other.isTerminating && other.shape->ns == pod.ns &&
          constraint.matches(other.shape->labels);
-}
-
-bool matchesAll(const std::vector<PodAffinityTerm>& terms, const PodShape& other,
-                const NamespaceLabels& namespaces) {
-  return std::ranges::all_of(terms, [&](const PodAffinityTerm& term) {
-    return term.matches(other.ns, other.labels, namespaces);
-  });
 }
 
 void addTo(DomainCounts& counts, const std::string& domain, std::int64_t difference) {
@@ -70,7 +63,7 @@ TopologyFilter::TopologyFilter(const PodInfo& pod, const Snapshot& snapshot)
     spread_.push_back({constraint, {}, constraint->matches(shape.labels) ? 1 : 0});
   affinity_.resize(shape.terms.affinity.size());
   antiAffinity_.resize(shape.terms.antiAffinity.size());
-  matchesItself_ = matchesAll(shape.terms.affinity, shape, *namespaces_);
+  matchesItself_ = shape.terms.matchesAffinity(shape.ns, shape.labels, *namespaces_);
   for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
     const NodeInfo& node = snapshot.at(slot);
     if (node.node() == nullptr) continue;
@@ -103,7 +96,8 @@ void TopologyFilter::count(const PodInfo& other, const NodeInfo& node, int diffe
         spread.counts[*node.label(spread.constraint->topologyKey)] += difference;
     }
   }
-  if (!affinity_.empty() && matchesAll(shape.terms.affinity, *other.shape, *namespaces_)) {
+  if (!affinity_.empty() &&
+      shape.terms.matchesAffinity(other.shape->ns, other.shape->labels, *namespaces_)) {
     for (std::size_t i = 0; i < affinity_.size(); ++i) {
       if (const auto* domain = node.label(shape.terms.affinity[i].topologyKey))
         addTo(affinity_[i], *domain, difference);
@@ -241,7 +235,7 @@ void TopologyScores::scoreSpread(const PodInfo& pod, const Snapshot& snapshot,
         node.pods(), [&](const auto& other) { return countsPod(constraint, shape, *other); });
   };
   for (std::size_t c = 0; c < constraints.size(); ++c) {
-    const bool isHost = constraints[c]->topologyKey == kHostnameKey;
+    const bool isHost = constraints[c]->topologyKey == api::kHostnameLabel;
     domains[c] = isHost ? counted : counts[c].size();
     if (isHost) continue;
     for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
@@ -265,7 +259,7 @@ void TopologyScores::scoreSpread(const PodInfo& pod, const Snapshot& snapshot,
     for (std::size_t c = 0; c < constraints.size(); ++c) {
       const auto* domain = node.label(constraints[c]->topologyKey);
       if (domain == nullptr) continue;
-      const std::int64_t count = constraints[c]->topologyKey == kHostnameKey
+      const std::int64_t count = constraints[c]->topologyKey == api::kHostnameLabel
                                      ? podsOn(node, *constraints[c])
                                      : counts[c].at(*domain);
       score += spreadTerm(count, domains[c], constraints[c]->maxSkew);

@@ -80,6 +80,14 @@ struct SimNetwork::State : std::enable_shared_from_this<SimNetwork::State> {
   class HostListener;
   class HostDialer;
 
+  void closeListener(const std::string& host) {
+    const auto it = listeners.find(host);
+    if (it == listeners.end()) return;
+    const auto backlog = it->second;
+    listeners.erase(it);
+    backlog->close();
+  }
+
   bool passes(const std::string& from, const std::string& to) const {
     if (off.contains(from) || off.contains(to)) return false;
     return std::ranges::none_of(partitions, [&](const auto& entry) {
@@ -400,11 +408,7 @@ void SimNetwork::heal(PartitionId partition) {
 }
 
 void SimNetwork::crash(const std::string& host) {
-  if (const auto it = state_->listeners.find(host); it != state_->listeners.end()) {
-    const auto backlog = it->second;
-    state_->listeners.erase(it);
-    backlog->close();
-  }
+  state_->closeListener(host);
   for (const Wire& wire : state_->wiresOf(host)) {
     auto [in, out] = State::sideOf(wire, host);
     in.readerClosed = true;
@@ -416,11 +420,7 @@ void SimNetwork::crash(const std::string& host) {
 }
 
 void SimNetwork::powerOff(const std::string& host) {
-  if (const auto it = state_->listeners.find(host); it != state_->listeners.end()) {
-    const auto backlog = it->second;
-    state_->listeners.erase(it);
-    backlog->close();
-  }
+  state_->closeListener(host);
   for (const Wire& wire : state_->wiresOf(host)) {
     auto [in, out] = State::sideOf(wire, host);
     // Its own side is dead at once; the other finds out by what it sends.

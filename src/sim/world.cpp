@@ -12,6 +12,7 @@
 
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
+#include "api/node_labels.hpp"
 #include "client/informer.hpp"
 #include "common/log.hpp"
 #include "common/log_time.hpp"
@@ -128,7 +129,7 @@ void World::State::makeMachines() {
       node.name = group.nodeName(i);
       node.labels = group.labels;
       if (!group.zones.empty())
-        node.labels["topology.kubernetes.io/zone"] =
+        node.labels[api::kZoneLabel] =
             group.zones[static_cast<std::size_t>(i) % group.zones.size()];
       node.taints = group.taints;
       node.capacity = group.capacity;

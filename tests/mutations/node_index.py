@@ -63,7 +63,7 @@ FAULTS = [
     ("shape_counts.cpp", "if (!counter.counts[profile] || !hasLabel(counter, profile)) continue;",
      "if (!hasLabel(counter, profile)) continue;"),
     ("shape_counts.cpp", "other.ns == shape_->ns && shape_->terms", "shape_->terms"),
-    ("shape_counts.cpp", "weight = matchesAll(shape_->terms.affinity, other, namespaces);",
+    ("shape_counts.cpp", "weight = shape_->terms.matchesAffinity(other.ns, other.labels, namespaces);",
      "weight = matchesOther(shape_->terms.affinity[counter.index]);"),
     ("shape_counts.cpp", "return term.topologyKey == counter.key &&", "return"),
     ("shape_counts.cpp", "from.fitsOf[profile] -= fits_[slot];", ""),
@@ -94,7 +94,7 @@ FAULTS = [
     ("node_index.cpp", "!shape.hostPorts.empty() ||", ""),
     ("node_index.cpp", "if (!add(weighted.preference())) return std::nullopt;", "add(weighted.preference());"),
     ("node_index.cpp", "    bearers_.push_back(pod.shape);\n      ++bearersVersion_;", "    bearers_.push_back(pod.shape);"),
-    ("node_index.cpp", "key == kHostnameKey && !isNodesOwnKey", "false"),
+    ("node_index.cpp", "key == api::kHostnameLabel && !isNodesOwn", "false"),
     ("node_index.cpp", "void NodeIndex::namespacesChanged() {\n  forgetShapes();", "void NodeIndex::namespacesChanged() {"),
 ]
 
