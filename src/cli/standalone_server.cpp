@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iterator>
 
+#include <asio/io_context.hpp>
+
 #include "cli/hosts_plan.hpp"
 #include "cli/node_address.hpp"
 #include "common/filesystem.hpp"

@@ -24,14 +24,19 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
   return list;
 }
 
-// ThreadSanitizer takes each clone() for a fork(), whose child has its own copy of what it keeps of
-// threads; by its other name it lets this one be.
 #if defined(__has_feature) && __has_feature(thread_sanitizer)
 extern "C" int __clone(int (*function)(void*), void* stack, int flags, void* argument, ...);
-constexpr auto* kClone = &__clone;
-#else
-constexpr auto* kClone = &::clone;
 #endif
+
+int cloneProcess(int (*function)(void*), void* stack, int flags, void* argument) {
+#if defined(__has_feature) && __has_feature(thread_sanitizer)
+  // ThreadSanitizer takes each clone() for a fork(), whose child has its own copy of what it keeps
+  // of threads; by its other name it lets this one be.
+  return __clone(function, stack, flags, argument);
+#else
+  return ::clone(function, stack, flags, argument);
+#endif
+}
 
 /// What the child needs, made before it is.
 struct Start {
@@ -128,7 +133,7 @@ Result<Child> spawn(const SpawnSpec& spec) {
   alignas(16) std::array<char, kChildStack> stack;
   Child child;
   child.pid =
-      kClone(runChild, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+      cloneProcess(runChild, stack.data() + stack.size(), CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
   const int error = child.pid < 0 ? errno : start.error;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (child.pid > 0 && error != 0) reapChild(child.pid);

@@ -1,4 +1,7 @@
+// clang-format off
+#include <ctime>  // linux/errqueue.h needs timespec
 #include <linux/errqueue.h>
+// clang-format on
 #include <netinet/in.h>
 #include <sys/socket.h>
 

@@ -1,4 +1,7 @@
 // exec, attach and port-forward as their clients speak them, with an agent that a test plays.
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+
 #include "agent_rpc.pb.h"
 
 #include "api/codec_base64.hpp"

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "core_v1_persistent_volumes.pb.h"
 #include "core_v1_policies.pb.h"
 
 #include "api/pod_resources.hpp"
