@@ -120,18 +120,22 @@ corev1::Pod nodeAffinityPod() {
   return pod;
 }
 
-/// One of `shapes` sizes around what fills 40 pods into a node.
-corev1::Pod shapedPod(std::size_t shapes, Rng& rng) {
-  const std::uint64_t shape = rng.below(shapes);
+/// The size of a shape, around what fills 40 pods into a node.
+corev1::Pod sizedPod(std::size_t shape) {
   SeededRng size(shape + 1, "shape");
   return plainPod(std::to_string(20 + 5 * size.below(32)) + "m",
                   std::to_string(100 + 10 * size.below(80)) + "Mi");
 }
 
+corev1::Pod shapedPod(std::size_t shapes, Rng& rng) {
+  return sizedPod(rng.below(shapes));
+}
+
 /// Of one of `owners` Deployments, which spread by default.
 corev1::Pod ownedPod(std::size_t owners, Rng& rng) {
-  corev1::Pod pod = shapedPod(10, rng);
-  (*pod.mutable_metadata()->mutable_labels())["app"] = std::to_string(rng.below(owners));
+  const std::size_t owner = rng.below(owners);
+  corev1::Pod pod = sizedPod(owner);
+  (*pod.mutable_metadata()->mutable_labels())["app"] = std::to_string(owner);
   return pod;
 }
 

@@ -134,16 +134,17 @@ void NodeIndex::podChanged(Snapshot::Slot slot, const PodInfo& pod, int differen
       ++bearersVersion_;
     }
     for (const auto& [shape, state] : shapes_) {
-      if (state->counts != nullptr) placed.concerned.push_back(state.get());
+      if (state->counts != nullptr && state->counts->watch(*pod.shape))
+        placed.concerned.push_back(state.get());
     }
   }
-  // Counts that are out of date are made anew before they are used.
-  std::erase_if(placed.concerned, [&](ShapeState* state) {
-    return state->counts == nullptr ||
-           (state->nodesVersion == nodesVersion_ && !state->counts->count(slot, pod, difference));
-  });
+  for (ShapeState* state : placed.concerned) {
+    // Counts that are out of date are made anew before they are used.
+    if (state->nodesVersion == nodesVersion_) state->counts->count(slot, pod, difference);
+  }
   if (difference > 0) {
     ++placed.pods;
+    placed.nodes.insert(slot);
     return;
   }
   if (--placed.pods > 0) return;
@@ -310,8 +311,13 @@ void NodeIndex::refreshCounts(ShapeState& state) {
   if (state.isScanned || (shape.terms.empty() && state.bearers.empty())) return;
   state.counts =
       std::make_unique<ShapeCounts>(state.shape, state.bearers, snapshot_, grid_, layouts_);
+  for (auto& [placedShape, placed] : placed_) {
+    if (!state.counts->watch(*placedShape)) continue;
+    state.counts->countAll(*placedShape, placed.nodes);
+    placed.concerned.push_back(&state);
+  }
+  state.counts->updateAllFits();
   state.countsAt = now();
-  for (auto& [placedShape, placed] : placed_) placed.concerned.push_back(&state);
 }
 
 std::optional<NodeIndex::Found> NodeIndex::choose(const PodInfo& pod, Snapshot::Slot cursor,

@@ -51,7 +51,8 @@ class NodeIndex {
   struct PlacedShape {
     std::shared_ptr<const PodShape> shape;
     std::size_t pods = 0;
-    std::vector<ShapeState*> concerned;  ///< those that count it
+    NodeBits nodes;                      ///< those that have some, or had
+    std::vector<ShapeState*> concerned;  ///< those that count them
   };
 
   void podChanged(Snapshot::Slot slot, const PodInfo& pod, int difference);

@@ -22,6 +22,16 @@ class NodeBits {
   }
   std::size_t words() const { return words_.size(); }
   std::uint64_t word(std::size_t i) const { return i < words_.size() ? words_[i] : 0; }
+  /// Takes out the slots of which the predicate, asked of each in order, is false.
+  template <class Predicate>
+  void retain(Predicate predicate) {
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+      for (std::uint64_t word = words_[i]; word != 0; word &= word - 1) {
+        const std::size_t slot = i * 64 + static_cast<std::size_t>(std::countr_zero(word));
+        if (!predicate(slot)) erase(slot);
+      }
+    }
+  }
 
  private:
   static std::uint64_t bit(std::size_t slot) { return std::uint64_t{1} << (slot % 64); }

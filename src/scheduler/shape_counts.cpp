@@ -68,11 +68,6 @@ ShapeCounts::ShapeCounts(std::shared_ptr<const PodShape> shape,
     levels_[0].nodes.insert(slot);
     ++levels_[0].nodesOf[profile];
   }
-  for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
-    if (grid_.profileOf(slot) == NodeGrid::kNoProfile) continue;
-    for (const auto& pod : snapshot.at(slot).pods()) count(slot, *pod, 1);
-  }
-  updateAllFits();
 }
 
 void ShapeCounts::addCounter(Purpose purpose, std::size_t index, const std::string& key,
@@ -98,54 +93,59 @@ void ShapeCounts::addCounter(Purpose purpose, std::size_t index, const std::stri
   counters_.push_back(std::move(counter));
 }
 
-const std::vector<ShapeCounts::Weight>& ShapeCounts::weightsOf(const PodShape& other) {
-  const auto [entry, isNew] = weights_.try_emplace(&other);
-  if (!isNew) return entry->second;
+std::int64_t ShapeCounts::weightOf(const Counter& counter, const PodShape& other) const {
   const auto& namespaces = snapshot_.namespaces();
-  std::map<std::string, std::int64_t> scoreByKey;
-  addAffinityWeights(*shape_, other, namespaces, scoreByKey);
-  const auto matchesOther = [&](const PodAffinityTerm& term) {
-    return term.matches(other.ns, other.labels, namespaces);
-  };
-  for (std::size_t i = 0; i < counters_.size(); ++i) {
-    const Counter& counter = counters_[i];
-    std::int64_t weight = 0;
-    switch (counter.purpose) {
-      case Purpose::kHardSpread:
-      case Purpose::kSoftSpread:
-        weight =
-            other.ns == shape_->ns && shape_->terms.spread[counter.index].matches(other.labels);
-        break;
-      case Purpose::kAffinity:
-        weight = shape_->terms.matchesAffinity(other.ns, other.labels, namespaces);
-        break;
-      case Purpose::kAntiAffinity:
-        weight = matchesOther(shape_->terms.antiAffinity[counter.index]);
-        break;
-      case Purpose::kExistingAntiAffinity:
-        weight = std::ranges::count_if(other.terms.antiAffinity, [&](const PodAffinityTerm& term) {
-          return term.topologyKey == counter.key &&
-                 term.matches(shape_->ns, shape_->labels, namespaces);
-        });
-        break;
-      case Purpose::kAffinityScore: {
-        const auto found = scoreByKey.find(counter.key);
-        if (found != scoreByKey.end()) weight = found->second;
-        break;
-      }
+  switch (counter.purpose) {
+    case Purpose::kHardSpread:
+    case Purpose::kSoftSpread:
+      return other.ns == shape_->ns && shape_->terms.spread[counter.index].matches(other.labels);
+    case Purpose::kAffinity:
+      return shape_->terms.matchesAffinity(other.ns, other.labels, namespaces);
+    case Purpose::kAntiAffinity:
+      return shape_->terms.antiAffinity[counter.index].matches(other.ns, other.labels, namespaces);
+    case Purpose::kExistingAntiAffinity:
+      return std::ranges::count_if(other.terms.antiAffinity, [&](const PodAffinityTerm& term) {
+        return term.topologyKey == counter.key &&
+               term.matches(shape_->ns, shape_->labels, namespaces);
+      });
+    case Purpose::kAffinityScore: {
+      std::map<std::string, std::int64_t> weightByKey;
+      addAffinityWeights(*shape_, other, namespaces, weightByKey);
+      const auto found = weightByKey.find(counter.key);
+      return found == weightByKey.end() ? 0 : found->second;
     }
-    if (weight != 0) entry->second.push_back({i, weight});
   }
-  return entry->second;
+  return 0;
 }
 
-bool ShapeCounts::count(Snapshot::Slot slot, const PodInfo& pod, int difference) {
-  const auto& weights = weightsOf(*pod.shape);
+bool ShapeCounts::watch(const PodShape& other) {
+  std::vector<Weight> weights;
+  for (std::size_t i = 0; i < counters_.size(); ++i) {
+    const std::int64_t weight = weightOf(counters_[i], other);
+    if (weight != 0) weights.push_back({i, weight});
+  }
   if (weights.empty()) return false;
+  weights_[&other] = std::move(weights);
+  return true;
+}
+
+void ShapeCounts::countAll(const PodShape& other, NodeBits& nodes) {
+  nodes.retain([&](Snapshot::Slot slot) {
+    bool hasSome = false;
+    for (const auto& pod : snapshot_.at(slot).pods()) {
+      if (pod->shape.get() != &other) continue;
+      count(slot, *pod, 1);
+      hasSome = true;
+    }
+    return hasSome;
+  });
+}
+
+void ShapeCounts::count(Snapshot::Slot slot, const PodInfo& pod, int difference) {
   const ProfileId profile = grid_.profileOf(slot);
-  if (profile == NodeGrid::kNoProfile) return true;
+  if (profile == NodeGrid::kNoProfile) return;
   std::vector<std::int64_t> values;
-  for (const auto& [index, weight] : weights) {
+  for (const auto& [index, weight] : weights_.at(pod.shape.get())) {
     Counter& counter = counters_[index];
     const bool isSpread =
         counter.purpose == Purpose::kHardSpread || counter.purpose == Purpose::kSoftSpread;
@@ -160,7 +160,7 @@ bool ShapeCounts::count(Snapshot::Slot slot, const PodInfo& pod, int difference)
       counter.values[static_cast<std::size_t>(counter.domain[profile])] += change;
     }
   }
-  if (values.empty() || values == levels_[level_[slot]].values) return true;
+  if (values.empty() || values == levels_[level_[slot]].values) return;
   const Level next = levelOf(std::move(values));
   LevelNodes& from = levels_[level_[slot]];
   LevelNodes& to = levels_[next];
@@ -171,7 +171,6 @@ bool ShapeCounts::count(Snapshot::Slot slot, const PodInfo& pod, int difference)
   from.fitsOf[profile] -= fits_[slot];
   to.fitsOf[profile] += fits_[slot];
   level_[slot] = next;
-  return true;
 }
 
 ShapeCounts::Level ShapeCounts::levelOf(std::vector<std::int64_t> values) {

@@ -26,13 +26,19 @@ class ShapeCounts {
   using ProfileId = NodeGrid::ProfileId;
   using Level = std::uint32_t;
 
-  /// `bearers` are the shapes with terms about this one that are on nodes.
+  /// `bearers` are the shapes with terms about this one that are on nodes. No pod is counted yet,
+  /// nor is it known where the shape fits.
   ShapeCounts(std::shared_ptr<const PodShape> shape,
               const std::vector<std::shared_ptr<const PodShape>>& bearers, const Snapshot& snapshot,
               const NodeGrid& grid, const std::map<std::string, LabelLayout>& layouts);
 
-  /// A pod is on the node, or is not any more; false when it does not concern this shape.
-  bool count(Snapshot::Slot slot, const PodInfo& pod, int difference);
+  /// Whether pods of the other shape are to be counted: asked once, before any of them is.
+  bool watch(const PodShape& other);
+  /// Counts all pods of a watched shape. These are on `nodes` and on no others; those that have
+  /// none are taken out.
+  void countAll(const PodShape& other, NodeBits& nodes);
+  /// A pod of a watched shape is on the node, or is not any more.
+  void count(Snapshot::Slot slot, const PodInfo& pod, int difference);
   /// No pod of this shape is left, nor the shape.
   void forget(const PodShape* other) { weights_.erase(other); }
   /// The pods on the node changed: whether this shape fits may have.
@@ -84,7 +90,7 @@ class ShapeCounts {
 
   void addCounter(Purpose purpose, std::size_t index, const std::string& key,
                   const std::map<std::string, LabelLayout>& layouts);
-  const std::vector<Weight>& weightsOf(const PodShape& other);
+  std::int64_t weightOf(const Counter& counter, const PodShape& other) const;
   Level levelOf(std::vector<std::int64_t> values);
   std::int64_t valueAt(const Counter& counter, ProfileId profile, Level level) const;
   std::int64_t leastOf(const Counter& counter) const;
@@ -102,7 +108,7 @@ class ShapeCounts {
   bool matchesItself_ = false;
   std::vector<Counter> counters_;
   std::size_t dimensions_ = 0;
-  std::unordered_map<const PodShape*, std::vector<Weight>> weights_;
+  std::unordered_map<const PodShape*, std::vector<Weight>> weights_;  ///< of watched shapes
   std::vector<LevelNodes> levels_;
   std::map<std::vector<std::int64_t>, Level> levelByValues_;
   std::vector<Level> level_;        ///< by slot

@@ -36,5 +36,38 @@ TEST(NodeIndex, DecidesAsThePlainScan) {
   EXPECT_LT(found, cases);
 }
 
+// Random clusters hardly make it: a matching pod on each node, and more nodes than counts of pods.
+TEST(NodeIndex, EachNodeIsADomainOfItsOwnLabel) {
+  Snapshot snapshot;
+  NodeIndex index(snapshot, {.mostValues = 2});
+  const auto spread = [](const std::string& name) {
+    auto pod = makePod(name, "100m", "100Mi");
+    (*pod->mutable_metadata()->mutable_labels())["app"] = "a";
+    auto& constraint = *pod->mutable_spec()->add_topologyspreadconstraints();
+    constraint.set_maxskew(1);
+    constraint.set_mindomains(3);
+    constraint.set_topologykey("kubernetes.io/hostname");
+    constraint.set_whenunsatisfiable("DoNotSchedule");
+    (*constraint.mutable_labelselector()->mutable_matchlabels())["app"] = "a";
+    return std::make_shared<const PodInfo>(std::move(pod));
+  };
+  for (int i = 0; i < 4; ++i) {
+    const std::string name = "n" + std::to_string(i);
+    auto node = makeNode(name);
+    (*node->mutable_metadata()->mutable_labels())["kubernetes.io/hostname"] = name;
+    const auto slot = snapshot.slotOf(name);
+    snapshot.setNode(slot, std::move(node));
+    index.nodeChanged(slot);
+    const auto pod = spread("on-" + name);
+    snapshot.at(slot).add(pod);
+    index.podAdded(slot, *pod);
+  }
+  const auto next = spread("next");
+  ASSERT_EQ(chooseNaively(*next, snapshot, 1).slot, 1u);
+  const auto found = index.choose(*next, 1);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->slot, 1u);
+}
+
 }  // namespace
 }  // namespace podlab::scheduler
