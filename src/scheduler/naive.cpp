@@ -8,16 +8,16 @@
 namespace podlab::scheduler {
 std::string Diagnosis::toString() const {
   std::string text = "0/" + std::to_string(nodes) + " nodes are available";
-  if (!blocked.empty()) return text + ": " + blocked + ".";
   // Upstream sorts the counted texts, not the reasons.
   std::set<std::string> parts;
+  if (!blocked.empty()) parts.insert(blocked);
   for (const auto& [reason, count] : reasons) parts.insert(std::to_string(count) + " " + reason);
   const char* separator = ": ";
   for (const auto& part : parts) {
     text += separator + part;
     separator = ", ";
   }
-  return text + ".";
+  return text + "." + (preemption.empty() ? "" : " preemption: " + preemption);
 }
 
 PodFilter::PodFilter(const PodInfo& pod, const Snapshot& snapshot)

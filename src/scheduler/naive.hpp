@@ -16,7 +16,8 @@ namespace podlab::scheduler {
 struct Diagnosis {
   std::size_t nodes = 0;
   std::map<std::string, std::size_t> reasons;
-  std::string blocked;  ///< why no node was looked at
+  std::string blocked;     ///< why no node was looked at
+  std::string preemption;  ///< why to make room does not help either; empty: nobody has tried
   std::string toString() const;
 };
 

@@ -10,6 +10,10 @@
 namespace podlab::scheduler {
 namespace {
 
+// As upstream says it (defaultpreemption).
+constexpr const char* kNotHelpful = "Preemption is not helpful for scheduling";
+constexpr const char* kNoVictims = "No preemption victims found for incoming pod";
+
 using Pods = std::vector<std::shared_ptr<const PodInfo>>;
 
 /// util.MoreImportantPod; the key makes the order one.
@@ -124,12 +128,23 @@ Preemption preempt(const PodInfo& pod, const Snapshot& snapshot,
                    const std::vector<NodeVerdict>& verdicts, const std::vector<Budget>& budgets,
                    const Nominations& nominations) {
   Preemption preemption;
+  preemption.diagnosis.nodes = snapshot.nodeCount();
+  auto& reasons = preemption.diagnosis.reasons;
+  if (!pod.volumes.blocked.empty()) reasons[kNotHelpful] = snapshot.nodeCount();
   const PodFilter filter(pod, snapshot);
   for (const auto& verdict : verdicts) {
-    if (verdict.passes() || !verdict.rejection.resolvable) continue;
+    if (verdict.passes()) continue;
+    if (!verdict.rejection.resolvable) {
+      ++reasons[kNotHelpful];
+      continue;
+    }
     auto found = victimsOn(verdict.slot, pod, pod.priority, filter, snapshot, budgets, nominations);
     preemption.rejectedBy |= filterBit(found.rejection.filter);
-    if (!found.victims) continue;
+    if (!found.victims) {
+      if (found.rejection.filter.empty()) ++reasons[kNoVictims];
+      for (const auto& reason : found.rejection.reasons) ++reasons[reason];
+      continue;
+    }
     if (!preemption.best || isBetter(*found.victims, *preemption.best))
       preemption.best = std::move(found.victims);
   }

@@ -50,6 +50,7 @@ bool isBetter(const Victims& a, const Victims& b);
 struct Preemption {
   std::optional<Victims> best;
   FilterSet rejectedBy = 0;  ///< of nodes without their victims
+  Diagnosis diagnosis;       ///< when there is no best one
 };
 /// The node where the fewest and least important pods have to go, after a scan that found no node:
 /// kube-scheduler's DefaultPreemption, over all nodes that are not out for good.

@@ -214,22 +214,28 @@ void Scheduler::decideFailed(const std::shared_ptr<const PodInfo>& pod, Decision
                              MonoTime now) {
   const PodInfo& info = *pod;
   SchedulingQueue::Failure failure{version_, 0, decision.choice.diagnosis};
-  if (info.volumes.blocked.empty()) {
-    const auto verdicts = filterNodes(info, snapshot_, nominations_);
-    decision.choice.diagnosis = failure.diagnosis = diagnose(info, snapshot_, verdicts);
-    failure.rejectedBy = filtersOf(verdicts);
-    if (mayPreempt(info, verdicts)) {
-      auto preemption = preempt(info, snapshot_, verdicts, budgets_, nominations_);
-      failure.rejectedBy |= preemption.rejectedBy;
-      if (preemption.best) {
-        makeRoom(pod, *preemption.best, decision, now);
-      } else if (nominations_.nodeOf(info.key) != nullptr) {
+  const bool isBlocked = !info.volumes.blocked.empty();
+  const auto verdicts =
+      isBlocked ? std::vector<NodeVerdict>() : filterNodes(info, snapshot_, nominations_);
+  Diagnosis& diagnosis = decision.choice.diagnosis;
+  diagnosis = diagnose(info, snapshot_, verdicts);
+  failure.rejectedBy = filtersOf(verdicts);
+  diagnosis.preemption = whyNotPreempt(info, verdicts);
+  if (diagnosis.preemption.empty() && diagnosis.nodes > 0) {
+    auto preemption = preempt(info, snapshot_, verdicts, budgets_, nominations_);
+    failure.rejectedBy |= preemption.rejectedBy;
+    if (preemption.best) {
+      makeRoom(pod, *preemption.best, decision, now);
+    } else {
+      diagnosis.preemption = preemption.diagnosis.toString();
+      if (!isBlocked && nominations_.nodeOf(info.key) != nullptr) {
         decision.nominated = "";
         victims_.erase(info.key);
         clearNomination(info, now);
       }
     }
   }
+  failure.diagnosis = diagnosis;
   queue_.fail(info.key, std::move(failure), isAlone(info), now);
 }
 
@@ -248,21 +254,24 @@ void Scheduler::makeRoom(const std::shared_ptr<const PodInfo>& pod, const Victim
   }
 }
 
-bool Scheduler::mayPreempt(const PodInfo& info, const std::vector<NodeVerdict>& verdicts) const {
-  if (!info.preempts) return false;
+/// Empty when it may (defaultpreemption: PodEligibleToPreemptOthers).
+std::string Scheduler::whyNotPreempt(const PodInfo& info,
+                                     const std::vector<NodeVerdict>& verdicts) const {
+  if (!info.preempts) return "not eligible due to preemptionPolicy=Never.";
   const auto* nominated = nominations_.nodeOf(info.key);
-  if (nominated == nullptr) return true;
+  if (nominated == nullptr) return "";
   const auto slot = snapshot_.find(*nominated);
   const auto verdict = std::ranges::find(verdicts, slot, &NodeVerdict::slot);
   // A node that is out for good sets the pod free to look for another.
-  if (verdict == verdicts.end() || !verdict->rejection.resolvable) return true;
+  if (verdict == verdicts.end() || !verdict->rejection.resolvable) return "";
   const auto known = victims_.find(info.key);
-  return std::ranges::none_of(snapshot_.at(slot).pods(), [&](const auto& pod) {
+  const bool isLeaving = std::ranges::any_of(snapshot_.at(slot).pods(), [&](const auto& pod) {
     return pod->priority < info.priority &&
            (pod->isTerminating ||
             (known != victims_.end() &&
              std::ranges::find(known->second, pod->key) != known->second.end()));
   });
+  return isLeaving ? "not eligible due to a terminating pod on the nominated node." : "";
 }
 
 void Scheduler::place(Snapshot::Slot slot, std::shared_ptr<const PodInfo> info, MonoTime now) {

@@ -82,7 +82,7 @@ class Scheduler {
   void makeRoom(const std::shared_ptr<const PodInfo>& pod, const Victims& victims,
                 Decision& decision, MonoTime now);
   /// Whether the pod may have others go: it is nominated to no node that victims are still leaving.
-  bool mayPreempt(const PodInfo& info, const std::vector<NodeVerdict>& verdicts) const;
+  std::string whyNotPreempt(const PodInfo& info, const std::vector<NodeVerdict>& verdicts) const;
 
   Rng& rng_;
   const std::vector<Profile> profiles_;

@@ -200,14 +200,17 @@ TEST_F(ClaimBinderTest, APodIsPlacedOnceItsClaimsAreBoundAndWhereTheirVolumesAre
   addHost("n0", "");  // has no folder
   add(user("web", "data"));
   EXPECT_THAT(messages("web"), Contains("FailedScheduling: 0/1 nodes are available: "
-                                        "persistentvolumeclaim \"data\" not found."));
+                                        "persistentvolumeclaim \"data\" not found. preemption: "
+                                        "0/1 nodes are available: 1 Preemption is not helpful for "
+                                        "scheduling."));
   auto later = claim("data");
   later.mutable_spec()->set_storageclassname("manual");
   add(later);
   pass(seconds(2));
   EXPECT_THAT(messages("web"),
               Contains("FailedScheduling: 0/1 nodes are available: pod has unbound immediate "
-                       "PersistentVolumeClaims."));
+                       "PersistentVolumeClaims. preemption: 0/1 nodes are available: 1 Preemption "
+                       "is not helpful for scheduling."));
   auto there = volume("there", "1Gi");
   auto& expression = *there.mutable_spec()
                           ->mutable_nodeaffinity()
@@ -317,7 +320,8 @@ TEST_F(ClaimBinderTest, AClaimForOnePodHasOneAtATime) {
   EXPECT_THAT(messages("second"),
               Contains("FailedScheduling: 0/2 nodes are available: 2 node has pod using "
                        "PersistentVolumeClaim with the same name and ReadWriteOncePod access "
-                       "mode."));
+                       "mode. preemption: 0/2 nodes are available: 2 No preemption victims found "
+                       "for incoming pod."));
   api::DeleteOptions now;
   now.set_graceperiodseconds(0);
   ASSERT_TRUE(remove<corev1::Pod>("first", now).ok());

@@ -70,7 +70,8 @@ TEST_F(SchedulingTest, SaysByFilterWhyAPodHasNoPlaceAndPlacesItWhenOneComes) {
   ASSERT_TRUE(create(requesting("web", "2")).ok());
   const std::string why =
       "0/4 nodes are available: 1 Insufficient cpu, 1 Too many pods, 1 node(s) had untolerated "
-      "taint {dedicated: db}, 1 node(s) were unschedulable.";
+      "taint {dedicated: db}, 1 node(s) were unschedulable. preemption: 0/4 nodes are available: "
+      "2 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling.";
   EXPECT_THAT(messages("FailedScheduling"), testing::ElementsAre(why));
   const auto waiting = get<corev1::Pod>("web");
   const auto* condition = api::findCondition(waiting->status(), "PodScheduled");
@@ -99,7 +100,8 @@ TEST_F(SchedulingTest, NodesThatAreNotReadyTakeNoPods) {
   EXPECT_EQ(get<corev1::Pod>("web")->spec().nodename(), "");
   EXPECT_THAT(messages("FailedScheduling"),
               Contains("0/1 nodes are available: 1 node(s) had untolerated taint "
-                       "{node.kubernetes.io/not-ready: }."));
+                       "{node.kubernetes.io/not-ready: }. preemption: 0/1 nodes are available: 1 "
+                       "Preemption is not helpful for scheduling."));
   setReady("n1", "True");
   pass(seconds(2));
   EXPECT_EQ(get<corev1::Pod>("web")->spec().nodename(), "n1");

@@ -157,7 +157,8 @@ class Volumes(LabTestCase):
         self.assertTrue(eventually(lambda: self.events("wants", "FailedScheduling")))
         self.assertEqual(self.events("wants", "FailedScheduling"),
                          ["0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and "
-                          "ReadWriteOncePod access mode."])
+                          "ReadWriteOncePod access mode. preemption: 0/2 nodes are available: 2 No preemption victims "
+                          "found for incoming pod."])
         self.podlab("delete", "pod", "has")
         self.wait_ready("wants")
         self.podlab("delete", "pod", "wants")

@@ -1,6 +1,6 @@
 #include "scheduler/scheduler.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <set>
 
@@ -59,7 +59,8 @@ TEST(Scheduler, SaysPerReasonHowManyNodesFellOut) {
   EXPECT_EQ(decision->node, "");
   EXPECT_EQ(decision->choice.diagnosis.toString(),
             "0/3 nodes are available: 1 Insufficient memory, 1 node(s) were unschedulable, 2 "
-            "Insufficient cpu.");
+            "Insufficient cpu. preemption: 0/3 nodes are available: 1 Preemption is not helpful "
+            "for scheduling, 2 No preemption victims found for incoming pod.");
 }
 
 TEST(Scheduler, NoNodesAtAll) {
@@ -244,9 +245,10 @@ TEST(Scheduler, DecidesAsAPlainScanOfARecount) {
             ASSERT_EQ(decision->choice.slot, expected.slot);
             ASSERT_EQ(decision->choice.score, expected.score);
             if (!expected.found()) {
-              ASSERT_EQ(decision->choice.diagnosis.toString(), expected.diagnosis.toString());
+              EXPECT_THAT(decision->choice.diagnosis.toString(),
+                          testing::StartsWith(expected.diagnosis.toString()));
+              break;
             }
-            if (!expected.found()) break;
             assumed[decision->pod->metadata().name()] = decision->node;
             cursor = expected.slot + 1;
           }
