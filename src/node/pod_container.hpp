@@ -10,7 +10,7 @@ namespace podlab::node {
 
 /// One container of a pod, over all its instances.
 struct PodWorker::Container {
-  corev1::Container spec;
+  api::Dormant<corev1::Container> spec{corev1::Container()};
   bool init = false;       ///< comes before the others; `sidecar` then tells whether it stays
   bool sidecar = false;    ///< an init container that goes on running (restartPolicy Always)
   bool ephemeral = false;  ///< added to the running pod, never restarted

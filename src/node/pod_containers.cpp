@@ -36,7 +36,7 @@ void PodWorker::syncRunning() {
     if (open || container->running() || container->ephemeral) syncContainer(*container);
     if (container->init && !initialized_) open = open && container->sidecar && container->isUp();
     // Containers start one after the other as far as their hooks tell.
-    if (main && container->spec.lifecycle().has_poststart())
+    if (main && container->spec->lifecycle().has_poststart())
       open = open && !container->busy && container->postStart == Step::kDone;
   }
 }
@@ -45,7 +45,7 @@ bool PodWorker::shouldRestart(const Container& container) const {
   if (!container.view.ended) return true;
   if (container.ephemeral) return false;
   if (container.sidecar || container.outdated ||
-      !isSameImage(container.view.image, container.spec.image()))
+      !isSameImage(container.view.image, container.spec->image()))
     return true;
   const auto& policy = pod_->spec().restartpolicy();
   if (policy == "Never") return false;
@@ -56,9 +56,10 @@ void PodWorker::syncContainer(Container& container) {
   MonoTime now = services_.clock.now();
   if (container.running()) {
     if (container.outdated && !container.stopAt) {
-      stopContainer(container,
-                    "Container " + container.spec.name() + " definition changed, will be restarted",
-                    now + gracePeriod());
+      stopContainer(
+          container,
+          "Container " + container.spec->name() + " definition changed, will be restarted",
+          now + gracePeriod());
     }
     if (container.stopAt) {
       driveStop(container, true);
@@ -77,10 +78,10 @@ void PodWorker::syncContainer(Container& container) {
       std::string pod =
           pod_->metadata().name() + "_" + pod_->metadata().namespace_() + "(" + uid_ + ")";
       container.view.waitingMessage = "back-off " + formatDuration(container.backoff.current()) +
-                                      " restarting failed container=" + container.spec.name() +
+                                      " restarting failed container=" + container.spec->name() +
                                       " pod=" + pod;
       event(container, EventClass::kWarning, "BackOff",
-            "Back-off restarting failed container " + container.spec.name() + " in pod " + pod);
+            "Back-off restarting failed container " + container.spec->name() + " in pod " + pod);
     }
     wakeAt(container.notBefore);
     return;
@@ -90,9 +91,9 @@ void PodWorker::syncContainer(Container& container) {
       if (now >= container.pullErrorUntil && container.view.waitingReason == "ErrImagePull") {
         container.view.waitingReason = "ImagePullBackOff";
         container.view.waitingMessage =
-            "Back-off pulling image \"" + container.spec.image() + "\": " + container.pullError;
+            "Back-off pulling image \"" + container.spec->image() + "\": " + container.pullError;
         event(container, EventClass::kNormal, "BackOff",
-              "Back-off pulling image \"" + container.spec.image() + "\"");
+              "Back-off pulling image \"" + container.spec->image() + "\"");
         event(container, EventClass::kWarning, "Failed", "Error: ImagePullBackOff");
       }
       wakeAt(now < container.pullErrorUntil ? container.pullErrorUntil : container.pullNotBefore);
@@ -130,8 +131,8 @@ void PodWorker::apply(Container& container, const ContainerStatus& status) {
   *how.mutable_startedat() = api::toTime(began);
   *how.mutable_finishedat() = api::toTime(finished);
   how.set_containerid(externalId(status.id));
-  const auto& name = container.spec.name();
-  std::string message = terminationMessage(services_.files, container.spec, how.exitcode(),
+  const auto& name = container.spec->name();
+  std::string message = terminationMessage(services_.files, *container.spec, how.exitcode(),
                                            folder_.terminationMessage(name, container.attempt),
                                            folder_.log(name, container.attempt),
                                            terminationMessageLimit(containers_.size()));
@@ -181,12 +182,12 @@ void PodWorker::lost(Container& container) {
 }
 
 std::string PodWorker::containerId(const Container& container, int attempt) const {
-  return ContainerId{uid_, container.spec.name(), attempt}.toString();
+  return ContainerId{uid_, container.spec->name(), attempt}.toString();
 }
 
 std::optional<PodWorker::ContainerAccess> PodWorker::access(std::string_view name) const {
   for (const auto& container : containers_) {
-    if (container->spec.name() != name) continue;
+    if (container->spec->name() != name) continue;
     ContainerAccess access;
     access.attempt = container->started ? container->attempt : container->attempt - 1;
     if (access.attempt >= 0) access.id = containerId(*container, access.attempt);

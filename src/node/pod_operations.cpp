@@ -115,10 +115,10 @@ EtcFiles PodWorker::etcFiles() const {
 }
 
 Co<void> PodWorker::resolveImage(Container& container) {
-  std::string reference = container.spec.image();
+  std::string reference = container.spec->image();
   auto image = co_await services_.images.resolve(reference);
   container.busy = false;
-  if (reference != container.spec.image()) {
+  if (reference != container.spec->image()) {
     wake();
     co_return;
   }
@@ -133,7 +133,7 @@ Co<void> PodWorker::resolveImage(Container& container) {
 
 /// With kubelet's reasons and words (pkg/kubelet/images/image_manager.go).
 void PodWorker::failImage(Container& container, const Status& status) {
-  const std::string quoted = "\"" + container.spec.image() + "\"";
+  const std::string quoted = "\"" + container.spec->image() + "\"";
   MonoTime now = services_.clock.now();
   container.pullBackoff.restarted();
   container.pullNotBefore = now + container.pullBackoff.current();
@@ -145,7 +145,7 @@ void PodWorker::failImage(Container& container, const Status& status) {
     reason = "InvalidImageName";
     message = "Failed to apply default image tag " + quoted + ": " + status.message();
     event(container, EventClass::kWarning, "InspectFailed", message);
-  } else if (container.spec.imagepullpolicy() == "Never") {
+  } else if (container.spec->imagepullpolicy() == "Never") {
     reason = "ErrImageNeverPull";
     message = "Container image " + quoted + " is not present with pull policy of Never";
     event(container, EventClass::kWarning, reason, message);
@@ -192,11 +192,11 @@ PodEnvironment PodWorker::environment() const {
 
 /// The file in which the container can say why it ended.
 Status PodWorker::addTerminationLog(const Container& container, std::vector<Mount>& mounts) {
-  const auto& path = container.spec.terminationmessagepath();
+  const auto& path = container.spec->terminationmessagepath();
   const bool taken =
       std::ranges::any_of(mounts, [&](const Mount& mount) { return mount.destination == path; });
   if (path.empty() || taken) return {};
-  const auto file = folder_.terminationMessage(container.spec.name(), container.attempt);
+  const auto file = folder_.terminationMessage(container.spec->name(), container.attempt);
   // Every user of the container may write.
   Status made = services_.files.writeFileAtomic(file, "", 0666, /*durable=*/false);
   if (!made.ok()) return Status(Code::kInternal, made.message());  // not the program's fault
@@ -217,7 +217,7 @@ Co<Result<std::string>> PodWorker::pidNamespaceOf(std::string name) {
 
 Co<void> PodWorker::startContainer(Container& container) {
   Image image = *std::exchange(container.image, std::nullopt);
-  corev1::Container own = container.spec;
+  corev1::Container own = *container.spec;
   if (image.standIn) becomeStandIn(*pod_, container.init, own);
   auto program = buildProgram(*pod_, own, image, environment(), objectLookup());
   if (!program.ok()) {
@@ -260,10 +260,10 @@ Co<void> PodWorker::startContainer(Container& container) {
   container.view.phase = Phase::kWaiting;
   container.view.waitingReason.clear();
   container.view.waitingMessage.clear();
-  container.view.image = container.spec.image();
+  container.view.image = container.spec->image();
   container.view.imageId = image.id;
   ++container.attempt;
-  const bool hook = container.spec.lifecycle().has_poststart();
+  const bool hook = container.spec->lifecycle().has_poststart();
   container.postStart = hook ? Step::kTodo : Step::kDone;
   container.preStop = Step::kTodo;
   initialized_ = initialized_ || (!container.init && !container.ephemeral);
@@ -272,11 +272,11 @@ Co<void> PodWorker::startContainer(Container& container) {
   ContainerSpec spec;
   spec.id = containerId(container, container.attempt);
   spec.podUid = uid_;
-  spec.name = container.spec.name();
+  spec.name = container.spec->name();
   spec.argv = program->argv;
   spec.env = program->env;
   spec.workingDir = program->workingDir;
-  const auto& ownSignal = container.spec.lifecycle().stopsignal();
+  const auto& ownSignal = container.spec->lifecycle().stopsignal();
   spec.stopSignal = stopSignalOf(ownSignal.empty() ? image.stopSignal : ownSignal);
   const bool standIn = image.standIn;
   spec.image = std::move(image);
@@ -285,24 +285,24 @@ Co<void> PodWorker::startContainer(Container& container) {
   spec.hostPid = pod_->spec().hostpid();
   spec.mounts = *std::move(mounts);
   Status status = addTerminationLog(container, spec.mounts);
-  spec.logPath = folder_.log(container.spec.name(), container.attempt);
-  spec.tty = container.spec.tty();
-  spec.stdin = container.spec.stdin();
+  spec.logPath = folder_.log(container.spec->name(), container.attempt);
+  spec.tty = container.spec->tty();
+  spec.stdin = container.spec->stdin();
   spec.security = *std::move(security);
-  spec.limits = containerLimits(container.spec);
+  spec.limits = containerLimits(*container.spec);
   spec.podLimits = podLimits(*pod_, services_.podPidsLimit);
-  spec.oomScoreAdjustment = oomScoreAdjustment(*pod_, container.spec, services_.nodeMemory);
-  if (!services_.limitsMissing.empty() && !container.spec.resources().limits().empty()) {
+  spec.oomScoreAdjustment = oomScoreAdjustment(*pod_, *container.spec, services_.nodeMemory);
+  if (!services_.limitsMissing.empty() && !container.spec->resources().limits().empty()) {
     event(container, EventClass::kWarning, "LimitsNotEnforced",
           "The node enforces no limits: " + services_.limitsMissing);
   }
   if (standIn) spec.mounts.push_back({services_.standInProgram, kStandInProgram, true});
   std::string id = spec.id;
   if (standIn) {
-    event(container, EventClass::kWarning, "StandIn", standInMessage(*pod_, container.spec));
+    event(container, EventClass::kWarning, "StandIn", standInMessage(*pod_, *container.spec));
   } else {
     event(container, EventClass::kNormal, "Pulled",
-          "Container image \"" + container.spec.image() + "\" already present on machine");
+          "Container image \"" + container.spec->image() + "\" already present on machine");
   }
   if (status.ok() && !container.target.empty() && !spec.hostPid) {
     auto joined = co_await pidNamespaceOf(container.target);
@@ -314,8 +314,8 @@ Co<void> PodWorker::startContainer(Container& container) {
     auto seen = co_await services_.runtime.status(id);
     if (seen.ok()) apply(container, *seen);
     container.busy = false;
-    event(container, EventClass::kNormal, "Created", "Created container " + container.spec.name());
-    event(container, EventClass::kNormal, "Started", "Started container " + container.spec.name());
+    event(container, EventClass::kNormal, "Created", "Created container " + container.spec->name());
+    event(container, EventClass::kNormal, "Started", "Started container " + container.spec->name());
     removeEarlier(container);
   } else if (status.is(Code::kNotFound) || status.is(Code::kForbidden)) {
     corev1::ContainerStateTerminated how;
@@ -363,10 +363,10 @@ void PodWorker::removeEarlier(Container& container) {
   }
   if (container.attempt > 0)
     (void)services_.files.removeFile(
-        folder_.terminationMessage(container.spec.name(), container.attempt - 1));
+        folder_.terminationMessage(container.spec->name(), container.attempt - 1));
   if (container.attempt > 1)
     (void)removeContainerLog(services_.files,
-                             folder_.log(container.spec.name(), container.attempt - 2));
+                             folder_.log(container.spec->name(), container.attempt - 2));
 }
 
 /// What cannot be removed is tried again with the next instance's start, and at the pod's end.

@@ -19,7 +19,7 @@ using client::EventClass;
 }  // namespace
 
 void PodWorker::addProbes(Container& container) {
-  const auto& spec = container.spec;
+  const auto& spec = *container.spec;
   if (container.init && !container.sidecar) return;
   if (spec.has_startupprobe())
     container.probes.emplace_back(ProbeKind::kStartup, spec.startupprobe());
@@ -70,7 +70,7 @@ ProbeTarget PodWorker::probeTarget(const Container& container) const {
   target.containerId = containerId(container, container.attempt);
   target.namespaces = namespaces_;
   target.podIp = podIps_.empty() ? "" : podIps_.front();
-  target.ports.assign(container.spec.ports().begin(), container.spec.ports().end());
+  target.ports.assign(container.spec->ports().begin(), container.spec->ports().end());
   return target;
 }
 
@@ -126,7 +126,7 @@ void PodWorker::judge(Container& container, const ProbeWorker& probe) {
                              ? std::chrono::seconds(probe.spec().terminationgraceperiodseconds())
                              : gracePeriod();
   stopContainer(container,
-                "Container " + container.spec.name() +
+                "Container " + container.spec->name() +
                     (startup ? " failed startup probe" : " failed liveness probe") +
                     (restarts ? ", will be restarted" : ""),
                 now + grace);
@@ -142,7 +142,7 @@ std::function<void(std::string)> PodWorker::hookFallback() {
 /// least once.
 Co<void> PodWorker::runPostStart(Container& container, std::string id) {
   auto target = probeTarget(container);
-  auto handler = container.spec.lifecycle().poststart();
+  auto handler = container.spec->lifecycle().poststart();
   auto fellBack = hookFallback();
   auto end = co_await (runHook(services_.clock, services_.prober, std::move(target),
                                std::move(handler), std::move(fellBack)) ||
@@ -161,7 +161,7 @@ Co<void> PodWorker::runPostStart(Container& container, std::string id) {
 
 Co<void> PodWorker::runPreStop(Container& container, std::string id) {
   auto target = probeTarget(container);
-  auto handler = container.spec.lifecycle().prestop();
+  auto handler = container.spec->lifecycle().prestop();
   auto fellBack = hookFallback();
   auto end = co_await (runHook(services_.clock, services_.prober, std::move(target),
                                std::move(handler), std::move(fellBack)) ||

@@ -6,6 +6,7 @@
 #include "api/conditions.hpp"
 #include "api/ephemeral_containers.hpp"
 #include "api/times.hpp"
+#include "common/hash.hpp"
 #include "common/log.hpp"
 #include "node/container_id.hpp"
 #include "node/pod_container.hpp"
@@ -34,15 +35,15 @@ void PodWorker::addEphemeralContainers() {
   for (const auto& added : pod_->spec().ephemeralcontainers()) {
     const auto spec = api::containerOf(added);
     const bool known = std::ranges::any_of(
-        containers_, [&](const auto& container) { return container->spec.name() == spec.name(); });
+        containers_, [&](const auto& container) { return container->spec->name() == spec.name(); });
     if (!known) addContainer(spec, Role::kEphemeral).target = added.targetcontainername();
   }
 }
 
 void PodWorker::restore(const PodRemains& remains) {
   const auto& record = remains.record;
-  if (record.pod().has_status()) status_ = mergeStatus(status_, record.pod().status());
-  if (api::isSet(status_.starttime())) startTime_ = api::toWallTime(status_.starttime());
+  if (record.pod().has_status()) status_ = mergeStatus(*status_, record.pod().status());
+  if (api::isSet(status_->starttime())) startTime_ = api::toWallTime(status_->starttime());
   podIps_.assign(record.addresses().begin(), record.addresses().end());
   stopping_ = record.stopping();
   sandboxFound_ = remains.sandbox;
@@ -56,22 +57,22 @@ void PodWorker::restore(const PodRemains& remains) {
   }
   // Without a record, the server remembers the last report.
   std::map<std::string, records::ContainerRecord, std::less<>> known;
-  for (const auto* list : {&status_.initcontainerstatuses(), &status_.containerstatuses(),
-                           &status_.ephemeralcontainerstatuses()}) {
+  for (const auto* list : {&status_->initcontainerstatuses(), &status_->containerstatuses(),
+                           &status_->ephemeralcontainerstatuses()}) {
     for (const auto& status : *list) known[status.name()] = recordOf(status);
   }
   for (const auto& saved : record.containers()) known[saved.name()] = saved;
   bool begun = false;
   for (auto& container : containers_) {
-    restoreContainer(*container, known[container->spec.name()], remains.containers);
+    restoreContainer(*container, known[container->spec->name()], remains.containers);
     begun = begun || container->attempt >= 0;
     const bool main = !container->init && !container->ephemeral;
     initialized_ = initialized_ || (main && container->attempt >= 0);
   }
   inert_ = !begun && api::isFinished(*pod_);
-  const bool failed = status_.phase() == "Failed" && !status_.reason().empty();
-  if (!inert_ && (failed || status_.reason() == kEvicted))
-    failure_ = PodFailure{status_.reason(), status_.message()};
+  const bool failed = status_->phase() == "Failed" && !status_->reason().empty();
+  if (!inert_ && (failed || status_->reason() == kEvicted))
+    failure_ = PodFailure{status_->reason(), status_->message()};
   if (remains.sandbox || pod_->spec().hostnetwork() || !begun) return;
   auto phase = podPhase(pod_->spec(), view());
   if (phase == "Succeeded" || phase == "Failed") return;
@@ -124,7 +125,7 @@ void PodWorker::restoreContainer(Container& container, const records::ContainerR
   const ContainerStatus* latest = nullptr;
   for (const auto& status : found) {
     const auto id = ContainerId::parse(status.id);
-    if (status.name != container.spec.name() || !id || id->attempt < container.attempt) continue;
+    if (status.name != container.spec->name() || !id || id->attempt < container.attempt) continue;
     // A newer instance than the record's is one whose beginning could not be recorded.
     if (id->attempt > container.attempt && record.has_ended())
       container.view.previous = record.ended();
@@ -133,16 +134,16 @@ void PodWorker::restoreContainer(Container& container, const records::ContainerR
     latest = &status;
   }
   for (const auto& status : found) {
-    if (status.name == container.spec.name() && &status != latest)
+    if (status.name == container.spec->name() && &status != latest)
       container.leftovers.insert(status.id);
   }
   if (!container.leftovers.empty()) spawn("remove", removeLeftovers(container));
   if (container.attempt < 0) return;
   if (container.started)
     container.view.containerId = externalId(containerId(container, container.attempt));
-  for (const auto* list : {&status_.initcontainerstatuses(), &status_.containerstatuses()}) {
+  for (const auto* list : {&status_->initcontainerstatuses(), &status_->containerstatuses()}) {
     for (const auto& before : *list) {
-      if (before.name() == container.spec.name() &&
+      if (before.name() == container.spec->name() &&
           before.containerid() == container.view.containerId)
         container.known = {before.started(), before.ready()};
     }
@@ -164,14 +165,14 @@ void PodWorker::restoreContainer(Container& container, const records::ContainerR
 void PodWorker::checkpoint() {
   records::PodRecord record;
   *record.mutable_pod() = *pod_;
-  *record.mutable_pod()->mutable_status() = status_;
+  *record.mutable_pod()->mutable_status() = *status_;
   // The server's, and another after each write of the status.
   record.mutable_pod()->mutable_metadata()->clear_resourceversion();
   record.set_stopping(stopping_);
   for (const auto& ip : podIps_) record.add_addresses(ip);
   for (const auto& container : containers_) {
     auto& saved = *record.add_containers();
-    saved.set_name(container->spec.name());
+    saved.set_name(container->spec->name());
     if (container->attempt < 0) continue;
     saved.set_attempt(container->attempt);
     saved.set_started(container->started);
@@ -184,11 +185,11 @@ void PodWorker::checkpoint() {
     if (container->view.ended) *saved.mutable_ended() = *container->view.ended;
     if (container->view.previous) *saved.mutable_previous() = *container->view.previous;
   }
-  std::string content = record.SerializeAsString();
+  const std::uint64_t content = fnv1a(record.SerializeAsString());
   if (content == savedRecord_) return;
   Status status = services_.checkpoints.savePod(record);
   if (status.ok()) {
-    savedRecord_ = std::move(content);
+    savedRecord_ = content;
   } else {
     logError("record_not_written", {{"pod", api::keyOf(*pod_)}, {"error", status}});
   }

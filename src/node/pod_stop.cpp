@@ -36,7 +36,7 @@ bool PodWorker::stopContainers() {
     left = left || container->busy || container->running();
     if (container->busy || !container->running()) continue;
     if (!stopDeadline_) stopDeadline_ = services_.clock.now() + gracePeriod();
-    stopContainer(*container, "Stopping container " + container->spec.name(), *stopDeadline_);
+    stopContainer(*container, "Stopping container " + container->spec->name(), *stopDeadline_);
     driveStop(*container, isItsTurnToStop(*container));
     syncProbes(*container);
   }
@@ -69,7 +69,7 @@ void PodWorker::driveStop(Container& container, bool itsTurn) {
   const MonoTime now = services_.clock.now();
   const std::string id = containerId(container, container.attempt);
   if (container.preStop == Step::kTodo) {
-    const bool runs = container.spec.lifecycle().has_prestop() && now < *container.stopAt;
+    const bool runs = container.spec->lifecycle().has_prestop() && now < *container.stopAt;
     container.preStop = runs ? Step::kBusy : Step::kDone;
     if (runs) spawn("preStop", runPreStop(container, id));
   }

@@ -204,7 +204,7 @@ Co<void> PodWorker::checkUsage() {
 Co<Result<std::vector<Mount>>> PodWorker::containerMounts(const Container& container,
                                                           Variables variables) {
   std::vector<Mount> mounts;
-  const auto& spec = container.spec;
+  const corev1::Container spec = *container.spec;  // the pod may change meanwhile
   for (int i = 0; i < spec.volumemounts_size(); ++i) {
     const auto& mount = spec.volumemounts(i);
     const auto& volumes = pod_->spec().volumes();

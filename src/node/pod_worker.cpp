@@ -43,7 +43,7 @@ PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> p
                      const PodRemains& remains)
     : services_(services),
       uid_(pod->metadata().uid()),
-      pod_(std::move(pod)),
+      pod_(pod),
       folder_(services.stateFolder, uid_),
       status_(pod_->status()),
       startTime_(services.clock.wallNow()),
@@ -53,7 +53,7 @@ PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> p
   for (const auto& spec : pod_->spec().containers()) addContainer(spec, Role::kMain);
   addEphemeralContainers();
   restore(remains);
-  update(pod_);
+  update(pod);
 }
 
 PodWorker::~PodWorker() {
@@ -68,6 +68,7 @@ Co<void> PodWorker::run() {
     publish();
     services_.clock.cancel(std::exchange(timer_, 0));
     if (nextWake_) timer_ = services_.clock.schedule(*nextWake_, [this] { wake(); });
+    if (operating_ == 0) rest();
     while (!dirty_) co_await changed_.wait();
   }
   co_await tokens_.stop();
@@ -96,18 +97,31 @@ void PodWorker::wakeAt(MonoTime at) {
 }
 
 void PodWorker::spawn(std::string_view what, Co<void> task) {
-  operations_.spawn(std::string(what) + " " + uid_, std::move(task));
+  ++operating_;
+  operations_.spawn(std::string(what) + " " + uid_, operate(std::move(task)));
+}
+
+Co<void> PodWorker::operate(Co<void> task) {
+  co_await std::move(task);
+  if (--operating_ == 0 && !dirty_) rest();
+}
+
+/// Most pods do nothing most of the time, and there are many: nobody holds on to what is decoded.
+void PodWorker::rest() {
+  pod_.rest();
+  status_.rest();
+  for (auto& container : containers_) container->spec.rest();
 }
 
 void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   volumesStale_ = volumesStale_ || differInMetadata(*pod_, *pod);
   pod_ = std::move(pod);
-  status_ = mergeStatus(pod_->status(), status_);
+  status_ = mergeStatus(pod_->status(), *status_);
   auto take = [this](const auto& specs) {
     for (const auto& spec : specs) {
       for (auto& container : containers_) {
-        if (container->spec.name() != spec.name()) continue;
-        if (container->spec.image() != spec.image()) {
+        if (container->spec->name() != spec.name()) continue;
+        if (container->spec->image() != spec.image()) {
           container->image.reset();
           container->pullBackoff.reset();
           container->pullNotBefore = {};
@@ -139,7 +153,7 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
 
 void PodWorker::removedAtServer(const corev1::Pod* last) {
   if (removedAtServer_) return;
-  if (last != nullptr) pod_ = std::make_shared<const corev1::Pod>(*last);
+  if (last != nullptr) pod_ = *last;
   removedAtServer_ = true;
   stopping_ = true;
   auto deadline = services_.clock.now() + gracePeriod();
@@ -266,16 +280,16 @@ PodView PodWorker::view() const {
 
 void PodWorker::publish() {
   if (inert_) return;
-  auto status = computeStatus(*pod_, view(), status_, services_.clock.wallNow());
+  auto status = computeStatus(*pod_, view(), *status_, services_.clock.wallNow());
   bool busy =
       sandbox_ == Step::kBusy || storage_ == Step::kBusy ||
       std::ranges::any_of(containers_, [](const auto& container) { return container->busy; });
   // Compared with the server's: a write that it lost, or never got, is made up for.
   bool changed = !google::protobuf::util::MessageDifferencer::Equals(status, pod_->status());
-  bool fresh = !google::protobuf::util::MessageDifferencer::Equals(status, status_);
+  bool fresh = !google::protobuf::util::MessageDifferencer::Equals(status, *status_);
   status_ = std::move(status);
   if (changed || fresh)
-    services_.statuses.set(uid_, status_, busy ? kStatusDelay : Duration::zero());
+    services_.statuses.set(uid_, *status_, busy ? kStatusDelay : Duration::zero());
   // What is begun has its record before; its steps need none, for a restarted agent looks itself.
   if (!finished_ && !busy) checkpoint();
 }
@@ -289,7 +303,7 @@ void PodWorker::event(const Container& container, EventClass type, std::string_v
   const char* list = container.init        ? "spec.initContainers{"
                      : container.ephemeral ? "spec.ephemeralContainers{"
                                            : "spec.containers{";
-  const std::string path = list + container.spec.name() + "}";
+  const std::string path = list + container.spec->name() + "}";
   services_.events.record(*pod_, path, type, reason, std::move(message));
 }
 

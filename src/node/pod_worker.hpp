@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/dormant.hpp"
 #include "api/object.hpp"
 #include "api/pod_references.hpp"
 #include "common/sync.hpp"
@@ -53,7 +54,7 @@ class PodWorker {
   bool finished() const { return finished_; }
   bool isRemovedAtServer() const { return removedAtServer_; }
   /// As last computed here.
-  const corev1::PodStatus& status() const { return status_; }
+  const corev1::PodStatus& status() const { return *status_; }
   const SandboxNamespaces& namespaces() const { return namespaces_; }
   /// Whether its network can be used: from the sandbox's making to its removal.
   bool hasNetwork() const { return sandbox_ == Step::kDone && !tearingDown_; }
@@ -95,6 +96,8 @@ class PodWorker {
   void wake();
   void wakeAt(MonoTime at);
   void spawn(std::string_view what, Co<void> task);
+  Co<void> operate(Co<void> task);
+  void rest();
 
   // Probes and hooks (pod_probes.cpp).
   static void addProbes(Container& container);
@@ -172,12 +175,12 @@ class PodWorker {
 
   PodServices& services_;
   std::string uid_;
-  std::shared_ptr<const corev1::Pod> pod_;
+  api::Dormant<corev1::Pod> pod_;
   PodFolder folder_;
   std::vector<std::unique_ptr<Container>> containers_;  ///< init containers first, ephemeral last
-  corev1::PodStatus status_;                            ///< as last computed
+  api::Dormant<corev1::PodStatus> status_;              ///< as last computed
   WallTime startTime_;
-  std::string savedRecord_;
+  std::uint64_t savedRecord_ = 0;  ///< hash of what was written last
 
   std::vector<std::string> podIps_;
   SandboxNamespaces namespaces_;
@@ -217,6 +220,7 @@ class PodWorker {
   WaitQueue removed_;
   std::optional<MonoTime> nextWake_;
   Clock::TimerId timer_ = 0;
+  int operating_ = 0;  ///< operations that are not over
   TaskGroup operations_;
 };
 

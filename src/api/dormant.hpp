@@ -1,0 +1,37 @@
+#pragma once
+#include <memory>
+#include <utility>
+
+#include "api/packed.hpp"
+
+namespace podlab::api {
+
+/// A message that is looked at now and then, and kept as its bytes in between: rest() lets go of
+/// the decoded one, and the next look decodes it again. Of one thread.
+template <typename Message>
+class Dormant {
+ public:
+  Dormant(std::shared_ptr<const Message> message)  // NOLINT(*-explicit-*)
+      : message_(std::move(message)) {}
+  Dormant(Message message)  // NOLINT(*-explicit-*)
+      : message_(std::make_shared<const Message>(std::move(message))) {}
+
+  /// Valid until the next rest().
+  const Message& operator*() const {
+    if (message_ == nullptr) message_ = std::static_pointer_cast<const Message>(packed_->decode());
+    return *message_;
+  }
+  const Message* operator->() const { return &**this; }
+
+  void rest() {
+    if (message_ == nullptr) return;
+    packed_ = Packed::of(message_);
+    message_ = nullptr;
+  }
+
+ private:
+  mutable std::shared_ptr<const Message> message_;
+  PackedPtr packed_;
+};
+
+}  // namespace podlab::api
