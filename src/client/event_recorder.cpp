@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
+#include <initializer_list>
 #include <list>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <unordered_map>
@@ -11,6 +13,7 @@
 
 #include "api/kinds.hpp"
 #include "api/times.hpp"
+#include "common/hash.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
 
@@ -46,29 +49,35 @@ struct Bucket {
   }
 };
 
+/// What events are told apart by, as hashes: there are many for a long time.
+using Key = std::uint64_t;
+
 /// Events that differ in nothing but their messages.
 struct Similar {
-  std::set<std::string> messages;
+  std::set<Key> messages;
   MonoTime last;
 };
 
-/// An event that was recorded, and how to say that it came again. There are many for a long time.
+/// An event that was recorded, and what makes it the same when it comes again.
 struct Known {
-  std::string event;     ///< in the wire format
-  bool created = false;  ///< at the server, under its name
-  bool queued = false;
+  std::uint64_t name = 0;  ///< what follows the object's name in its own
+  metav1::Time first;
+  std::int32_t count = 0;
+  bool created = false;                       ///< at the server, under its name
+  std::shared_ptr<const corev1::Event> next;  ///< to be written
 };
 
-/// What makes events similar: all but the message.
-std::string groupOf(const corev1::Event& event) {
-  const auto& about = event.involvedobject();
-  std::string key;
-  for (const std::string* part : {&about.kind(), &about.namespace_(), &about.name(), &about.uid(),
-                                  &about.fieldpath(), &event.type(), &event.reason()}) {
-    key += *part;
-    key += '\0';
-  }
+Key keyOf(std::initializer_list<std::string_view> parts) {
+  Key key = fnv1a("");
+  for (const auto part : parts) key = fnv1a({"\0", 1}, fnv1a(part, key));
   return key;
+}
+
+/// What makes events similar: all but the message.
+Key groupOf(const corev1::Event& event) {
+  const auto& about = event.involvedobject();
+  return keyOf({about.kind(), about.namespace_(), about.name(), about.uid(), about.fieldpath(),
+                event.type(), event.reason()});
 }
 
 /// Cuts between characters of UTF-8.
@@ -83,7 +92,7 @@ template <typename Value>
 class Recent {
  public:
   /// The value of the key, and whether it is new.
-  std::pair<Value*, bool> use(const std::string& key) {
+  std::pair<Value*, bool> use(Key key) {
     if (const auto found = index_.find(key); found != index_.end()) {
       entries_.splice(entries_.begin(), entries_, found->second);
       return {&found->second->second, false};
@@ -93,19 +102,19 @@ class Recent {
       entries_.pop_back();
     }
     entries_.emplace_front(key, Value());
-    index_.emplace(entries_.front().first, entries_.begin());
+    index_.emplace(key, entries_.begin());
     return {&entries_.front().second, true};
   }
   /// Null when it is not, or no longer, there.
-  Value* find(const std::string& key) {
+  Value* find(Key key) {
     const auto found = index_.find(key);
     return found == index_.end() ? nullptr : &found->second->second;
   }
 
  private:
-  using Entries = std::list<std::pair<const std::string, Value>>;  // the latest first
+  using Entries = std::list<std::pair<const Key, Value>>;  // the latest first
   Entries entries_;
-  std::unordered_map<std::string_view, typename Entries::iterator> index_;
+  std::unordered_map<Key, typename Entries::iterator> index_;
 };
 
 }  // namespace
@@ -121,45 +130,52 @@ struct EventRecorder::State {
 
   void add(corev1::ObjectReference about, EventClass type, std::string_view reason,
            std::string message);
-  std::string keyOf(corev1::Event& event);
-  void begin(corev1::Event& event);
+  Key count(corev1::Event& event);
+  void begin(Known& one);
+  void complete(corev1::Event& event, const Known& one) const;
   Co<void> writeAll();
-  Co<Status> write(std::string key);
+  Co<Status> write(Key key, std::shared_ptr<const corev1::Event> event);
 
   api::Api& api;
   Clock& clock;
   std::string component;
   std::string host;
-  Recent<Bucket> buckets;         // by object
-  Recent<Similar> similar;        // by groupOf()
-  Recent<Known> known;            // by keyOf()
-  std::deque<std::string> queue;  // keys to write
+  Recent<Bucket> buckets;   // by object
+  Recent<Similar> similar;  // by groupOf()
+  Recent<Known> known;      // by count()
+  std::deque<Key> queue;    // to write
   std::uint64_t lastName = 0;
   bool writing = false;
   WaitQueue drained;
   TaskGroup tasks;
 };
 
-// Counts the message among its like: too many different ones share one event, under the key of the
-// group.
-std::string EventRecorder::State::keyOf(corev1::Event& event) {
-  std::string group = groupOf(event);
+// Counts the message among its like, and says under which key the event is known: too many
+// different ones share one, under the key of the group.
+Key EventRecorder::State::count(corev1::Event& event) {
+  const Key group = groupOf(event);
   const MonoTime now = clock.now();
   auto [like, fresh] = similar.use(group);
   if (now - like->last > kSimilarWithin) like->messages.clear();
   like->last = now;
-  if (like->messages.size() < kSimilarToCombine) like->messages.insert(event.message());
-  if (like->messages.size() < kSimilarToCombine) return group + event.message();
+  const Key message = fnv1a(event.message(), group);
+  if (like->messages.size() < kSimilarToCombine) like->messages.insert(message);
+  if (like->messages.size() < kSimilarToCombine) return message;
   event.set_message(kCombined + event.message());
   return group;
 }
 
-void EventRecorder::State::begin(corev1::Event& event) {
+void EventRecorder::State::begin(Known& one) {
   // Unique for the source: the time, made strictly increasing.
   const auto nanos = static_cast<std::uint64_t>(clock.wallNow().time_since_epoch().count());
   lastName = std::max(nanos, lastName + 1);
+  one.name = lastName;
+  one.first = api::toTime(clock.wallNow());
+}
+
+void EventRecorder::State::complete(corev1::Event& event, const Known& one) const {
   char suffix[17];
-  std::snprintf(suffix, sizeof suffix, "%llx", static_cast<unsigned long long>(lastName));
+  std::snprintf(suffix, sizeof suffix, "%llx", static_cast<unsigned long long>(one.name));
   const auto& object = event.involvedobject();
   event.mutable_metadata()->set_name(object.name().substr(0, kMaxObjectName) + "." + suffix);
   event.mutable_metadata()->set_namespace_(object.namespace_().empty() ? "default"
@@ -168,7 +184,9 @@ void EventRecorder::State::begin(corev1::Event& event) {
   if (!host.empty()) event.mutable_source()->set_host(host);
   event.set_reportingcomponent(component);
   event.set_reportinginstance(host);
-  *event.mutable_firsttimestamp() = api::toTime(clock.wallNow());
+  *event.mutable_firsttimestamp() = one.first;
+  *event.mutable_lasttimestamp() = api::toTime(clock.wallNow());
+  event.set_count(one.count);
 }
 
 void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
@@ -181,26 +199,21 @@ void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
   *event.mutable_involvedobject() = std::move(about);
 
   const MonoTime now = clock.now();
-  std::string key = keyOf(event);
+  const Key key = count(event);
   auto [stored, fresh] = known.use(key);
-  if (fresh) {
-    begin(event);
-  } else {
-    const std::string latest = event.message();
-    event.ParseFromString(stored->event);
-    event.set_message(latest);
-  }
-  event.set_count(event.count() + 1);
-  *event.mutable_lasttimestamp() = api::toTime(clock.wallNow());
-  stored->event = event.SerializeAsString();
+  if (fresh) begin(*stored);
+  ++stored->count;
+  complete(event, *stored);
 
   const auto& object = event.involvedobject();
-  auto [bucket, first] =
-      buckets.use(object.kind() + '\0' + object.namespace_() + '\0' + object.name());
+  auto [bucket, first] = buckets.use(keyOf({object.kind(), object.namespace_(), object.name()}));
   if (first) bucket->refilled = now;
-  if (!bucket->take(now) || stored->queued || queue.size() >= kMaxQueue) return;
-  stored->queued = true;
-  queue.push_back(std::move(key));
+  const bool isQueued = stored->next != nullptr;
+  const bool mayQueue = bucket->take(now) && queue.size() < kMaxQueue;
+  if (!isQueued && !mayQueue) return;
+  stored->next = std::make_shared<const corev1::Event>(std::move(event));
+  if (isQueued) return;
+  queue.push_back(key);
   if (writing) return;
   writing = true;
   tasks.spawn("events", writeAll());
@@ -208,10 +221,13 @@ void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
 
 Co<void> EventRecorder::State::writeAll() {
   while (!queue.empty()) {
-    std::string key = std::move(queue.front());
+    const Key key = queue.front();
     queue.pop_front();
+    Known* one = known.find(key);
+    if (one == nullptr) continue;
+    const std::shared_ptr<const corev1::Event> event = std::move(one->next);
     for (int attempt = 1;; ++attempt) {
-      Status status = co_await write(key);
+      Status status = co_await write(key, event);
       bool final = status.ok() || status.is(Code::kForbidden) || status.is(Code::kInvalid) ||
                    attempt == kTries;
       if (!status.ok()) logDebug("event_write_failed", {{"error", status}, {"dropped", final}});
@@ -224,22 +240,19 @@ Co<void> EventRecorder::State::writeAll() {
   drained.notifyAll();
 }
 
-Co<Status> EventRecorder::State::write(std::string key) {
+Co<Status> EventRecorder::State::write(Key key, std::shared_ptr<const corev1::Event> event) {
   Known* one = known.find(key);
   if (one == nullptr) co_return Status();
-  one->queued = false;
-  auto object = std::make_shared<corev1::Event>();
-  object->ParseFromString(one->event);
-  api::ResourceId id{&api::kindFor<corev1::Event>(), object->metadata().namespace_(), "", ""};
+  api::ResourceId id{&api::kindFor<corev1::Event>(), event->metadata().namespace_(), "", ""};
   api::WriteOptions options;
   if (one->created) {
-    id.name = object->metadata().name();
-    auto updated = co_await api.update(id, object, options);
+    id.name = event->metadata().name();
+    auto updated = co_await api.update(id, event, options);
     // Events expire at the server: then the same one begins anew.
     if (!updated.status().is(Code::kNotFound)) co_return updated.status();
     id.name.clear();
   }
-  auto created = co_await api.create(id, object, options);
+  auto created = co_await api.create(id, event, options);
   one = known.find(key);
   bool there = created.ok() || created.status().is(Code::kAlreadyExists);
   if (one != nullptr && there) one->created = true;
