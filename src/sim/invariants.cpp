@@ -18,6 +18,9 @@ constexpr std::size_t kMostViolations = 20;
 /// What an eviction may take after its time, with a server at work.
 constexpr Duration kEvictionSlack = std::chrono::minutes(1);
 constexpr Duration kAuditRetry = std::chrono::seconds(1);
+/// Of one object, in kWriteWindow: no more than a Deployment of many pods needs that start at once.
+constexpr int kMostWrites = 600;
+constexpr Duration kWriteWindow = std::chrono::minutes(1);
 
 std::int64_t amount(const api::ResourceList& list, const char* name, bool milli) {
   const auto it = list.find(name);
@@ -69,13 +72,27 @@ void Invariants::see(const store::Event& event) {
   if (revision != revision_ && revision != revision_ + 1)
     report("revision " + text(revision) + " follows " + text(revision_));
   revision_ = revision;
-  written_[event.kv.key] = {revision, event.type == store::Event::Type::kPut};
+  Written& written = written_[event.kv.key];
+  written.revision = revision;
+  written.present = event.type == store::Event::Type::kPut;
+  countWrite(event.kv.key, written);
   const std::string_view key = event.kv.key;
   if (key.starts_with(kPods)) {
     seePod(std::string(key.substr(kPods.size())), event);
   } else if (key.starts_with(kNodes)) {
     seeNode(std::string(key.substr(kNodes.size())), event);
   }
+}
+
+void Invariants::countWrite(const std::string& key, Written& written) {
+  if (clock_.now() - written.countedFrom > kWriteWindow) {
+    written.countedFrom = clock_.now();
+    written.count = 0;
+  }
+  if (++written.count != kMostWrites) return;
+  spinning_ = true;
+  report(key + " was written " + text(kMostWrites) + " times in " +
+         formatDuration(clock_.now() - written.countedFrom));
 }
 
 void Invariants::leave(Pod& pod, const std::string& key) {

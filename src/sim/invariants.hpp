@@ -22,7 +22,8 @@ namespace podlab::sim {
 ///    node keeps its range;
 ///  - what was acknowledged is there when the server has died and come back;
 ///  - a watch shows each change once, in order, without a gap;
-///  - who must leave a node that is away is being deleted soon after its toleration is over.
+///  - who must leave a node that is away is being deleted soon after its toleration is over;
+///  - nobody writes the same object over and over.
 class Invariants {
  public:
   Invariants(const Clock& clock, SimDisk& disk);
@@ -32,7 +33,7 @@ class Invariants {
   /// Follows the pods over `api`, whose watches may break, and compares them with the disk. Until
   /// cancelled. follow() runs.
   Co<void> auditWatch(api::Api& api, Clock& clock);
-  /// The server has come back.
+  /// A server comes back, and has written nothing yet.
   Co<void> checkAcknowledged();
   /// While the server has been at work for so long.
   void checkEvictions(Duration serverUpFor);
@@ -42,6 +43,8 @@ class Invariants {
   void report(std::string what);
   /// The first ones.
   const std::vector<std::string>& violations() const { return violations_; }
+  /// Writes go on and on: time hardly moves any more.
+  bool isSpinning() const { return spinning_; }
   std::uint64_t changes() const { return changes_; }
   std::uint64_t audited() const { return audited_; }
 
@@ -64,6 +67,8 @@ class Invariants {
   struct Written {
     store::Revision revision = 0;
     bool present = false;
+    MonoTime countedFrom = {};
+    int count = 0;  ///< of writes since
   };
   struct PodChange {
     store::Revision revision;
@@ -72,6 +77,7 @@ class Invariants {
   };
 
   void see(const store::Event& event);
+  void countWrite(const std::string& key, Written& written);
   void seePod(const std::string& key, const store::Event& event);
   void seeNode(const std::string& name, const store::Event& event);
   void leave(Pod& pod, const std::string& key);
@@ -90,6 +96,7 @@ class Invariants {
   std::map<std::string, std::string> nodeByRange_;
   std::deque<PodChange> unaudited_;
   bool auditing_ = false;
+  bool spinning_ = false;
   std::uint64_t changes_ = 0;
   std::uint64_t audited_ = 0;
   std::vector<std::string> violations_;

@@ -46,7 +46,14 @@ void SimClock::cancel(TimerId id) {
 void SimClock::poll() {
   // An io_context that ran out of work stays stopped until restarted.
   if (io_.stopped()) io_.restart();
-  io_.poll();
+  while (io_.poll_one() > 0) countAtOnce();
+}
+
+void SimClock::countAtOnce() {
+  if (++atOnce_ <= mostAtOnce_) return;
+  atOnce_ = 0;
+  if (!standstill_) throw std::runtime_error("virtual time stands still");
+  standstill_();
 }
 
 bool SimClock::hasNext() {
@@ -61,8 +68,10 @@ void SimClock::runFirst() {
   std::ranges::pop_heap(heap_, std::greater<>());
   const Deadline first = heap_.back();
   heap_.pop_back();
+  if (first.at > now_) atOnce_ = 0;
   now_ = first.at;
   ++steps_;
+  countAtOnce();
   take(first.id)();
   poll();
   if (observer_) observer_();

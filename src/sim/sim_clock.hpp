@@ -45,6 +45,10 @@ class SimClock final : public Clock {
   /// Throws std::logic_error when nothing is left that could wake it.
   void run(Co<void> task);
 
+  /// Called, from inside the run functions, when time does not move though more handlers run than
+  /// any good program has at once; unset: std::runtime_error is thrown.
+  void onStandstill(std::function<void()> observer) { standstill_ = std::move(observer); }
+  void setMostAtOnce(std::uint64_t handlers) { mostAtOnce_ = handlers; }
   /// Called after each timer, when all that it made ready has run.
   void onStep(std::function<void()> observer) { observer_ = std::move(observer); }
   std::size_t pendingTimers() const { return pending_; }
@@ -76,6 +80,7 @@ class SimClock final : public Clock {
   bool isPending(TimerId id) { return slotOf(id).id == id; }
   std::function<void()> take(TimerId id);
   void poll();
+  void countAtOnce();
   void runFirst();
   bool hasNext();
   bool dueBy(MonoTime at) { return hasNext() && heap_.front().at <= at; }
@@ -90,6 +95,9 @@ class SimClock final : public Clock {
   std::vector<Slot> slots_;
   std::vector<TimerId> freeSlots_;
   std::function<void()> observer_;
+  std::function<void()> standstill_;
+  std::uint64_t mostAtOnce_ = 100'000'000;
+  std::uint64_t atOnce_ = 0;  ///< handlers and timers since time moved
 };
 
 /// Runs a coroutine to its end in virtual time and returns its value.

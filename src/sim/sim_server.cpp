@@ -126,9 +126,10 @@ bool SimServer::running() const {
   return state_->life != nullptr;
 }
 
-Co<Status> SimServer::start() {
+Co<Status> SimServer::start(std::function<Co<void>()> opened) {
   const auto state = state_;
   auto store = co_await state->disk.open();
+  if (opened) co_await opened();
   const auto life = std::make_shared<Life>(std::move(store), *state);
   Status started = co_await life->service.start();
   if (!started.ok()) co_return started;

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -29,8 +30,9 @@ class SimServer {
             SimNetwork& network, controllers::ManagerOptions options);
   ~SimServer();
 
-  /// Until the API and all controllers are at work.
-  Co<Status> start();
+  /// Until the API and all controllers are at work. `opened` runs when the disk is open, and
+  /// nothing has been written to it yet.
+  Co<Status> start(std::function<Co<void>()> opened = nullptr);
   /// Dies as by SIGKILL. Nothing that it does from now on has an effect.
   Co<void> crash();
   /// Ends in good order.

@@ -1,6 +1,8 @@
 #include "sim/world.hpp"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <set>
 #include <utility>
@@ -33,6 +35,8 @@ constexpr Duration kBootSpread = std::chrono::seconds(5);
 /// Of a user whose request got no answer.
 constexpr Duration kRetry = std::chrono::seconds(1);
 constexpr const char* kNamespace = "default";
+/// From one look at whether the cluster spins to the next.
+constexpr Duration kStride = std::chrono::seconds(10);
 
 /// As many nodes as there are fit into the cluster's range.
 const net::Cidr kPodRange = *net::Cidr::parse("10.0.0.0/8");
@@ -57,6 +61,7 @@ struct World::State {
   State(Scenario s, WorldOptions o);
 
   Result<Outcome> run();
+  void advance(Duration by);
   void makeMachines();
   void bootMachines();
   FaultTargets faultTargets();
@@ -109,6 +114,14 @@ struct World::State {
 
 World::State::State(Scenario s, WorldOptions o) : scenario(std::move(s)), options(std::move(o)) {
   network.setConditions(scenario.link);
+  clock.onStandstill([this] {
+    std::fprintf(stderr,
+                 "podlab: virtual time stands still at %s, with seed %llu: something that takes no "
+                 "time goes on for ever. Please report this, with the scenario.\n",
+                 formatDuration(clock.elapsed()).c_str(),
+                 static_cast<unsigned long long>(scenario.seed));
+    std::_Exit(1);
+  });
   for (const auto& workload : scenario.workloads) arrivals.emplace_back(workload, scenario.seed);
   makeMachines();
   observe();
@@ -164,13 +177,14 @@ FaultTargets World::State::faultTargets() {
 }
 
 Co<Status> World::State::startServer() {
-  Status status = co_await server.start();
+  Status status = co_await server.start([this]() -> Co<void> {
+    if (invariants) co_await invariants->checkAcknowledged();
+  });
   serverSince = clock.now();
   co_return status;
 }
 
 Co<void> World::State::startServerAgain() {
-  if (invariants) co_await invariants->checkAcknowledged();
   const Status status = co_await startServer();
   if (status.ok()) co_return;
   logError("server_not_started", {{"error", status}});
@@ -293,6 +307,14 @@ Co<void> World::State::shutDown() {
   co_await server.stop();
 }
 
+/// A cluster that only spins gets nowhere: there it ends.
+void World::State::advance(Duration by) {
+  for (Duration left = by; left > Duration::zero(); left -= kStride) {
+    if (invariants && invariants->isSpinning()) return;
+    clock.advance(std::min(left, kStride));
+  }
+}
+
 Result<Outcome> World::State::run() {
   if (Status status = runInSim(clock, startServer()); !status.ok()) return status;
   pods.start();
@@ -305,7 +327,7 @@ Result<Outcome> World::State::run() {
   for (std::size_t i = 0; i < arrivals.size(); ++i) scheduleArrival(i);
   faults.start();
   sampleTimer = clock.scheduleIn(scenario.sample, [this] { sample(); });
-  clock.advance(scenario.duration - clock.elapsed());
+  advance(scenario.duration - clock.elapsed());
 
   outcome.simulated = clock.elapsed();
   outcome.samples = observer.samples();
@@ -313,9 +335,9 @@ Result<Outcome> World::State::run() {
   outcome.placementHash = observer.placementHash();
   clock.run(faults.finish());
   if (invariants) {
-    clock.advance(kSettle);
+    advance(kSettle);
     outcome.simulated = clock.elapsed();
-    checkQuiet();
+    if (!invariants->isSpinning()) checkQuiet();
     outcome.violations = invariants->violations();
     outcome.changesChecked = invariants->changes();
     outcome.watchEventsChecked = invariants->audited();

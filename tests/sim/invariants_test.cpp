@@ -5,6 +5,8 @@
 
 #include <functional>
 
+#include "apps_v1.pb.h"
+
 #include "tests/param_name.hpp"
 #include "tests/sim/sim_fixture.hpp"
 
@@ -89,7 +91,26 @@ const Bug kBugs[] = {
                               return true;
                             }),
      0, "node2 does not become Ready again"},
-    {"LostAtCrash", nullptr, 3, "which was not written"},
+    {"LostAtCrash", nullptr, 3, "is lost"},
+    {"BoundTwice", changingPods([moved = std::make_shared<bool>()](corev1::Pod& pod) {
+       if (*moved || pod.status().phase() != "Running") return false;
+       pod.mutable_spec()->set_nodename(pod.spec().nodename() == "node2" ? "node3" : "node2");
+       return *moved = true;
+     }),
+     0, "moved from node"},
+    {"AddressTwice", changingPods([](corev1::Pod& pod) {
+       if (pod.status().podips().empty()) return false;
+       pod.mutable_status()->mutable_podips(0)->set_ip("10.0.0.9");
+       return true;
+     }),
+     0, "both have the address"},
+    {"WrittenOverAndOver",
+     changing<appsv1::ReplicaSet>("/registry/apps/replicasets/",
+                                  [](appsv1::ReplicaSet& set) {
+                                    set.mutable_spec()->set_replicas(set.spec().replicas() + 1);
+                                    return true;
+                                  }),
+     0, "was written 600 times in"},
     {"AcknowledgedAndNotWritten",
      [count = std::make_shared<int>()](store::Txn& txn) {
        if (!txn.puts.empty() && txn.puts.front().key.starts_with("/registry/coordination") &&

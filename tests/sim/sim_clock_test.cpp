@@ -138,5 +138,35 @@ TEST_F(SimClockTest, RunInSimPassesExceptionsAndNamesADeadlock) {
   EXPECT_THROW(runInSim(clock_, never.wait()), std::logic_error);
 }
 
+TEST_F(SimClockTest, SaysWhenTimeStandsStill) {
+  clock_.setMostAtOnce(1000);
+  std::function<void()> again = [&] { clock_.scheduleIn({}, again); };
+  again();
+  EXPECT_THROW(clock_.advance(seconds(1)), std::runtime_error);
+
+  std::function<void()> post = [&] { asio::post(io_, post); };
+  SimClock other(io_);
+  other.setMostAtOnce(1000);
+  int seen = 0;
+  other.onStandstill([&] {
+    ++seen;
+    post = [] {};
+  });
+  asio::post(io_, [&] { post(); });
+  other.advance(seconds(1));
+  EXPECT_EQ(seen, 1);
+}
+
+TEST_F(SimClockTest, ManyHandlersAreFineWhenTimeMoves) {
+  clock_.setMostAtOnce(1000);
+  int left = 5000;
+  std::function<void()> again = [&] {
+    if (--left > 0) clock_.scheduleIn(milliseconds(1), again);
+  };
+  again();
+  clock_.advance(seconds(10));
+  EXPECT_EQ(left, 0);
+}
+
 }  // namespace
 }  // namespace podlab::sim
