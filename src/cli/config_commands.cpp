@@ -1,13 +1,11 @@
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <vector>
 
 #include "api/codec.hpp"
 #include "cli/commands.hpp"
 #include "cli/executable.hpp"
 #include "cli/lab_launch.hpp"
+#include "cli/user_files.hpp"
 #include "lab/cluster_config.hpp"
 #include "lab/hollow_config.hpp"
 
@@ -15,15 +13,9 @@ namespace podlab::cli {
 namespace {
 
 int validate(const Context& context, const std::string& file) {
-  std::string text;
-  if (file == "-") {
-    text.assign(std::istreambuf_iterator<char>(std::cin), {});
-  } else {
-    std::ifstream in(file, std::ios::binary);
-    if (!in) return fail(errnoStatus(errno, "cannot read " + file));
-    text.assign(std::istreambuf_iterator<char>(in), {});
-  }
-  auto cluster = lab::parseCluster(text);
+  const auto text = readInput(file);
+  if (!text) return fail(text.status());
+  auto cluster = lab::parseCluster(*text);
   if (!cluster) return fail(cluster.status().withContext(file));
   lab::applyClusterDefaults(*cluster);
   // Hosts look at their own networks when they join.

@@ -1,8 +1,6 @@
 #include "cli/create_generators.hpp"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <memory>
 #include <vector>
@@ -11,6 +9,7 @@
 
 #include "api/codec_base64.hpp"
 #include "cli/executable.hpp"
+#include "cli/user_files.hpp"
 #include "cli/write_flags.hpp"
 #include "common/json.hpp"
 
@@ -46,9 +45,9 @@ json object(const char* apiVersion, const char* kind, const Flags& flags) {
 
 Status addFile(const std::string& key, const std::string& path,
                std::map<std::string, std::string>& out) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return errnoStatus(errno, "cannot read " + path);
-  if (!out.emplace(key, std::string(std::istreambuf_iterator<char>(in), {})).second)
+  auto text = readInput(path);
+  if (!text) return text.status();
+  if (!out.emplace(key, *std::move(text)).second)
     return bad("cannot add key " + key + ", another key by that name already exists in Data");
   return {};
 }

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 
 #include <nlohmann/json.hpp>
 
 #include "api/codec.hpp"
 #include "cli/custom_kinds.hpp"
+#include "cli/user_files.hpp"
 #include "common/yaml.hpp"
 
 namespace podlab::cli {
@@ -50,13 +48,6 @@ Result<std::vector<std::string>> manifestFiles(const std::string& path, bool rec
   if (!fs::is_directory(path, error)) return std::vector{path};
   return recursive ? filesBelow<fs::recursive_directory_iterator>(path)
                    : filesBelow<fs::directory_iterator>(path);
-}
-
-Result<std::string> readAll(const std::string& file) {
-  if (file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return errnoStatus(errno, "cannot read " + file);
-  return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
 const google::protobuf::Message* prototypeOf(const api::TypeMeta& type) {
@@ -134,7 +125,7 @@ Result<std::vector<ManifestObject>> readManifests(const Selection& selection,
     auto expanded = manifestFiles(path, selection.recursive);
     if (!expanded) return expanded.status();
     for (const auto& file : *expanded) {
-      auto text = readAll(file);
+      auto text = readInput(file);
       if (!text) return text.status();
       const std::string name = file == "-" ? "STDIN" : file;
       auto parsed = parseManifests(*text, selection.ns, validation);

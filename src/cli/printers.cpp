@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <map>
 #include <sstream>
 
@@ -13,6 +11,7 @@
 #include "api/quantity.hpp"
 #include "cli/executable.hpp"
 #include "cli/table.hpp"
+#include "cli/user_files.hpp"
 #include "common/yaml.hpp"
 
 namespace podlab::cli {
@@ -26,12 +25,6 @@ constexpr const char* kFormats =
 
 Status bad(std::string what) {
   return {Code::kBadRequest, std::move(what)};
-}
-
-Result<std::string> readFile(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return errnoStatus(errno, "cannot read " + path);
-  return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
 /// A value as Go prints it: "map[a:b]", "[a b]".
@@ -96,7 +89,7 @@ Result<ObjectPrinter> ObjectPrinter::of(const std::string& output, bool managedF
     if (!status) return status;
   } else if (paths) {
     if (format == "jsonpath-file") {
-      auto text = readFile(argument);
+      auto text = readInput(argument);
       if (!text) return text.status();
       argument = std::move(*text);
     }
@@ -126,7 +119,7 @@ Status ObjectPrinter::readColumns(const std::string& spec) {
 
 /// Two lines: the headers, and the paths below them.
 Status ObjectPrinter::readColumnsFile(const std::string& file) {
-  auto text = readFile(file);
+  auto text = readInput(file);
   if (!text) return text.status();
   std::istringstream lines(*text);
   std::string headers, paths;

@@ -5,12 +5,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include "cli/reach_measure.hpp"
 #include "cli/reach_output.hpp"
 #include "cli/session.hpp"
+#include "cli/user_files.hpp"
 #include "common/yaml.hpp"
 
 namespace podlab::cli {
@@ -46,20 +45,6 @@ Result<Duration> durationOf(const std::string& flag, const std::string& text) {
                 flag + ": \"" + text + "\" is not a duration such as 1s or 500ms");
 }
 
-Result<std::string> readFile(const std::string& path) {
-  std::ifstream file(path == "-" ? "/dev/stdin" : path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad() || !file.is_open()) return errnoStatus(errno, "read " + path);
-  return text;
-}
-
-Status writeFile(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  return file ? Status() : errnoStatus(errno, "write " + path);
-}
-
 /// kBadRequest: what is wrong with the flags.
 Result<ReachPlan> planOf(const ReachFlags& flags) {
   ReachPlan plan;
@@ -89,7 +74,7 @@ Result<ReachPlan> planOf(const ReachFlags& flags) {
     }
   }
   if (!flags.expect.empty()) {
-    auto text = readFile(flags.expect);
+    auto text = readInput(flags.expect);
     if (!text) return text.status();
     auto expectation = ReachExpectation::parse(*text);
     if (!expectation) return expectation.status().withContext(flags.expect);
@@ -105,8 +90,8 @@ int exitCodeOf(const ReachMeasurement& measurement) {
 
 Status writeReports(const ReachMeasurement& measurement, const ReachFlags& flags) {
   Status status;
-  if (!flags.junit.empty()) status = writeFile(flags.junit, reachJunit(measurement));
-  if (status && !flags.html.empty()) status = writeFile(flags.html, reachHtml(measurement));
+  if (!flags.junit.empty()) status = writeOutput(flags.junit, reachJunit(measurement));
+  if (status && !flags.html.empty()) status = writeOutput(flags.html, reachHtml(measurement));
   return status;
 }
 

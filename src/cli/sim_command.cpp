@@ -5,13 +5,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 
 #include "cli/process_setup.hpp"
 #include "cli/sim_output.hpp"
+#include "cli/user_files.hpp"
 #include "common/log.hpp"
 
 namespace podlab::cli {
@@ -27,29 +26,15 @@ struct SimFlags {
   bool check = false;
 };
 
-Result<std::string> readFile(const std::string& path) {
-  std::ifstream file(path == "-" ? "/dev/stdin" : path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (file.bad() || !file.is_open()) return errnoStatus(errno, "cannot read " + path);
-  return text;
-}
-
-Status writeFile(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file << text;
-  file.close();
-  return file ? Status() : errnoStatus(errno, "cannot write " + path);
-}
-
 Status writeReports(const SimReport& report, const SimFlags& flags) {
   Status status;
   if (!flags.csv.empty()) {
     std::error_code error;
     std::filesystem::create_directories(flags.csv, error);
     if (error) return errnoStatus(error.value(), "cannot make the folder " + flags.csv);
-    status = writeFile(flags.csv + "/series.csv", simCsv(report));
+    status = writeOutput(flags.csv + "/series.csv", simCsv(report));
   }
-  if (status && !flags.html.empty()) status = writeFile(flags.html, simHtml(report));
+  if (status && !flags.html.empty()) status = writeOutput(flags.html, simHtml(report));
   return status;
 }
 
@@ -70,12 +55,12 @@ int simulate(const Context& context, const SimFlags& flags) {
       return failUsage("--until: \"" + flags.until +
                        "\" is not a duration such as 24h, above 0 and at most 8760h");
   }
-  const auto text = readFile(flags.file);
+  const auto text = readInput(flags.file);
   if (!text) return fail(text.status());
   // Traces lie beside the scenario.
   const auto folder = std::filesystem::path(flags.file).parent_path();
   auto scenario = sim::parseScenario(*text, overrides, [&folder](const std::string& path) {
-    return readFile((folder / path).string());
+    return readInput((folder / path).string());
   });
   if (!scenario) return failParse(flags.file, scenario.status());
 

@@ -1,9 +1,6 @@
 #include "cli/up_command.hpp"
 
 #include <cstdio>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <optional>
 
 #include "cli/ask_lab.hpp"
@@ -13,6 +10,7 @@
 #include "cli/lab_launch.hpp"
 #include "cli/node_readiness.hpp"
 #include "cli/session.hpp"
+#include "cli/user_files.hpp"
 #include "common/filesystem.hpp"
 #include "lab/control.hpp"
 #include "lab/hollow_config.hpp"
@@ -30,13 +28,6 @@ struct UpOptions {
   bool local = false;  ///< a lab, whatever hosts the nodes have
   std::string advertise;
 };
-
-Result<std::string> readInput(const std::string& file) {
-  if (file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return errnoStatus(errno, "cannot read " + file);
-  return std::string(std::istreambuf_iterator<char>(in), {});
-}
 
 Status checkCluster(const lab::Cluster& cluster, const std::vector<lab::HostNetwork>& networks) {
   auto causes = lab::validateCluster(cluster, networks);

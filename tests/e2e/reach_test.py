@@ -2,15 +2,13 @@
 import csv
 import io
 import json
-import shutil
 import signal
-import struct
 import subprocess
 import threading
 import unittest
-import zlib
 import xml.etree.ElementTree
 
+import browser
 from harness import LabTestCase, eventually
 
 PODS = """
@@ -70,31 +68,6 @@ spec:
   podSelector: {matchLabels: {app: web}}
   ingress: [{from: [{podSelector: {}}], ports: [{port: http}]}]
 """
-
-
-def colors(png):
-    """The different pixels of a PNG of 8 bits a channel, as Chromium writes it (RFC 2083)."""
-    width, height, _, kind = struct.unpack(">IIBB", png[16:26])
-    size, data, at = {2: 3, 6: 4}[kind], b"", 8
-    while at < len(png):
-        length, name = struct.unpack(">I4s", png[at:at + 8])
-        data += png[at + 8:at + 8 + length] if name == b"IDAT" else b""
-        at += length + 12
-    data, found = zlib.decompress(data), set()
-    above = bytes(width * size)
-    for row in range(height):
-        begin = row * (width * size + 1)
-        line = bytearray(data[begin + 1:begin + 1 + width * size])
-        for i in range(len(line)):
-            left = line[i - size] if i >= size else 0
-            corner = above[i - size] if i >= size else 0
-            estimate = left + above[i] - corner
-            paeth = min((left, above[i], corner), key=lambda value: abs(estimate - value))  # pylint: disable=cell-var-from-loop
-            line[i] = line[i] + (0, left, above[i], (left + above[i]) // 2, paeth)[data[begin]] & 255
-        above = bytes(line)
-        if row % 8 == 0:
-            found.update(above[i:i + size] for i in range(0, len(above), size))
-    return found
 
 
 class Reach(LabTestCase):
@@ -234,27 +207,21 @@ networking: {ipFamily: dual}
         self.assertEqual(len(suites.findall("testsuite/testcase")), int(suites.get("tests")))
 
     def test_the_page_shows_in_a_browser(self):
-        browser = shutil.which("chromium-headless-shell") or shutil.which("chromium")
-        if not browser:
-            self.skipTest("needs chromium-headless-shell or chromium")
-        page, picture = self.state / "reach.html", self.state / "reach.png"
+        program = browser.find()
+        if not program:
+            self.skipTest(browser.MISSING)
+        page = self.state / "reach.html"
         self.assertEqual(self.run_podlab("reach", "--html", str(page), "--from", "shop/web").returncode, 3)
         self.assertNotRegex(page.read_text(), r"(src|href)=|https?://(?!www\.w3\.org/)")
-        for scheme in ("0", "1"):  # dark and light
+        for scheme in browser.SCHEMES:
             with self.subTest(scheme):
-                arguments = ("--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,900",
-                             "--virtual-time-budget=3000", f"--blink-settings=preferredColorScheme={scheme}",
-                             f"--user-data-dir={self.state}/browser")
-                shown = subprocess.run([browser, *arguments, "--dump-dom", page.as_uri()], capture_output=True, text=True,
-                                       check=True, timeout=60).stdout
+                shown = browser.show(program, page, scheme, self.state)
                 # The last line of its program, and what it has made of the data.
-                self.assertIn('data-ready="yes"', shown)
-                self.assertIn("no listener: it arrived and was refused", shown)
-                self.assertIn("not as expected", shown)
-                done = subprocess.run([browser, *arguments, "--enable-logging=stderr", f"--screenshot={picture}", page.as_uri()],
-                                      capture_output=True, text=True, check=True, timeout=60)
-                self.assertNotIn(":CONSOLE", done.stderr)
-                self.assertGreater(len(colors(picture.read_bytes())), 20)
+                self.assertIn('data-ready="yes"', shown.document)
+                self.assertIn("no listener: it arrived and was refused", shown.document)
+                self.assertIn("not as expected", shown.document)
+                self.assertEqual(shown.complaints, [])
+                self.assertGreater(len(browser.colors(shown.picture)), 20)
 
     def test_watch_shows_what_changes(self):
         with subprocess.Popen([self.program, "reach", "-n", "shop", "--watch", "--every", "100ms", "--timeout", "200ms"],
