@@ -1,6 +1,7 @@
 """Runs podlab with a state folder of the test's own."""
 import contextlib
 import json
+import mmap
 import os
 import pathlib
 import shutil
@@ -11,6 +12,12 @@ import unittest
 
 PODLAB = pathlib.Path(os.environ["PODLAB"])
 DATA = pathlib.Path(__file__).resolve().parent.parent / "data" / "e2e"
+
+
+def is_sanitized():
+    """Whether the program was built with AddressSanitizer."""
+    with open(PODLAB, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as program:
+        return program.find(b"__asan_init") >= 0
 
 
 def host_network():
