@@ -1,5 +1,6 @@
 #include <sched.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,7 +16,9 @@
 #include "cli/table.hpp"
 #include "cli/up_command.hpp"
 #include "common/filesystem.hpp"
+#include "common/readable.hpp"
 #include "common/spawn.hpp"
+#include "common/unique_fd.hpp"
 #include "lab/control.hpp"
 #include "lab/hollow_config.hpp"
 #include "lab/isolate.hpp"
@@ -64,10 +67,14 @@ int down(Context& context, const DownOptions& options) {
     request.set_stop(true);
     Progress progress(context);
     progress.show("Stopping the lab \"" + context.lab + "\" ...");
+    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
     // A lab that does not answer is ended by the kernel's means: its first process takes all others
     // along.
     if (auto answer = lab::askLab(paths->controlSocket(), request); !answer) ::kill(*pid, SIGKILL);
-    const auto ended = [&] { return !lab::runningLab(*paths); };
+    // Its lock is free, and all others are gone.
+    const auto ended = [&] {
+      return !lab::runningLab(*paths) && (!process || isReadable(process.get()));
+    };
     int code = waitUntil(ended, std::chrono::seconds(6));
     if (code == kFailed) {
       ::kill(*pid, SIGKILL);
