@@ -16,7 +16,7 @@ class Dormant {
   Dormant(Message message)  // NOLINT(*-explicit-*)
       : message_(std::make_shared<const Message>(std::move(message))) {}
 
-  /// Valid until the next rest().
+  /// Valid until the next rest(), or until another message is assigned.
   const Message& operator*() const {
     if (message_ == nullptr) message_ = std::static_pointer_cast<const Message>(packed_->decode());
     return *message_;

@@ -254,7 +254,6 @@ void Scheduler::makeRoom(const std::shared_ptr<const PodInfo>& pod, const Victim
   }
 }
 
-/// Empty when it may (defaultpreemption: PodEligibleToPreemptOthers).
 std::string Scheduler::whyNotPreempt(const PodInfo& info,
                                      const std::vector<NodeVerdict>& verdicts) const {
   if (!info.preempts) return "not eligible due to preemptionPolicy=Never.";

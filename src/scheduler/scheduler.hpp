@@ -81,7 +81,8 @@ class Scheduler {
   void decideFailed(const std::shared_ptr<const PodInfo>& pod, Decision& decision, MonoTime now);
   void makeRoom(const std::shared_ptr<const PodInfo>& pod, const Victims& victims,
                 Decision& decision, MonoTime now);
-  /// Whether the pod may have others go: it is nominated to no node that victims are still leaving.
+  /// Why the pod may not have others go, e.g. since victims are still leaving the node that it is
+  /// nominated to. Empty when it may (defaultpreemption: PodEligibleToPreemptOthers).
   std::string whyNotPreempt(const PodInfo& info, const std::vector<NodeVerdict>& verdicts) const;
 
   Rng& rng_;
