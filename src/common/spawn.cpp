@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <string_view>
 
@@ -53,39 +54,40 @@ struct Start {
 /// For system calls, and execvpe(3)'s look-up.
 constexpr std::size_t kChildStack = 64UL * 1024;
 
-/// The child up to the program: shares our memory while we wait (vfork(2)), so only system calls.
+/// The child up to the program: shares our memory while we wait (vfork(2)), so only system calls,
+/// and these past libc: ThreadSanitizer keeps books of handlers and descriptors in that memory, and
+/// the child's are not the parent's.
 int runChild(void* argument) {
   auto& start = *static_cast<Start*>(argument);
-  const auto done = [&start](bool ok) {
-    if (!ok) start.error = errno;
-    return ok;
+  const auto done = [&start](long result) {
+    if (result < 0) start.error = errno;
+    return result >= 0;
   };
+  // All zero: SIG_DFL, no flags, nothing blocked (rt_sigaction(2)); and the empty set of signals.
+  static constexpr std::array<std::uint64_t, 8> kDefault{};
+  static constexpr std::size_t kSignalSet = sizeof(std::uint64_t);  // the kernel's sigset_t
   const auto run = [&] {
     for (const int cgroup : start.cgroups) {
-      if (!done(::write(cgroup, "0", 1) == 1)) return;
+      if (!done(::syscall(SYS_write, cgroup, "0", 1))) return;
     }
-    if (start.newSession && !done(::setsid() >= 0)) return;
+    if (start.newSession && !done(::syscall(SYS_setsid))) return;
     // Ignored and blocked signals pass through exec.
-    struct sigaction action{};
-    action.sa_handler = SIG_DFL;
-    for (int signal = 1; signal < NSIG; ++signal) ::sigaction(signal, &action, nullptr);
-    const int null = ::open("/dev/null", O_RDWR);
-    if (!done(null >= 0)) return;
+    for (int signal = 1; signal < _NSIG; ++signal)
+      ::syscall(SYS_rt_sigaction, signal, kDefault.data(), nullptr, kSignalSet);
+    const long null = ::syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDWR);
+    if (!done(null)) return;
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-      if (fd != null && !done(::dup2(null, fd) >= 0)) return;
+      if (fd != null && !done(::syscall(SYS_dup3, null, fd, 0))) return;
     }
     for (const auto& [from, to] : start.copies) {
-      if (!done(::dup2(from, to) >= 0)) return;
+      if (!done(::syscall(SYS_dup3, from, to, 0))) return;
     }
-    ::close_range(start.lastFd + 1, ~0U, 0);
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::execvpe(start.path, start.argv, start.env);
-    (void)done(false);
+    ::syscall(SYS_close_range, start.lastFd + 1, ~0U, 0);
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, kDefault.data(), nullptr, kSignalSet);
+    done(::execvpe(start.path, start.argv, start.env));
   };
   run();
-  ::_exit(127);
+  return 127;
 }
 
 }  // namespace
