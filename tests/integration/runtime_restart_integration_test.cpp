@@ -32,6 +32,8 @@ class RuntimeRestart : public RuntimeTest {
         [[maybe_unused]] const auto n = ::write(ready[1], &failed, 1);
         for (;;) ::pause();
       }
+      // An agent that dies by itself ends the pipe.
+      ::close(ready[1]);
       char failed = 1;
       EXPECT_EQ(::read(ready[0], &failed, 1), 1);
       ::kill(agent, SIGKILL);
