@@ -8,6 +8,7 @@
 #include "core_v1_services.pb.h"
 #include "core_v1_workloads.pb.h"
 #include "policy_v1.pb.h"
+#include "storage_v1.pb.h"
 
 #include "api/conditions.hpp"
 #include "api/owners.hpp"
@@ -18,6 +19,7 @@
 #include "cli/resources.hpp"
 #include "cli/scheduler_profiles.hpp"
 #include "common/filesystem.hpp"
+#include "controllers/volume_needs.hpp"
 #include "lab/cluster_config.hpp"
 #include "scheduler/default_selector.hpp"
 
@@ -125,28 +127,62 @@ Co<Result<Subject>> existing(Session& session, const ExplainOptions& options) {
 }
 
 /// All that decisions are made on, but for the pod itself.
-Co<Result<scheduler::Snapshot>> snapshotWithout(Session& session, std::string uid) {
+struct Cluster {
+  scheduler::Snapshot snapshot;
+  scheduler::Nominations nominations;
+};
+Co<Result<Cluster>> clusterWithout(Session& session, std::string uid) {
   auto nodes = co_await listAll<corev1::Node>(session);
   if (!nodes) co_return nodes.status();
   auto pods = co_await listAll<corev1::Pod>(session);
   if (!pods) co_return pods.status();
   auto namespaces = co_await listAll<corev1::Namespace>(session);
   if (!namespaces) co_return namespaces.status();
-  scheduler::Snapshot snapshot;
+  Cluster cluster;
+  auto& snapshot = cluster.snapshot;
   scheduler::PodShapes shapes;
   for (const auto& node : *nodes)
     snapshot.setNode(snapshot.slotOf(api::meta(*node).name()), api::share<corev1::Node>(node));
   for (const auto& object : *pods) {
     const auto& pod = api::as<corev1::Pod>(object);
-    if (pod.spec().nodename().empty() || pod.metadata().uid() == uid || api::isFinished(pod))
-      continue;
-    snapshot.at(snapshot.slotOf(pod.spec().nodename()))
-        .add(std::make_shared<scheduler::PodInfo>(api::share<corev1::Pod>(object),
-                                                  scheduler::VolumeNeeds{}, &shapes));
+    const std::string& node = pod.spec().nodename();
+    const std::string& nominated = pod.status().nominatednodename();
+    const bool counts = !node.empty() || !nominated.empty();
+    if (!counts || pod.metadata().uid() == uid || api::isFinished(pod)) continue;
+    auto info = std::make_shared<scheduler::PodInfo>(api::share<corev1::Pod>(object),
+                                                     scheduler::VolumeNeeds{}, &shapes);
+    if (node.empty()) {
+      cluster.nominations.set(std::move(info), nominated);
+    } else {
+      snapshot.at(snapshot.slotOf(node)).add(std::move(info));
+    }
   }
   for (const auto& ns : *namespaces)
     snapshot.setNamespace(api::meta(*ns).name(), &api::meta(*ns).labels());
-  co_return snapshot;
+  co_return cluster;
+}
+
+/// What the pod's claims ask of its node.
+Co<Result<scheduler::VolumeNeeds>> volumeNeedsOf(Session& session,
+                                                 std::shared_ptr<const corev1::Pod> pod) {
+  if (api::claimsOf(*pod).empty()) co_return scheduler::VolumeNeeds();
+  auto claims =
+      co_await listAll<corev1::PersistentVolumeClaim>(session, pod->metadata().namespace_());
+  if (!claims) co_return claims.status();
+  auto volumes = co_await listAll<corev1::PersistentVolume>(session);
+  if (!volumes) co_return volumes.status();
+  auto classes = co_await listAll<storagev1::StorageClass>(session);
+  if (!classes) co_return classes.status();
+  const auto in = [](const std::vector<api::ObjectPtr>& objects) {
+    return [&objects](const std::string& key) -> api::ObjectPtr {
+      const auto found =
+          std::ranges::find(objects, key, [](const auto& o) { return api::keyOf(*o); });
+      return found == objects.end() ? nullptr : *found;
+    };
+  };
+  const controllers::VolumeObjects objects{in(*claims), in(*volumes), in(*classes),
+                                           [&volumes] { return *volumes; }};
+  co_return controllers::volumeNeeds(*pod, objects);
 }
 
 Result<std::vector<scheduler::Profile>> profilesOf(const Context& context) {
@@ -172,23 +208,28 @@ Co<int> explainOne(Session& session, const ExplainOptions& options, Subject subj
                                     "\", of which podlab knows nothing; the cluster file's "
                                     "scheduler.profiles names those that it is itself"));
   }
-  auto snapshot = co_await snapshotWithout(session, options.dryRun ? "" : pod.metadata().uid());
-  if (!snapshot) co_return failRequest(snapshot.status());
+  auto cluster = co_await clusterWithout(session, options.dryRun ? "" : pod.metadata().uid());
+  if (!cluster) co_return failRequest(cluster.status());
+  auto needs = co_await volumeNeedsOf(session, subject.pod);
+  if (!needs) co_return failRequest(needs.status());
   auto budgets = co_await listAll<policyv1::PodDisruptionBudget>(session);
   if (!budgets) co_return failRequest(budgets.status());
   auto services = co_await listAll<corev1::Service>(session, pod.metadata().namespace_());
   if (!services) co_return failRequest(services.status());
 
-  const scheduler::PodInfo info(subject.pod, {}, nullptr,
+  const scheduler::PodInfo info(subject.pod, std::move(*needs), nullptr,
                                 scheduler::defaultSelector(pod, *services, subject.owner));
   const auto explanation =
-      scheduler::explain(info, *snapshot, profile->resources, scheduler::readBudgets(*budgets));
+      scheduler::explain(info, cluster->snapshot, profile->resources,
+                         scheduler::readBudgets(*budgets), cluster->nominations);
   PlacementQuestion question;
   question.pod = info.key;
   question.scheduler = profile->name;
   question.priority = info.priority;
   question.node = pod.spec().nodename();
-  if (!api::claimsOf(pod).empty()) question.note = "where its volumes can be was not looked at";
+  if (const auto& nominated = pod.status().nominatednodename();
+      !nominated.empty() && question.node.empty())
+    question.note = "room is kept for it on " + nominated;
   if (!pod.spec().schedulinggates().empty())
     question.note = "it waits for its scheduling gate " + pod.spec().schedulinggates(0).name();
   const std::string text = options.output == "json" ? placementJson(question, explanation)

@@ -80,6 +80,7 @@ void writeRejections(JsonWriter& writer, const NodeExplanation& node) {
   writer.boolean(node.changesInstead);
   writer.key("preempts");
   writer.boolean(node.preempts);
+  writeTexts(writer, "keptFor", node.keptFor);
 }
 
 }  // namespace
@@ -100,8 +101,10 @@ std::string placementText(const PlacementQuestion& question,
     }
     for (std::size_t i = 0; i < node.rejections.size(); ++i) {
       const auto& rejection = node.rejections[i];
-      others.add({i == 0 ? node.node : "", std::string(rejection.filter),
-                  join(rejection.reasons, ", "), i == 0 ? remedyOf(node) : ""});
+      std::string reason = join(rejection.reasons, ", ");
+      if (!node.keptFor.empty()) reason += ", with room kept for " + join(node.keptFor, ", ");
+      others.add({i == 0 ? node.node : "", std::string(rejection.filter), std::move(reason),
+                  i == 0 ? remedyOf(node) : ""});
     }
   }
   std::string text = summary(question, explanation);

@@ -11,7 +11,7 @@ struct PlacementQuestion {
   std::string scheduler;  ///< its schedulerName
   std::int32_t priority = 0;
   std::string node;  ///< where it is; empty: nowhere
-  std::string note;  ///< what was not looked at
+  std::string note;  ///< what else there is to know; may be empty
 };
 std::string placementText(const PlacementQuestion& question,
                           const scheduler::Explanation& explanation);

@@ -12,7 +12,7 @@
 #include "api/selectors.hpp"
 #include "client/modify.hpp"
 #include "common/log.hpp"
-#include "controllers/claim_matching.hpp"
+#include "controllers/volume_needs.hpp"
 #include "scheduler/default_selector.hpp"
 
 namespace podlab::controllers {
@@ -193,63 +193,14 @@ void SchedulingController::placesChanged() {
   }
 }
 
-/// Where a free volume is, or one can be made.
-scheduler::UnboundClaim SchedulingController::placesOf(
-    const corev1::PersistentVolumeClaim& claim, const storagev1::StorageClass& storageClass) const {
-  scheduler::UnboundClaim unbound;
-  unbound.name = claim.metadata().name();
-  if (storageClass.provisioner() == api::kLocalProvisioner) {
-    auto& expression =
-        *unbound.places.emplace_back().add_nodeselectorterms()->add_matchexpressions();
-    expression.set_key(api::kVolumesLabel);
-    expression.set_operator_("Exists");
-  }
-  for (const auto& object : context_.volumes.list()) {
-    const auto& volume = api::as<corev1::PersistentVolume>(object);
-    if (volume.metadata().has_deletiontimestamp() || volume.spec().has_claimref() ||
-        !satisfies(volume, claim))
-      continue;
-    if (volume.spec().has_nodeaffinity()) {
-      unbound.places.push_back(volume.spec().nodeaffinity().required());
-    } else {
-      unbound.anywhere = true;
-    }
-  }
-  return unbound;
-}
-
 scheduler::VolumeNeeds SchedulingController::needsOf(const corev1::Pod& pod) const {
-  scheduler::VolumeNeeds needs;
   // A pod that is bound has found its place.
-  if (!pod.spec().nodename().empty()) return needs;
-  for (const auto& name : api::claimsOf(pod)) {
-    const auto object = context_.claims.get(pod.metadata().namespace_() + "/" + name);
-    if (!object) {
-      needs.blocked = "persistentvolumeclaim \"" + name + "\" not found";
-      return needs;
-    }
-    const auto& claim = api::as<corev1::PersistentVolumeClaim>(object);
-    if (claim.metadata().has_deletiontimestamp()) {
-      needs.blocked = "persistentvolumeclaim \"" + name + "\" is being deleted";
-      return needs;
-    }
-    if (api::isForOnePod(claim.spec().accessmodes())) needs.exclusive.push_back(api::keyOf(claim));
-    const auto classObject = context_.classes.get(claim.spec().storageclassname());
-    const bool pending = claim.status().phase() != "Bound" && claim.status().phase() != "Lost";
-    if (pending && classObject &&
-        api::waitsForConsumer(api::as<storagev1::StorageClass>(classObject))) {
-      needs.unbound.push_back(placesOf(claim, api::as<storagev1::StorageClass>(classObject)));
-      continue;
-    }
-    const auto volume = context_.volumes.get(claim.spec().volumename());
-    if (claim.status().phase() != "Bound" || !volume) {
-      needs.blocked = "pod has unbound immediate PersistentVolumeClaims";
-      return needs;
-    }
-    const auto& spec = api::as<corev1::PersistentVolume>(volume).spec();
-    if (spec.has_nodeaffinity()) needs.affinities.push_back(spec.nodeaffinity().required());
-  }
-  return needs;
+  if (!pod.spec().nodename().empty()) return {};
+  return volumeNeeds(
+      pod, {.claim = [this](const std::string& key) { return context_.claims.get(key); },
+            .volume = [this](const std::string& name) { return context_.volumes.get(name); },
+            .storageClass = [this](const std::string& name) { return context_.classes.get(name); },
+            .volumes = [this] { return context_.volumes.list(); }});
 }
 
 void SchedulingController::start() {

@@ -45,8 +45,6 @@ class SchedulingController {
   Co<void> run();
   /// The pods whose claims wait for a node are looked at anew.
   void placesChanged();
-  scheduler::UnboundClaim placesOf(const corev1::PersistentVolumeClaim& claim,
-                                   const storagev1::StorageClass& storageClass) const;
   Co<void> bind(scheduler::Scheduler::Decision decision);
   /// Has the claims that wait for the pod's node bound there.
   Co<Status> bindClaims(scheduler::PodPtr pod, std::string node);

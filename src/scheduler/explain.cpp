@@ -16,11 +16,12 @@
 namespace podlab::scheduler {
 namespace {
 
-/// A node as it would be, and what was done to it.
+/// A node and a pod as they would be, and what was done to them.
 struct Changed {
   std::shared_ptr<corev1::Node> node;
   std::vector<std::string> changes;
-  bool isCountedAnew = false;  ///< its labels or taints are others
+  bool isCountedAnew = false;                   ///< the node's labels or taints are others
+  std::vector<corev1::Toleration> tolerations;  ///< that the pod has besides its own
 
   void label(const std::string& key, const std::string& value) {
     isCountedAnew = true;
@@ -92,18 +93,24 @@ void admit(const PodInfo& pod, Changed& changed) {
           taints.end());
     }
   }
-  auto& taints = *spec.mutable_taints();
-  for (auto taint = taints.begin(); taint != taints.end();) {
-    if (taint->effect() == api::kPreferNoSchedule || api::tolerates(tolerations, *taint)) {
-      ++taint;
-      continue;
-    }
-    changed.changes.push_back("tolerate taint " + taint->key() +
-                              (taint->value().empty() ? "" : "=" + taint->value()) + ":" +
-                              taint->effect());
-    taint = taints.erase(taint);
-    changed.isCountedAnew = true;
+  for (const auto& taint : spec.taints()) {
+    if (taint.effect() == api::kPreferNoSchedule || api::tolerates(tolerations, taint)) continue;
+    changed.changes.push_back("tolerate taint " + taint.key() +
+                              (taint.value().empty() ? "" : "=" + taint.value()) + ":" +
+                              taint.effect());
+    auto& toleration = changed.tolerations.emplace_back();
+    toleration.set_key(taint.key());
+    toleration.set_operator_("Exists");
+    toleration.set_effect(taint.effect());
   }
+}
+
+/// The pod with what it tolerates then: the node's taints may be others' as well.
+PodInfo tolerant(const PodInfo& pod, const Changed& changed) {
+  auto copy = std::make_shared<corev1::Pod>(*pod.pod);
+  auto& tolerations = *copy->mutable_spec()->mutable_tolerations();
+  tolerations.Add(changed.tolerations.begin(), changed.tolerations.end());
+  return PodInfo(std::move(copy), pod.volumes);
 }
 
 /// Gives the node what it lacks for the pod.
@@ -166,23 +173,26 @@ std::vector<Rejection> allRejections(const PodInfo& pod, const PodFilter& filter
 }
 
 /// `changing` is a copy to try things on; it is left as it was. `unchanged` is for it.
-void findRemedies(const PodInfo& pod, Snapshot::Slot slot, const PodFilter& unchanged,
+void findRemedies(const PodInfo& asked, Snapshot::Slot slot, const PodFilter& unchanged,
                   Snapshot& changing, const std::vector<Budget>& budgets,
-                  NodeExplanation& explanation) {
+                  const Nominations& nominations, NodeExplanation& explanation) {
+  const auto ahead = nominations.ahead(asked, changing.name(slot));
   const NodePtr original = std::make_shared<corev1::Node>(*changing.at(slot).node());
-  Changed changed{std::make_shared<corev1::Node>(*original), {}, false};
-  admit(pod, changed);
+  Changed changed{std::make_shared<corev1::Node>(*original), {}, false, {}};
+  admit(asked, changed);
+  const PodInfo pod = changed.tolerations.empty() ? asked : tolerant(asked, changed);
   allowNode(pod.shape->spec, changed);
   changing.setNode(slot, changed.node);
   {
-    const PodFilter filter = changed.isCountedAnew ? PodFilter(pod, changing) : unchanged;
+    const bool isUnchanged = !changed.isCountedAnew && changed.tolerations.empty();
+    const PodFilter filter = isUnchanged ? unchanged : PodFilter(pod, changing);
     const NodeInfo& node = changing.at(slot);
-    const Rejection rejection = filter.reject(node);
+    const Rejection rejection = rejectWith(ahead, filter, node);
     if (rejection.filter.empty()) {
       explanation.changes = changed.changes;
     } else {
       const auto leave = [&](std::int64_t ceiling) {
-        return victimsOn(slot, pod, ceiling, filter, changing, budgets, {}).victims;
+        return victimsOn(slot, pod, ceiling, filter, changing, budgets, nominations).victims;
       };
       auto victims = pod.preempts ? leave(pod.priority) : std::nullopt;
       explanation.preempts = victims && changed.changes.empty();
@@ -191,11 +201,13 @@ void findRemedies(const PodInfo& pod, Snapshot::Slot slot, const PodFilter& unch
         for (const auto& victim : victims->pods) explanation.leaving.push_back(victim->key);
         explanation.changes = changed.changes;
       }
-      Changed larger{std::make_shared<corev1::Node>(*changed.node), changed.changes, false};
-      enlarge(pod, node, larger);
+      Changed larger{std::make_shared<corev1::Node>(*changed.node), changed.changes, false, {}};
+      NodeInfo full = node;
+      for (const auto& nominated : ahead) full.add(nominated);
+      enlarge(pod, full, larger);
       NodeInfo grown = node;
       grown.setNode(larger.node);
-      const Rejection left = filter.reject(grown);
+      const Rejection left = rejectWith(ahead, filter, grown);
       if (left.filter.empty()) {
         explanation.changesInstead = !explanation.leaving.empty() && changed.changes.empty();
         if (explanation.leaving.empty() || explanation.changesInstead)
@@ -218,9 +230,10 @@ std::size_t effort(const NodeExplanation& node) {
 }  // namespace
 
 Explanation explain(const PodInfo& pod, const Snapshot& snapshot, ResourceScoring resources,
-                    const std::vector<Budget>& budgets) {
+                    const std::vector<Budget>& budgets, const Nominations& nominations) {
   Explanation explanation;
-  explanation.choice = chooseNaively(pod, snapshot, 0, resources);
+  explanation.choice =
+      chooseAmong(pod, snapshot, filterNodes(pod, snapshot, nominations), 0, resources);
   const PodFilter filter(pod, snapshot);
   Snapshot changing = snapshot;
   std::vector<Snapshot::Slot> feasible;
@@ -232,11 +245,18 @@ Explanation explain(const PodInfo& pod, const Snapshot& snapshot, ResourceScorin
     one.node = snapshot.name(slot);
     one.rejections = allRejections(pod, filter, node);
     if (one.fits()) {
+      const auto ahead = nominations.ahead(pod, one.node);
+      if (auto rejection = rejectWith(ahead, filter, node); !rejection.filter.empty()) {
+        one.rejections.push_back(std::move(rejection));
+        for (const auto& nominated : ahead) one.keptFor.push_back(nominated->key);
+      }
+    }
+    if (one.fits()) {
       feasible.push_back(slot);
       explanation.nodes.push_back(std::move(one));
       continue;
     }
-    findRemedies(pod, slot, filter, changing, budgets, one);
+    findRemedies(pod, slot, filter, changing, budgets, nominations, one);
     others.push_back(std::move(one));
   }
   const auto scores = scoreNodes(pod, snapshot, feasible, resources);

@@ -20,6 +20,8 @@ struct NodeExplanation {
   std::vector<std::string> leaving;
   bool changesInstead = false;
   bool preempts = false;  ///< the scheduler itself may have these pods go
+  /// Keys of nominated pods, when only the room that is kept for them is what the pod lacks.
+  std::vector<std::string> keptFor;
 
   bool fits() const { return rejections.empty(); }
   bool isHopeless() const { return !fits() && changes.empty() && leaving.empty(); }
@@ -34,6 +36,6 @@ struct Explanation {
 
 /// What the scheduler would decide for the pod on this snapshot, in which it has no place, and why.
 Explanation explain(const PodInfo& pod, const Snapshot& snapshot, ResourceScoring resources,
-                    const std::vector<Budget>& budgets);
+                    const std::vector<Budget>& budgets, const Nominations& nominations = {});
 
 }  // namespace podlab::scheduler

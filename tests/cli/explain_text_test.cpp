@@ -26,7 +26,12 @@ scheduler::Explanation example() {
   scheduler::NodeExplanation hopeless;
   hopeless.node = "node4";
   hopeless.rejections = {{"VolumeBinding", {"node(s) had volume node affinity conflict"}, false}};
-  explanation.nodes = {fitting, full, crowded, hopeless};
+  scheduler::NodeExplanation kept;
+  kept.node = "node5";
+  kept.rejections = {{"NodeResourcesFit", {"Insufficient cpu"}, true}};
+  kept.changes = {"1 cpu more on node5"};
+  kept.keptFor = {"default/d"};
+  explanation.nodes = {fitting, full, crowded, hopeless, kept};
   explanation.choice.slot = 0;
   return explanation;
 }
@@ -37,7 +42,7 @@ TEST(ExplainText, TellsScoresAndReasonsAndRemedies) {
       placementText(question, example()),
       "pod default/web, scheduler default-scheduler, priority 7\n"
       "it is on node1; as if it were not:\n"
-      "it fits on 1 of 4 nodes\n"
+      "it fits on 1 of 5 nodes\n"
       "\n"
       "NODE    TOTAL   TaintToleration*3   NodeAffinity*2   PodTopologySpread*2   "
       "InterPodAffinity*2   NodeResourcesFit*1   NodeResourcesBalancedAllocation*1   "
@@ -45,14 +50,18 @@ TEST(ExplainText, TellsScoresAndReasonsAndRemedies) {
       "node1   609     100                 0                80                    0             "
       "       62                   87                                  0\n"
       "\n"
-      "NODE    FILTER             REASON                                      WOULD FIT WITH\n"
-      "node2   TaintToleration    node(s) had untolerated taint {k: }         tolerate taint "
-      "k:NoSchedule, without default/a, default/b\n"
-      "        NodeResourcesFit   Insufficient cpu, Too many pods             \n"
-      "node3   NodeResourcesFit   Insufficient cpu                            500m cpu more on "
-      "node3; or without default/c (preempts)\n"
-      "node4   VolumeBinding      node(s) had volume node affinity conflict   nothing that is "
-      "known\n");
+      "NODE    FILTER             REASON                                     "
+      "      WOULD FIT WITH\n"
+      "node2   TaintToleration    node(s) had untolerated taint {k: }        "
+      "      tolerate taint k:NoSchedule, without default/a, default/b\n"
+      "        NodeResourcesFit   Insufficient cpu, Too many pods            "
+      "      \n"
+      "node3   NodeResourcesFit   Insufficient cpu                           "
+      "      500m cpu more on node3; or without default/c (preempts)\n"
+      "node4   VolumeBinding      node(s) had volume node affinity conflict  "
+      "      nothing that is known\n"
+      "node5   NodeResourcesFit   Insufficient cpu, with room kept for defaul"
+      "t/d   1 cpu more on node5\n");
 }
 
 TEST(ExplainText, SaysWhyItFitsNowhere) {

@@ -159,6 +159,8 @@ class Volumes(LabTestCase):
                          ["0/2 nodes are available: 2 node has pod using PersistentVolumeClaim with the same name and "
                           "ReadWriteOncePod access mode. preemption: 0/2 nodes are available: 2 No preemption victims "
                           "found for incoming pod."])
+        self.assertRegex(self.podlab("explain-placement", "wants"),
+                         r"\nnode1 +VolumeRestrictions +node has pod using .* +without default/has\n")
         self.podlab("delete", "pod", "has")
         self.wait_ready("wants")
         self.podlab("delete", "pod", "wants")
@@ -184,6 +186,9 @@ class Volumes(LabTestCase):
         self.wait_ready("goes")
         pod = json.loads(self.podlab("get", "pod", "goes", "-o", "json"))
         self.assertEqual(pod["spec"]["nodeName"], "node2")
+        explained = json.loads(self.podlab("explain-placement", "goes", "-o", "json"))
+        self.assertEqual([(node["node"], [no["filter"] for no in node.get("rejections", ())]) for node in explained["nodes"]],
+                         [("node2", []), ("node1", ["VolumeBinding"])])
         self.assertEqual(self.exec("main", "touch /v/x 2>&1 | grep -o 'Read-only'", "goes"), "Read-only")
         self.podlab("delete", "pod", "goes")
         self.podlab("delete", "pvc", "there")

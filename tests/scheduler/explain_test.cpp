@@ -98,6 +98,32 @@ TEST_F(ExplainTest, PodsThatWouldHaveToGoAndWhetherTheyWill) {
   EXPECT_TRUE(only(pod).preempts);
 }
 
+TEST_F(ExplainTest, RoomThatIsKeptForANominatedPod) {
+  set(makeNode("n", "2"));
+  run(makePod("victim", "1500m"), "n");
+  auto urgent = makePod("urgent", "1500m");
+  urgent->mutable_spec()->set_priority(10);
+  Nominations nominations;
+  nominations.set(std::make_shared<PodInfo>(urgent), "n");
+  const auto explained = [&](const PodInfo& pod) {
+    const auto explanation =
+        explain(pod, snapshot_, ResourceScoring::kLeastAllocated, {}, nominations);
+    EXPECT_EQ(explanation.choice.found(), explanation.nodes.at(0).fits());
+    return explanation.nodes.at(0);
+  };
+  auto pod = makePod("p", "500m");
+  const NodeExplanation node = explained(PodInfo(pod));
+  ASSERT_FALSE(node.fits());
+  EXPECT_THAT(node.rejections.at(0).reasons, ElementsAre("Insufficient cpu"));
+  EXPECT_THAT(node.keptFor, ElementsAre("default/urgent"));
+  EXPECT_THAT(node.changes, ElementsAre("1500m cpu more on n")) << "room for all three";
+  EXPECT_THAT(node.leaving, ElementsAre("default/victim"));
+  pod->mutable_spec()->set_priority(11);
+  EXPECT_TRUE(explained(PodInfo(pod)).fits()) << "only what is as important is heeded";
+  EXPECT_THAT(explained(PodInfo(makePod("large", "1"))).keptFor, IsEmpty())
+      << "it does not fit without the nominated pod either";
+}
+
 TEST_F(ExplainTest, WhatNothingHelps) {
   set(makeNode("n"));
   auto pod = makePod("p");
@@ -175,20 +201,29 @@ TEST_P(ExplainProperty, WhatItNamesHelps) {
       }
       return made;
     };
+    Nominations nominations;
     const auto fits = [&](const std::shared_ptr<corev1::Pod>& pod, const std::string& node,
                           const std::set<std::string>& gone) {
       const Snapshot snapshot = build(gone);
       const PodInfo info(pod);
-      return PodFilter(info, snapshot).reject(snapshot.at(snapshot.find(node))).filter.empty();
+      return rejectWith(nominations.ahead(info, node), PodFilter(info, snapshot),
+                        snapshot.at(snapshot.find(node)))
+          .filter.empty();
     };
     for (int i = 0; i < 10; ++i) {
       const auto pod = randomPod("p" + std::to_string(i), rng);
       const std::string node = "n" + std::to_string(rng.below(3));
       if (fits(pod, node, {})) pods["default/p" + std::to_string(i)] = boundTo(*pod, node);
     }
+    if (rng.chance(0.5)) {
+      const auto nominated = std::make_shared<PodInfo>(randomPod("nominated", rng));
+      nominations.set(nominated, "n" + std::to_string(rng.below(3)));
+    }
     const auto wanted = randomPod("wanted", rng);
     const PodInfo info(wanted);
-    for (const auto& one : explain(info, build({}), ResourceScoring::kLeastAllocated, {}).nodes) {
+    const auto explanation =
+        explain(info, build({}), ResourceScoring::kLeastAllocated, {}, nominations);
+    for (const auto& one : explanation.nodes) {
       if (one.fits() || one.isHopeless()) continue;
       if (!one.changes.empty() && one.changes.back().starts_with("a pod with")) continue;
       ++helped;
