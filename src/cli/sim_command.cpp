@@ -46,6 +46,7 @@ int failParse(const std::string& file, const Status& status) {
 }
 
 int simulate(const Context& context, const SimFlags& flags) {
+  if (flags.file.empty()) return failUsage("SCENARIO is required: a file, or - for stdin");
   sim::ScenarioOverrides overrides;
   overrides.seed = flags.seed;
   if (!flags.until.empty()) {
@@ -93,7 +94,7 @@ void addSimCommand(CLI::App& app, Context& context) {
   auto flags = std::make_shared<SimFlags>();
   auto* command = app.add_subcommand(
       "sim", "Run a whole cluster in virtual time, from a scenario file and a seed");
-  command->add_option("SCENARIO,-f,--file", flags->file, "Scenario file, - for stdin")->required();
+  command->add_option("SCENARIO,-f,--file", flags->file, "Scenario file, - for stdin");
   command->add_option("--seed", flags->seed, "Of all chance, instead of the scenario's");
   command->add_option("--until", flags->until, "Virtual time, instead of the scenario's: 24h");
   command->add_option("-o,--output", flags->output, "json")->check(CLI::IsMember({"json"}));

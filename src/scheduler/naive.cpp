@@ -7,6 +7,8 @@
 
 namespace podlab::scheduler {
 std::string Diagnosis::toString() const {
+  // Upstream's ErrNoNodesAvailable.
+  if (nodes == 0) return "no nodes available to schedule pods";
   std::string text = "0/" + std::to_string(nodes) + " nodes are available";
   // Upstream sorts the counted texts, not the reasons.
   std::set<std::string> parts;

@@ -88,7 +88,7 @@ class Sim(unittest.TestCase):
                 ((self.folder,), 1, "Is a directory"),
                 ((self.scenario, "--until", "never"), 2, '--until: "never" is not a duration'),
                 ((self.scenario, "--seed", "x"), 2, "--seed"),
-                ((), 2, "--file is required")):
+                ((), 2, "SCENARIO is required: a file, or - for stdin")):
             with self.subTest(arguments):
                 done = self.sim(*arguments)
                 self.assertEqual(done.returncode, code, done.stderr)

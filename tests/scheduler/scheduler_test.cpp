@@ -67,7 +67,8 @@ TEST(Scheduler, NoNodesAtAll) {
   SeededRng chance{1};
   Scheduler scheduler{chance};
   scheduler.setPod(makePod("p"), at({}));
-  EXPECT_EQ(scheduler.decideNext(at({}))->choice.diagnosis.toString(), "0/0 nodes are available.");
+  EXPECT_EQ(scheduler.decideNext(at({}))->choice.diagnosis.toString(),
+            "no nodes available to schedule pods");
 }
 
 TEST(Scheduler, AssumesUntilBoundOrFailed) {
