@@ -13,6 +13,8 @@ namespace {
 constexpr Duration kPeriod = std::chrono::minutes(1);
 constexpr Duration kHistory = std::chrono::minutes(5);
 constexpr Duration kEventLife = std::chrono::hours(1);
+/// All events are looked at for it.
+constexpr int kMinutesBetweenSweeps = 5;
 constexpr std::size_t kDeletesInOneTxn = 500;
 
 WallTime lastHappened(const corev1::Event& event) {
@@ -36,11 +38,11 @@ void Housekeeping::start() {
 }
 
 Co<void> Housekeeping::run() {
-  while (true) {
+  for (int minute = 1;; ++minute) {
     revisions_.emplace_back(clock_.now(), store_.currentRevision());
     co_await clock_.sleepFor(kPeriod);
     co_await compact();
-    co_await removeOldEvents();
+    if (minute % kMinutesBetweenSweeps == 0) co_await removeOldEvents();
     co_await removeExpiredTokens();
   }
 }

@@ -11,8 +11,8 @@
 
 namespace podlab::apiserver {
 
-/// Once a minute: compacts the store to where it was five minutes ago, removes the Events that have
-/// not happened for an hour, and the bootstrap tokens that have expired.
+/// Once a minute: compacts the store to where it was five minutes ago, and removes the bootstrap
+/// tokens that have expired; every five minutes the Events that have not happened for an hour.
 class Housekeeping {
  public:
   Housekeeping(store::Store& store, WatchCache& cache, Clock& clock,

@@ -506,7 +506,7 @@ TEST_F(VerbsTest, OldEventsAndHistoryGo) {
   ASSERT_TRUE(create(event).ok());
   clock_.advance(std::chrono::minutes(29));
   EXPECT_EQ(list<corev1::Event>().items.size(), 2U);
-  clock_.advance(std::chrono::minutes(3));
+  clock_.advance(std::chrono::minutes(6));
   ASSERT_EQ(list<corev1::Event>().items.size(), 1U);
   EXPECT_GT(store_->compactedRevision(), 0);
   clock_.advance(std::chrono::minutes(40));
