@@ -1,12 +1,9 @@
 #include "api/packed.hpp"
 
-#include <google/protobuf/arena.h>
+#include "api/arena_object.hpp"
 
 namespace podlab::api {
 namespace {
-
-/// How many bytes an object takes for each of its bytes in the wire format, in its arena.
-constexpr std::size_t kExpansion = 8;
 
 /// Of an object that was decoded: knows from what. It forgets that when the object goes, since what
 /// it was decoded from remembers this in turn.
@@ -45,13 +42,9 @@ std::string Packed::bytes() const {
 
 ObjectPtr Packed::decode() const {
   if (auto alive = alive_.lock()) return alive;
-  // One piece of memory for the most of it: what comes and goes leaves no holes.
-  google::protobuf::ArenaOptions options;
-  options.start_block_size = value_->size() * kExpansion;
-  const auto arena = std::make_shared<google::protobuf::Arena>(options);
-  auto* object = prototype_.New(arena.get());
+  auto object = makeOnArena(prototype_, value_->size());
   if (!decodeTo(*object)) return nullptr;
-  return adopt(ObjectPtr(arena, object));
+  return adopt(std::move(object));
 }
 
 bool Packed::decodeTo(google::protobuf::Message& object) const {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/status_conversion.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
@@ -267,8 +268,7 @@ void KindCache::offer(Watcher& watcher, Change& change) const {
     }
   } else if (was) {
     if (!change.last) {
-      api::MutableObjectPtr last(change.before->New());
-      last->CopyFrom(*change.before);
+      auto last = api::copyOf(*change.before);
       setRevision(*last, change.revision);
       change.last = std::move(last);
     }

@@ -2,6 +2,7 @@
 #include <array>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/field_errors.hpp"
 #include "api/owners.hpp"
 #include "api/status_conversion.hpp"
@@ -93,8 +94,7 @@ Result<Registry::Change> Registry::decideRemoval(const api::ResourceId& id, cons
   if (kind.strategy.deletionGraceSeconds) grace = kind.strategy.deletionGraceSeconds(current);
   if (grace > 0 && options.has_graceperiodseconds()) grace = options.graceperiodseconds();
 
-  Change change{api::MutableObjectPtr(current.New())};
-  change.next->CopyFrom(current);
+  Change change{api::copyOf(current)};
   metav1::ObjectMeta& metadata = api::mutableMeta(*change.next);
   // While a grace period runs, only a shorter one changes anything.
   const bool pending = before.has_deletiontimestamp() && kind.strategy.deletionGraceSeconds &&

@@ -6,6 +6,7 @@
 #include "custom_object.pb.h"
 #include "policy_v1.pb.h"
 
+#include "api/arena_object.hpp"
 #include "api/custom/custom_object.hpp"
 #include "api/custom/custom_type.hpp"
 #include "api/managed_fields.hpp"
@@ -45,12 +46,6 @@ std::string storeKey(const api::Kind& kind, const Message& object) {
   return storePrefix(kind) + api::keyOf(object);
 }
 
-api::MutableObjectPtr copyOf(const Message& object) {
-  api::MutableObjectPtr copy(object.New());
-  copy->CopyFrom(object);
-  return copy;
-}
-
 Status checkType(const api::Kind& kind, const api::ObjectPtr& object) {
   const bool same = object && object->GetDescriptor() == kind.prototype->GetDescriptor();
   if (same && (!kind.custom || api::kindOf(*object) == &kind)) return {};
@@ -61,7 +56,7 @@ Status checkType(const api::Kind& kind, const api::ObjectPtr& object) {
 api::MutableObjectPtr storedForm(const api::Kind& kind, const api::MutableObjectPtr& object) {
   const api::Kind& stored = kind.resourceKind();
   if (&stored == &kind) return object;
-  auto copy = copyOf(*object);
+  auto copy = api::copyOf(*object);
   api::adoptCustomObject(static_cast<CustomObject&>(*copy), stored);
   return copy;
 }
@@ -173,7 +168,7 @@ Result<std::shared_ptr<void>> Registry::allocate(const api::Kind& kind, Message&
 Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, const Message& object,
                                                  const Track& track) {
   const api::Kind& kind = *id.kind;
-  auto made = copyOf(object);
+  auto made = api::copyOf(object);
   metav1::ObjectMeta& metadata = api::mutableMeta(*made);
   if (Status bad = checkAddress(id, metadata); !bad) return bad;
   if (!metadata.resourceversion().empty()) {
@@ -347,7 +342,7 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
   if (!wanted.resourceversion().empty() && wanted.resourceversion() != before.resourceversion()) {
     return api::conflict(kind, id.name);
   }
-  auto next = copyOf(id.subresource.empty() ? desired : current);
+  auto next = api::copyOf(id.subresource.empty() ? desired : current);
   std::shared_ptr<void> hold;
   Status valid;
   if (id.subresource == "status" && kind.strategy.hasStatus) {
@@ -440,7 +435,7 @@ Co<Result<api::WriteResult>> Registry::rewrite(api::ResourceId id, Desired desir
   Desired addressed = [&](const Message& current) -> Result<api::ObjectPtr> {
     auto wanted = desired(current);
     if (!wanted) return wanted.status();
-    auto object = copyOf(**wanted);
+    auto object = api::copyOf(**wanted);
     if (Status bad = checkAddress(id, api::mutableMeta(*object)); !bad) return bad;
     return api::ObjectPtr(std::move(object));
   };
@@ -451,7 +446,7 @@ Co<Result<api::WriteResult>> Registry::rewrite(api::ResourceId id, Desired desir
 Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr object,
                                               api::WriteOptions options, Guard guard) {
   if (Status bad = checkType(id.kind->seenThrough(id.subresource), object); !bad) co_return bad;
-  auto body = copyOf(*object);
+  auto body = api::copyOf(*object);
   if (Status bad = checkAddress(id, api::mutableMeta(*body)); !bad) co_return bad;
   Desired desired = [body](const Message&) -> Result<api::ObjectPtr> { return {body}; };
   Track track = trackerOf(id, options);

@@ -1,5 +1,6 @@
 #include "apiserver/scale.hpp"
 
+#include "api/arena_object.hpp"
 #include "api/status_conversion.hpp"
 
 namespace podlab::apiserver {
@@ -28,8 +29,7 @@ Result<api::ObjectPtr> scaled(const api::Kind& kind, const Message& object, cons
   const auto& metadata = api::meta(scale);
   auto causes = scales.strategy.validate(scale);
   if (!causes.empty()) return api::invalid(scales, metadata.name(), std::move(causes));
-  api::MutableObjectPtr next(object.New());
-  next->CopyFrom(object);
+  auto next = api::copyOf(object);
   api::mutableMeta(*next).set_uid(metadata.uid());
   api::mutableMeta(*next).set_resourceversion(metadata.resourceversion());
   kind.strategy.scaling->setWanted(*next, static_cast<const Scale&>(scale).spec().replicas());

@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "api/arena_object.hpp"
 #include "api/codec.hpp"
 #include "api/quantity.hpp"
 #include "cli/executable.hpp"
@@ -143,8 +144,7 @@ std::string ObjectPrinter::json(const Found& found, int indent) const {
   encode.indent = indent;
   if (managedFields_ || api::meta(*found.object).managedfields().empty())
     return api::toJson(*found.object, encode);
-  api::MutableObjectPtr copy(found.object->New());
-  copy->CopyFrom(*found.object);
+  const auto copy = api::copyOf(*found.object);
   api::mutableMeta(*copy).clear_managedfields();
   return api::toJson(*copy, encode);
 }

@@ -3,6 +3,8 @@
 #include <charconv>
 #include <cstdint>
 
+#include "api/arena_object.hpp"
+
 namespace podlab::client {
 
 std::uint64_t revisionOf(const google::protobuf::Message& object) {
@@ -28,8 +30,7 @@ Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::Object
       if (!read.ok()) co_return read.status();
       known = *read;
     }
-    api::MutableObjectPtr changed(known->New());
-    changed->CopyFrom(*known);
+    auto changed = api::copyOf(*known);
     if (!change(*changed)) co_return known;
     api::WriteOptions options;
     auto written = co_await api.update(id, changed, options);

@@ -6,6 +6,7 @@
 
 #include "api_rpc.pb.h"
 
+#include "api/arena_object.hpp"
 #include "api/kinds.hpp"
 
 namespace podlab::client {
@@ -38,7 +39,7 @@ void encodeOptions(const api::WriteOptions& options, rpc::WriteRequest& out) {
 }
 
 Result<api::ObjectPtr> decodeObject(const api::Kind& kind, const std::string& bytes) {
-  auto object = kind.make();
+  auto object = kind.custom ? kind.make() : api::makeOnArena(*kind.prototype, bytes.size());
   Status status = rpc::decode(bytes, *object);
   if (!status) return Status(Code::kInternal, "the server's answer: " + status.message());
   return api::ObjectPtr(std::move(object));

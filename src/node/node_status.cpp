@@ -1,6 +1,5 @@
 #include "node/node_status.hpp"
 
-#include <google/protobuf/util/message_differencer.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <tuple>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/conditions.hpp"
 #include "api/node_labels.hpp"
 #include "api/persistent_volumes.hpp"
@@ -185,7 +185,7 @@ bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
       {"Ready", readiness.ready ? "True" : "False", readiness.ready ? "NodeReady" : "NodeNotReady",
        readiness.ready ? "the network is up and the container runtime answers" : readiness.message},
   };
-  bool changed = !google::protobuf::util::MessageDifferencer::Equals(before, status);
+  bool changed = !api::isSame(before, status);
   for (const auto& condition : conditions)
     changed = api::setCondition(fresh, condition, now) || changed;
   // Nodes without trouble write nothing of it: there may be thousands.
