@@ -22,6 +22,10 @@ class Dormant {
     return *message_;
   }
   const Message* operator->() const { return &**this; }
+  std::shared_ptr<const Message> share() const {
+    (void)**this;
+    return message_;
+  }
 
   void rest() {
     if (message_ == nullptr) return;

@@ -145,6 +145,7 @@ struct EventRecorder::State {
   Recent<Known> known;      // by count()
   std::deque<Key> queue;    // to write
   std::uint64_t lastName = 0;
+  bool warningsOnly = false;
   bool writing = false;
   WaitQueue drained;
   TaskGroup tasks;
@@ -191,6 +192,7 @@ void EventRecorder::State::complete(corev1::Event& event, const Known& one) cons
 
 void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
                                std::string_view reason, std::string message) {
+  if (warningsOnly && type == EventClass::kNormal) return;
   corev1::Event event;
   shorten(message, kMaxMessage);
   event.set_type(type == EventClass::kNormal ? "Normal" : "Warning");
@@ -265,6 +267,10 @@ EventRecorder::EventRecorder(api::Api& api, Clock& clock, asio::any_io_executor 
                                      std::move(host))) {}
 
 EventRecorder::~EventRecorder() = default;
+
+void EventRecorder::recordWarningsOnly() {
+  state_->warningsOnly = true;
+}
 
 void EventRecorder::record(const google::protobuf::Message& object, EventClass type,
                            std::string_view reason, std::string message) {

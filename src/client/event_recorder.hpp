@@ -24,6 +24,8 @@ class EventRecorder {
                 std::string host = "");
   ~EventRecorder();
 
+  /// Normal events are not recorded from now on.
+  void recordWarningsOnly();
   void record(const google::protobuf::Message& object, EventClass type, std::string_view reason,
               std::string message);
   /// About a part of an object: `fieldPath` is e.g. "spec.containers{web}".

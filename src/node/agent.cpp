@@ -60,7 +60,8 @@ Agent::Agent(AgentDependencies dependencies, AgentOptions options)
       options_(std::move(options)),
       checkpoints_(dependencies_.files, options_.stateFolder),
       addresses_(dependencies_.files, dependencies_.blocking, options_.stateFolder + "/addresses"),
-      statuses_(dependencies_.api, dependencies_.clock, dependencies_.executor),
+      statuses_(dependencies_.api, dependencies_.clock, dependencies_.executor,
+                options_.statusWrites),
       events_(dependencies_.api, dependencies_.clock, dependencies_.executor, "podlab-agent",
               options_.nodeName),
       prober_(dependencies_.clock, dependencies_.runtime, dependencies_.dialer),
@@ -70,7 +71,9 @@ Agent::Agent(AgentDependencies dependencies, AgentOptions options)
       peerChecks_(dependencies_.dataplane, dependencies_.clock, dependencies_.rng,
                   dependencies_.executor, options_.nodeName,
                   [this](const PeerHealth& health) { tellOfPeers(health); }),
-      tasks_(dependencies_.executor) {}
+      tasks_(dependencies_.executor) {
+  if (options_.warningsOnly) events_.recordWarningsOnly();
+}
 
 Agent::~Agent() = default;
 

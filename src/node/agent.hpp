@@ -12,6 +12,7 @@
 #include "common/clock.hpp"
 #include "common/filesystem.hpp"
 #include "common/rng.hpp"
+#include "common/semaphore.hpp"
 #include "node/container_cgroup.hpp"
 #include "node/container_runtime.hpp"
 #include "node/dataplane.hpp"
@@ -62,6 +63,10 @@ struct AgentOptions {
   std::string apiServer = {};                ///< "host:port" where pods find the API
   std::string standInProgram;                ///< podlab's own file, for stand-ins
   NodeRegistration::Intervals intervals;
+  bool warningsOnly = false;  ///< no Normal events
+  /// So many statuses of pods are written at a time, by all agents that have the same; null: no
+  /// limit.
+  std::shared_ptr<Semaphore> statusWrites;
   /// What the node is short of, at the moment; called off the thread of logic. None: nothing ever.
   std::function<NodePressure()> pressure;
 };

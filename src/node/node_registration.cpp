@@ -25,6 +25,10 @@ api::ResourceId nodeId(const std::string& name, std::string subresource = "") {
   return {&api::kindFor<corev1::Node>(), "", name, std::move(subresource)};
 }
 
+api::ObjectPtr decoded(const api::PackedPtr& packed) {
+  return packed == nullptr ? nullptr : packed->decode();
+}
+
 }  // namespace
 
 NodeRegistration::NodeRegistration(api::Api& api, Clock& clock, Rng& rng,
@@ -71,8 +75,8 @@ void NodeRegistration::observe(const api::ObjectPtr& node) {
   if (node == nullptr) {
     node_ = nullptr;
     registered_ = false;
-  } else if (client::isNewer(*node, node_)) {
-    node_ = node;
+  } else if (client::isNewer(*node, decoded(node_))) {
+    node_ = api::Packed::of(node);
     corev1::Node copy = api::as<corev1::Node>(node);
     registered_ = !updateMetadata(copy, facts_);
   }
@@ -105,7 +109,7 @@ Co<Status> NodeRegistration::registerNode() {
   api::WriteOptions options;
   auto created = co_await api_.create(nodeId(""), object, options);
   if (created.ok()) {
-    node_ = created->object;
+    node_ = api::Packed::of(created->object);
     logInfo("node_registered", {{"node", facts_.name}});
   } else if (created.status().is(Code::kAlreadyExists)) {
     client::Change change = [this](google::protobuf::Message& node) {
@@ -113,7 +117,7 @@ Co<Status> NodeRegistration::registerNode() {
     };
     auto modified = co_await client::modify(api_, nodeId(facts_.name), nullptr, change);
     if (!modified.ok()) co_return modified.status();
-    node_ = *modified;
+    node_ = api::Packed::of(*modified);
   } else {
     co_return created.status();
   }
@@ -128,12 +132,13 @@ Co<Status> NodeRegistration::postStatus() {
     return updateStatus(*static_cast<corev1::Node&>(node).mutable_status(), facts_, readiness_,
                         pressure_, heartbeat, clock_.wallNow(), peers_);
   };
-  auto modified = co_await client::modify(api_, nodeId(facts_.name, "status"), node_, change);
+  auto modified =
+      co_await client::modify(api_, nodeId(facts_.name, "status"), decoded(node_), change);
   if (!modified.ok()) {
     if (modified.status().is(Code::kNotFound)) registered_ = false;
     co_return modified.status();
   }
-  node_ = *modified;
+  node_ = api::Packed::of(*modified);
   if (heartbeat) {
     // Nodes that have started together do not come together again.
     const double part = std::exchange(heartbeatsSpread_, true) ? 1 : rng_.unit();
@@ -170,9 +175,9 @@ Co<Status> NodeRegistration::renewLease() {
     renew(static_cast<coordinationv1::Lease&>(lease));
     return true;
   };
-  auto modified = co_await client::modify(api_, id, lease_, change);
+  auto modified = co_await client::modify(api_, id, decoded(lease_), change);
   if (modified.ok()) {
-    lease_ = *modified;
+    lease_ = api::Packed::of(*modified);
     co_return Status();
   }
   lease_ = nullptr;
@@ -180,18 +185,18 @@ Co<Status> NodeRegistration::renewLease() {
   auto lease = std::make_shared<coordinationv1::Lease>();
   lease->mutable_metadata()->set_name(facts_.name);
   lease->mutable_metadata()->set_namespace_(kLeaseNamespace);
-  if (node_ != nullptr) {
+  if (const auto node = decoded(node_)) {
     auto& owner = *lease->mutable_metadata()->add_ownerreferences();
     owner.set_apiversion("v1");
     owner.set_kind("Node");
     owner.set_name(facts_.name);
-    owner.set_uid(api::meta(*node_).uid());
+    owner.set_uid(api::meta(*node).uid());
   }
   renew(*lease);
   id.name.clear();
   api::WriteOptions options;
   auto created = co_await api_.create(id, lease, options);
-  if (created.ok()) lease_ = created->object;
+  if (created.ok()) lease_ = api::Packed::of(created->object);
   co_return created.status();
 }
 

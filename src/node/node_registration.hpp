@@ -4,6 +4,7 @@
 #include <string>
 
 #include "api/api.hpp"
+#include "api/packed.hpp"
 #include "common/clock.hpp"
 #include "common/rng.hpp"
 #include "common/sync.hpp"
@@ -56,8 +57,9 @@ class NodeRegistration {
   bool dirty_ = true;
   MonoTime heartbeatDue_;
   bool heartbeatsSpread_ = false;
-  api::ObjectPtr node_;
-  api::ObjectPtr lease_;
+  // As the server last had them; null: unknown, or not there.
+  api::PackedPtr node_;
+  api::PackedPtr lease_;
   WaitQueue changed_;
   TaskGroup tasks_;
 };

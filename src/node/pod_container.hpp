@@ -1,4 +1,5 @@
 #pragma once
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -24,7 +25,7 @@ struct PodWorker::Container {
   RestartBackoff backoff;
   MonoTime notBefore;          ///< of the next start
   bool charged = true;         ///< the next start counts for the back-off
-  std::optional<Image> image;  ///< for the next start
+  std::unique_ptr<Image> image;  ///< for the next start; null: not known
   RestartBackoff pullBackoff;
   MonoTime pullNotBefore;
   MonoTime pullErrorUntil;  ///< ErrImagePull is shown; then ImagePullBackOff

@@ -123,7 +123,7 @@ Co<void> PodWorker::resolveImage(Container& container) {
     co_return;
   }
   if (image.ok()) {
-    container.image = *std::move(image);
+    container.image = std::make_unique<Image>(*std::move(image));
     container.pullBackoff.reset();
   } else {
     failImage(container, image.status());
@@ -216,13 +216,13 @@ Co<Result<std::string>> PodWorker::pidNamespaceOf(std::string name) {
 }
 
 Co<void> PodWorker::startContainer(Container& container) {
-  Image image = *std::exchange(container.image, std::nullopt);
+  Image image = std::move(*std::exchange(container.image, nullptr));
   corev1::Container own = *container.spec;
   if (image.standIn) becomeStandIn(*pod_, container.init, own);
   auto program = buildProgram(*pod_, own, image, environment(), objectLookup());
   if (!program.ok()) {
     container.busy = false;
-    container.image = std::move(image);
+    container.image = std::make_unique<Image>(std::move(image));
     // What is not known, or missing, comes with a change.
     if (program.status().is(Code::kUnavailable)) {
       container.configFailed = true;
@@ -235,7 +235,7 @@ Co<void> PodWorker::startContainer(Container& container) {
   auto security = resolveSecurity(*pod_, own, image.user, userFiles(image));
   if (!security.ok()) {
     container.busy = false;
-    container.image = std::move(image);
+    container.image = std::make_unique<Image>(std::move(image));
     failConfig(container, "CreateContainerConfigError", security.status());
     wake();
     co_return;
@@ -243,7 +243,7 @@ Co<void> PodWorker::startContainer(Container& container) {
   auto mounts = co_await containerMounts(container, program->variables);
   if (!mounts.ok()) {
     container.busy = false;
-    container.image = std::move(image);
+    container.image = std::make_unique<Image>(std::move(image));
     failConfig(container, "CreateContainerConfigError", mounts.status());
     container.configFailed = false;
     container.notBefore = services_.clock.now() + kSetUpRetry;

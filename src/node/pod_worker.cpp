@@ -1,11 +1,10 @@
 #include "node/pod_worker.hpp"
 
-#include <google/protobuf/util/message_differencer.h>
-
 #include <algorithm>
 #include <cstdint>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/conditions.hpp"
 #include "api/support.hpp"
 #include "api/times.hpp"
@@ -285,11 +284,11 @@ void PodWorker::publish() {
       sandbox_ == Step::kBusy || storage_ == Step::kBusy ||
       std::ranges::any_of(containers_, [](const auto& container) { return container->busy; });
   // Compared with the server's: a write that it lost, or never got, is made up for.
-  bool changed = !google::protobuf::util::MessageDifferencer::Equals(status, pod_->status());
-  bool fresh = !google::protobuf::util::MessageDifferencer::Equals(status, *status_);
+  bool changed = !api::isSame(status, pod_->status());
+  bool fresh = !api::isSame(status, *status_);
   status_ = std::move(status);
   if (changed || fresh)
-    services_.statuses.set(uid_, *status_, busy ? kStatusDelay : Duration::zero());
+    services_.statuses.set(uid_, status_.share(), busy ? kStatusDelay : Duration::zero());
   // What is begun has its record before; its steps need none, for a restarted agent looks itself.
   if (!finished_ && !busy) checkpoint();
 }

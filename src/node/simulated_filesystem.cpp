@@ -26,13 +26,13 @@ Result<std::string> SimulatedFilesystem::readTail(const std::string& path, std::
 Status SimulatedFilesystem::writeFileAtomic(const std::string& path, std::string_view content,
                                             std::uint32_t, bool) {
   if (!writesFail_.ok()) return writesFail_;
-  files_[path] = std::string(content);
+  if (keepsWrites_) files_[path] = std::string(content);
   return {};
 }
 
 Status SimulatedFilesystem::createDirectories(const std::string& path, std::uint32_t) {
   if (!writesFail_.ok()) return writesFail_;
-  folders_.insert(path);
+  if (keepsWrites_) folders_.insert(path);
   return {};
 }
 

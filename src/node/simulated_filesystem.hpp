@@ -25,6 +25,8 @@ class SimulatedFilesystem final : public Filesystem {
 
   /// Writes fail with this until it is OK again.
   void failWrites(Status status) { writesFail_ = std::move(status); }
+  /// What is written is not kept from now on: for hosts that nobody comes back to.
+  void forgetWrites() { keepsWrites_ = false; }
   const std::map<std::string, std::string>& files() const { return files_; }
 
  private:
@@ -32,6 +34,7 @@ class SimulatedFilesystem final : public Filesystem {
   std::map<std::string, std::string> links_;  ///< nothing is read or written through them
   std::set<std::string> folders_;
   Status writesFail_;
+  bool keepsWrites_ = true;
 };
 
 }  // namespace podlab::node

@@ -33,7 +33,8 @@ Co<Result<PodVolumes::Folders>> SimulatedVolumes::setUp(std::string podUid,
   if (!setUpFails_.ok()) co_return setUpFails_;
   Folders folders;
   const std::string root = "simulated/" + podUid + "/";
-  Pod& pod = pods_[podUid];
+  Pod forgotten;
+  Pod& pod = keepsContents_ ? pods_[podUid] : forgotten;
   for (auto& volume : volumes) {
     const bool host = volume.type == VolumeSpec::Type::kHostPath;
     folders.byName[volume.name] = host ? volume.path : root + volume.name;

@@ -39,6 +39,8 @@ class SimulatedVolumes final : public PodVolumes {
   };
   /// By uid.
   const std::map<std::string, Pod>& pods() const { return pods_; }
+  /// Pods' volumes are not kept from now on: thousands of nodes need the memory.
+  void forgetContents() { keepsContents_ = false; }
   /// The disk usage that each folder is said to have, in bytes.
   void setUsage(std::int64_t bytes) { usage_ = bytes; }
   /// setUp fails with this until it is OK again.
@@ -53,6 +55,7 @@ class SimulatedVolumes final : public PodVolumes {
   Co<Status> removeFolder(std::string path) override;
 
  private:
+  bool keepsContents_ = true;
   std::map<std::string, Pod> pods_;
   std::vector<std::string> removedFolders_;
   std::int64_t usage_ = 0;

@@ -10,7 +10,7 @@ namespace podlab::node {
 
 struct SimulatedRuntime::State {
   struct Instance {
-    ContainerSpec spec;
+    std::unique_ptr<const ContainerSpec> spec;  ///< unless it is forgotten
     ContainerScript script;
     ContainerStatus status;
     Clock::TimerId exitTimer = 0;
@@ -43,7 +43,15 @@ struct SimulatedRuntime::State {
     instance.exitTimer = clock.scheduleIn(delay, [this, id, exitCode] { end(id, exitCode); });
   }
 
+  /// nullptr when it does not run.
+  const Instance* running(const std::string& id) const {
+    const auto it = instances.find(id);
+    const bool runs = it != instances.end() && it->second.status.state == ContainerState::kRunning;
+    return runs ? &it->second : nullptr;
+  }
+
   Clock& clock;
+  bool keepsSpecs = true;
   std::function<ContainerScript(const ContainerSpec&)> script;
   std::function<ExecScript(const std::string&, const ExecSpec&)> execScript;
   std::function<void(const ContainerSpec&)> observer;
@@ -132,11 +140,13 @@ void SimulatedRuntime::reboot() {
   state_->pidNamespaces.clear();
 }
 
+void SimulatedRuntime::forgetSpecs() {
+  state_->keepsSpecs = false;
+}
+
 const ContainerSpec* SimulatedRuntime::running(const std::string& id) const {
-  auto it = state_->instances.find(id);
-  if (it == state_->instances.end() || it->second.status.state != ContainerState::kRunning)
-    return nullptr;
-  return &it->second.spec;
+  const auto* instance = state_->running(id);
+  return instance == nullptr ? nullptr : instance->spec.get();
 }
 
 std::size_t SimulatedRuntime::runningCount() const {
@@ -171,7 +181,7 @@ Co<Status> SimulatedRuntime::start(ContainerSpec spec) {
   instance.status.podUid = spec.podUid;
   instance.status.name = spec.name;
   instance.status.stopSignal = spec.stopSignal;
-  instance.spec = std::move(spec);
+  if (state->keepsSpecs) instance.spec = std::make_unique<const ContainerSpec>(std::move(spec));
   state->instances.emplace(id, std::move(instance));
   if (script.startTakes > Duration::zero()) co_await state->clock.sleepFor(script.startTakes);
   auto it = state->instances.find(id);
@@ -192,14 +202,13 @@ Co<Status> SimulatedRuntime::start(ContainerSpec spec) {
 }
 
 Co<Status> SimulatedRuntime::kill(std::string id, int signal) {
-  auto it = state_->instances.find(id);
-  if (it == state_->instances.end() || it->second.status.state != ContainerState::kRunning)
-    co_return unknown(id);
+  const auto* instance = state_->running(id);
+  if (instance == nullptr) co_return unknown(id);
   if (state_->signalObserver) state_->signalObserver(id, signal);
-  const auto& script = it->second.script;
+  const auto& script = instance->script;
   if (signal == SIGKILL) {
     state_->end(id, 128 + SIGKILL);
-  } else if (signal == it->second.spec.stopSignal && !script.ignoresTerm) {
+  } else if (signal == instance->status.stopSignal && !script.ignoresTerm) {
     state_->endIn(id, script.stopTakes, 128 + signal);
   }
   co_return Status();
@@ -231,7 +240,7 @@ void SimulatedRuntime::onChange(std::function<void(std::string id)> listener) {
 }
 
 Co<Result<std::unique_ptr<ExecSession>>> SimulatedRuntime::exec(std::string id, ExecSpec spec) {
-  if (running(id) == nullptr) co_return unknown(id);
+  if (state_->running(id) == nullptr) co_return unknown(id);
   ExecScript script;
   if (state_->execScript) script = state_->execScript(id, spec);
   std::unique_ptr<ExecSession> session =
@@ -240,7 +249,7 @@ Co<Result<std::unique_ptr<ExecSession>>> SimulatedRuntime::exec(std::string id, 
 }
 
 Result<std::unique_ptr<ContainerInput>> SimulatedRuntime::openInput(const std::string& id) {
-  if (running(id) == nullptr) return unknown(id);
+  if (state_->running(id) == nullptr) return unknown(id);
   return std::unique_ptr<ContainerInput>(std::make_unique<SimulatedInput>(inputs_, id));
 }
 

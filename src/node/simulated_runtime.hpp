@@ -42,7 +42,9 @@ class SimulatedRuntime final : public ContainerRuntime {
   /// The host reboots: all containers are gone.
   void reboot();
 
-  /// What a running container was started with; nullptr when it does not run.
+  /// What containers are started with is not kept from now on: thousands of nodes need the memory.
+  void forgetSpecs();
+  /// What a running container was started with; nullptr when it does not run, or was forgotten.
   const ContainerSpec* running(const std::string& id) const;
   std::size_t runningCount() const;
   /// Starts and exits of all containers since the begin.

@@ -1,12 +1,11 @@
 #include "node/status_writer.hpp"
 
-#include <google/protobuf/util/message_differencer.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/kinds.hpp"
 #include "api/packed.hpp"
 #include "client/modify.hpp"
@@ -29,11 +28,9 @@ bool permanent(const Status& status) {
 
 struct StatusWriter::State {
   struct Entry {
-    api::ResourceId id;
     api::PackedPtr latest;  // it is looked at for each write, and kept for long
     std::uint64_t revision = 0;
-    std::optional<corev1::PodStatus> wanted;  // not yet at the server
-    std::uint64_t version = 0;                // counts set()
+    std::shared_ptr<const corev1::PodStatus> wanted;  // not yet at the server
     MonoTime due;
     Clock::TimerId timer = 0;
     bool writing = false;
@@ -50,8 +47,8 @@ struct StatusWriter::State {
     }
   };
 
-  State(api::Api& a, Clock& c, asio::any_io_executor executor)
-      : api(a), clock(c), tasks(std::move(executor)) {}
+  State(api::Api& a, Clock& c, asio::any_io_executor executor, std::shared_ptr<Semaphore> w)
+      : api(a), clock(c), writes(std::move(w)), tasks(std::move(executor)) {}
   ~State() {
     for (auto& [uid, entry] : entries) clock.cancel(entry.timer);
   }
@@ -67,6 +64,7 @@ struct StatusWriter::State {
 
   api::Api& api;
   Clock& clock;
+  const std::shared_ptr<Semaphore> writes;
   std::map<std::string, Entry> entries;
   WaitQueue written;
   TaskGroup tasks;
@@ -94,7 +92,7 @@ Co<void> StatusWriter::State::write(std::string uid) {
     bool settled = co_await tryWrite(uid);
     auto* entry = find(uid);
     if (entry == nullptr) break;
-    if (settled && entry->wanted) {
+    if (settled && entry->wanted != nullptr) {
       // Set anew meanwhile.
       entry->writing = false;
       arm(uid, *entry);
@@ -112,23 +110,27 @@ Co<void> StatusWriter::State::write(std::string uid) {
 }
 
 Co<bool> StatusWriter::State::tryWrite(std::string uid) {
+  // Nothing is decoded before.
+  std::optional<Semaphore::Permit> permit;
+  if (writes != nullptr) permit.emplace(co_await writes->acquire());
   auto* entry = find(uid);
-  if (entry == nullptr || !entry->wanted) co_return true;
-  std::uint64_t version = entry->version;
-  auto wanted = std::make_shared<corev1::PodStatus>(*entry->wanted);
+  if (entry == nullptr || entry->wanted == nullptr) co_return true;
+  const auto wanted = entry->wanted;
   auto replaced = std::make_shared<bool>(false);
-  const api::ResourceId id = entry->id;
   const api::ObjectPtr known = entry->latest->decode();
+  const auto& metadata = api::meta(*known);
+  api::ResourceId id{&api::kindFor<corev1::Pod>(), metadata.namespace_(), metadata.name(),
+                     "status"};
   client::Change change = [uid, wanted, replaced](google::protobuf::Message& message) {
     auto& pod = static_cast<corev1::Pod&>(message);
     *replaced = pod.metadata().uid() != uid;
     if (*replaced) return false;
     auto merged = mergeStatus(pod.status(), *wanted);
-    if (google::protobuf::util::MessageDifferencer::Equals(merged, pod.status())) return false;
+    if (api::isSame(merged, pod.status())) return false;
     *pod.mutable_status() = std::move(merged);
     return true;
   };
-  auto result = co_await client::modify(api, id, known, change);
+  auto result = co_await client::modify(api, std::move(id), known, change);
   entry = find(uid);
   if (entry == nullptr) co_return true;
   // The server does not tell a node of pods that are not its own: forbidden means gone, too.
@@ -147,37 +149,34 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
     logError("pod_status_refused", {{"uid", uid}, {"error", result.status()}});
   }
   entry->retry = kFirstRetry;
-  if (entry->version == version) entry->wanted.reset();
+  if (entry->wanted == wanted) entry->wanted.reset();
   co_return true;
 }
 
-StatusWriter::StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor)
-    : state_(std::make_shared<State>(api, clock, std::move(executor))) {}
+StatusWriter::StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor,
+                           std::shared_ptr<Semaphore> writes)
+    : state_(std::make_shared<State>(api, clock, std::move(executor), std::move(writes))) {}
 
 StatusWriter::~StatusWriter() = default;
 
 void StatusWriter::observe(const api::ObjectPtr& pod) {
-  const auto& metadata = api::meta(*pod);
-  auto& entry = state_->entries[metadata.uid()];
-  if (entry.latest == nullptr)
-    entry.id = {&api::kindFor<corev1::Pod>(), metadata.namespace_(), metadata.name(), "status"};
-  entry.take(pod);
+  state_->entries[api::meta(*pod).uid()].take(pod);
 }
 
-void StatusWriter::set(const std::string& uid, corev1::PodStatus status, Duration delay) {
+void StatusWriter::set(const std::string& uid, std::shared_ptr<const corev1::PodStatus> status,
+                       Duration delay) {
   auto* entry = state_->find(uid);
   if (entry == nullptr || entry->latest == nullptr || entry->gone) return;
   MonoTime due = state_->clock.now() + delay;
-  entry->due = entry->wanted ? std::min(entry->due, due) : due;
+  entry->due = entry->wanted != nullptr ? std::min(entry->due, due) : due;
   entry->wanted = std::move(status);
-  ++entry->version;
   state_->arm(uid, *entry);
 }
 
 Co<void> StatusWriter::flush(std::string uid) {
   for (;;) {
     auto* entry = state_->find(uid);
-    if (entry == nullptr || !entry->wanted) co_return;
+    if (entry == nullptr || entry->wanted == nullptr) co_return;
     entry->due = state_->clock.now();
     state_->arm(uid, *entry);
     co_await state_->written.wait();

@@ -6,6 +6,7 @@
 
 #include "api/api.hpp"
 #include "common/clock.hpp"
+#include "common/semaphore.hpp"
 
 namespace podlab::node {
 
@@ -13,13 +14,15 @@ namespace podlab::node {
 /// status wins, and writes are tried again until they succeed or the pod (by uid) is gone.
 class StatusWriter {
  public:
-  StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor);
+  /// `writes`: so many writes at a time, with all that have the same one; null: no limit.
+  StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor,
+               std::shared_ptr<Semaphore> writes = nullptr);
   ~StatusWriter();
 
   /// The pod as the server has it; older states than the known one are ignored.
   void observe(const api::ObjectPtr& pod);
   /// What the pod's status is to be, written within `delay`. The pod must have been observed.
-  void set(const std::string& uid, corev1::PodStatus status, Duration delay);
+  void set(const std::string& uid, std::shared_ptr<const corev1::PodStatus> status, Duration delay);
   /// Until what was set is at the server, or cannot be because the pod is gone.
   Co<void> flush(std::string uid);
   /// Drops what was set.

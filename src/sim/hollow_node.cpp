@@ -69,6 +69,9 @@ HollowNode::HollowNode(HollowNodeDependencies dependencies, HollowNodeOptions op
       runtime_(dependencies_.clock),
       dataplane_(dependencies_.clock, networkOf(options_)),
       tasks_(dependencies_.executor) {
+  runtime_.forgetSpecs();
+  volumes_.forgetContents();
+  if (!options_.agentsComeBack) files_.forgetWrites();
   runtime_.setScript([this](const node::ContainerSpec& container) { return script(container); });
   dialer_.setAnswer(
       [](const net::IpAddress&, std::uint16_t) -> Result<std::unique_ptr<ByteStream>> {
@@ -111,6 +114,10 @@ node::AgentOptions HollowNode::agentOptions() const {
   agent.system.set_bootid(bootId_);
   agent.system.set_kubeletversion(options_.version);
   agent.intervals = options_.intervals;
+  // Of 100,000 pods the others would be 300,000 objects, which say of timers that they were
+  // started.
+  agent.warningsOnly = true;
+  agent.statusWrites = options_.statusWrites;
   agent.stateFolder = "/state";
   agent.clusterRanges = options_.clusterRanges;
   return agent;

@@ -33,6 +33,8 @@ struct HollowNodeOptions {
   std::string bootId = {};                      ///< of the first boot; empty: drawn
   node::NodeRegistration::Intervals intervals = {};
   HollowBehaviour behaviour;
+  std::shared_ptr<Semaphore> statusWrites = {};  ///< as AgentOptions has it
+  bool agentsComeBack = true;  ///< false: one start() only, and nothing is kept for another agent
 };
 
 /// What a hollow node works with; all of it outlives the node.

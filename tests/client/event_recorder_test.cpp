@@ -196,5 +196,12 @@ TEST_F(EventRecorderTest, StopsInTheMiddle) {
   EXPECT_EQ(clock_.pendingTimers(), 0U);
 }
 
+TEST_F(EventRecorderTest, WarningsOnly) {
+  recorder_.recordWarningsOnly();
+  record("web", "Started", "it runs");
+  recorder_.record(pod("web"), EventClass::kWarning, "BackOff", "it crashes");
+  EXPECT_THAT(texts(), ElementsAre("BackOff x1 it crashes"));
+}
+
 }  // namespace
 }  // namespace podlab::client

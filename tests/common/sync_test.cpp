@@ -6,6 +6,7 @@
 
 #include "common/blocking.hpp"
 #include "common/real_clock.hpp"
+#include "common/semaphore.hpp"
 
 namespace podlab {
 namespace {
@@ -184,6 +185,49 @@ TEST_F(SyncTest, EqualDeadlinesFireInOrderAndCancelledOnesNever) {
   clock_->cancel(dropped);
   io_.run();
   EXPECT_EQ(order, (std::vector{0, 1, 2, 3, 4}));
+}
+
+Co<void> passAndNote(Semaphore& semaphore, WaitQueue& leave, int id, std::vector<int>& inside) {
+  const auto permit = co_await semaphore.acquire();
+  inside.push_back(id);
+  co_await leave.wait();
+}
+
+TEST_F(SyncTest, ASemaphoreLetsSoManyPass) {
+  Semaphore semaphore(2);
+  WaitQueue leave;
+  std::vector<int> inside;
+  for (int i = 0; i < 4; ++i) start(passAndNote(semaphore, leave, i, inside));
+  io_.poll();
+  EXPECT_EQ(inside, (std::vector{0, 1}));
+  leave.notifyOne();
+  io_.poll();
+  EXPECT_EQ(inside, (std::vector{0, 1, 2}));
+  leave.notifyAll();
+  io_.poll();
+  EXPECT_EQ(inside, (std::vector{0, 1, 2, 3}));
+  leave.notifyAll();
+  io_.poll();
+}
+
+TEST_F(SyncTest, ACancelledWaiterCallsTheNext) {
+  Semaphore semaphore(1);
+  WaitQueue leave;
+  std::vector<int> inside;
+  TaskGroup cancelled(io_.get_executor());
+  start(passAndNote(semaphore, leave, 0, inside));
+  io_.poll();
+  cancelled.spawn("second", passAndNote(semaphore, leave, 1, inside));
+  io_.poll();
+  start(passAndNote(semaphore, leave, 2, inside));
+  io_.poll();
+  // It is called and cancelled at once.
+  cancelled.cancel();
+  leave.notifyAll();
+  io_.poll();
+  EXPECT_EQ(inside, (std::vector{0, 2}));
+  leave.notifyAll();
+  run(cancelled.join());
 }
 
 }  // namespace

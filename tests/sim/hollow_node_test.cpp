@@ -214,6 +214,24 @@ TEST_F(HollowNodeTest, PodsOutliveTheirAgents) {
   EXPECT_EQ(node_->runtime().starts(), 1U);
 }
 
+TEST_F(HollowNodeTest, StatusesWaitForTheirTurnAndAllAreWritten) {
+  options_.statusWrites = std::make_shared<Semaphore>(1);
+  start();
+  for (int i = 0; i < 20; ++i) add("web-" + std::to_string(i));
+  clock_.advance(seconds(1));
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(status("web-" + std::to_string(i)).phase(), "Running");
+}
+
+TEST_F(HollowNodeTest, WithoutLaterAgentsPodsLiveAndEndAsWell) {
+  options_.agentsComeBack = false;
+  options_.behaviour.lifetime = Distribution::constant(5);
+  start();
+  add("job", "Never");
+  EXPECT_EQ(status("job").phase(), "Running");
+  clock_.advance(seconds(6));
+  EXPECT_EQ(status("job").phase(), "Succeeded");
+}
+
 TEST_F(HollowNodeTest, ACrashLosesNothing) {
   options_.behaviour.startDelay = Distribution::constant(2);
   start();
