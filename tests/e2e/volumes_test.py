@@ -160,7 +160,7 @@ class Volumes(LabTestCase):
                           "ReadWriteOncePod access mode. preemption: 0/2 nodes are available: 2 No preemption victims "
                           "found for incoming pod."])
         self.assertRegex(self.podlab("explain-placement", "wants"),
-                         r"\nnode1 +VolumeRestrictions +node has pod using .* +without default/has\n")
+                         r"\nnode\d +VolumeRestrictions +node has pod using .* +without default/has\n")
         self.podlab("delete", "pod", "has")
         self.wait_ready("wants")
         self.podlab("delete", "pod", "wants")
