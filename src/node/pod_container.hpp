@@ -23,8 +23,8 @@ struct PodWorker::Container {
   bool busy = false;                ///< an operation brings it up; nothing else may
 
   RestartBackoff backoff;
-  MonoTime notBefore;          ///< of the next start
-  bool charged = true;         ///< the next start counts for the back-off
+  MonoTime notBefore;            ///< of the next start
+  bool charged = true;           ///< the next start counts for the back-off
   std::unique_ptr<Image> image;  ///< for the next start; null: not known
   RestartBackoff pullBackoff;
   MonoTime pullNotBefore;

@@ -50,7 +50,7 @@ class FakeApi final : public api::Api {
   std::int64_t revision() const { return state_->revision; }
 
   /// The next `times` calls of the verb fail with `status`.
-  void failNext(Verb verb, Status status, int times = 1) {
+  void failNext(Verb verb, const Status& status, int times = 1) {
     for (int i = 0; i < times; ++i) failures_[verb].push_back(status);
   }
   void clearFailures() { failures_.clear(); }
