@@ -22,6 +22,7 @@ class Dormant {
     return *message_;
   }
   const Message* operator->() const { return &**this; }
+  /// For who keeps it beyond that.
   std::shared_ptr<const Message> share() const {
     (void)**this;
     return message_;
