@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <string>
 
 namespace podlab::api {
 namespace {
@@ -14,17 +13,6 @@ namespace {
 /// How many bytes an object takes for each of its bytes in the wire format, in its arena.
 constexpr std::size_t kExpansion = 8;
 constexpr std::size_t kSmallest = 256;
-
-/// Maps in the order of their keys.
-std::string bytesOf(const google::protobuf::Message& message) {
-  std::string bytes;
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream out(&stream);
-  out.SetSerializationDeterministic(true);
-  message.SerializeWithCachedSizes(&out);
-  out.Trim();
-  return bytes;
-}
 
 }  // namespace
 
@@ -39,6 +27,17 @@ MutableObjectPtr copyOf(const google::protobuf::Message& object) {
   auto copy = makeOnArena(object, object.ByteSizeLong());
   copy->CopyFrom(object);
   return copy;
+}
+
+std::string bytesOf(const google::protobuf::Message& message) {
+  std::string bytes;
+  bytes.reserve(message.ByteSizeLong());
+  google::protobuf::io::StringOutputStream stream(&bytes);
+  google::protobuf::io::CodedOutputStream out(&stream);
+  out.SetSerializationDeterministic(true);
+  message.SerializeWithCachedSizes(&out);
+  out.Trim();
+  return bytes;
 }
 
 bool isSame(const google::protobuf::Message& a, const google::protobuf::Message& b) {

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <string>
 
 #include "api/object.hpp"
 
@@ -12,6 +13,8 @@ MutableObjectPtr makeOnArena(const google::protobuf::Message& prototype, std::si
 /// A copy to be changed, in such memory.
 MutableObjectPtr copyOf(const google::protobuf::Message& object);
 
+/// In the wire format, maps in the order of their keys: the same messages give the same bytes.
+std::string bytesOf(const google::protobuf::Message& message);
 /// Whether the messages, of one type, are the same in every field.
 bool isSame(const google::protobuf::Message& a, const google::protobuf::Message& b);
 

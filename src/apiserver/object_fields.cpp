@@ -1,9 +1,8 @@
 #include "apiserver/object_fields.hpp"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <stdexcept>
+
+#include "api/arena_object.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -22,14 +21,7 @@ const FieldDescriptor* specFinalizers(const Message& object, const FieldDescript
 }  // namespace
 
 std::string encode(const Message& object) {
-  std::string bytes;
-  bytes.reserve(object.ByteSizeLong());
-  google::protobuf::io::StringOutputStream stream(&bytes);
-  google::protobuf::io::CodedOutputStream coded(&stream);
-  coded.SetSerializationDeterministic(true);
-  object.SerializePartialToCodedStream(&coded);
-  coded.Trim();
-  return bytes;
+  return api::bytesOf(object);
 }
 
 void copyField(const Message& from, Message& to, const char* name) {
