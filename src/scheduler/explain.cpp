@@ -232,24 +232,21 @@ std::size_t effort(const NodeExplanation& node) {
 Explanation explain(const PodInfo& pod, const Snapshot& snapshot, ResourceScoring resources,
                     const std::vector<Budget>& budgets, const Nominations& nominations) {
   Explanation explanation;
-  explanation.choice =
-      chooseAmong(pod, snapshot, filterNodes(pod, snapshot, nominations), 0, resources);
+  const auto verdicts = filterNodes(pod, snapshot, nominations);
+  explanation.choice = chooseAmong(pod, snapshot, verdicts, 0, resources);
   const PodFilter filter(pod, snapshot);
   Snapshot changing = snapshot;
   std::vector<Snapshot::Slot> feasible;
   std::vector<NodeExplanation> others;
-  for (Snapshot::Slot slot = 0; slot < snapshot.slots(); ++slot) {
-    const NodeInfo& node = snapshot.at(slot);
-    if (node.node() == nullptr) continue;
+  for (const auto& verdict : verdicts) {
+    const auto slot = verdict.slot;
     NodeExplanation one;
     one.node = snapshot.name(slot);
-    one.rejections = allRejections(pod, filter, node);
-    if (one.fits()) {
-      const auto ahead = nominations.ahead(pod, one.node);
-      if (auto rejection = rejectWith(ahead, filter, node); !rejection.filter.empty()) {
-        one.rejections.push_back(std::move(rejection));
-        for (const auto& nominated : ahead) one.keptFor.push_back(nominated->key);
-      }
+    one.rejections = allRejections(pod, filter, snapshot.at(slot));
+    if (one.fits() && !verdict.passes()) {
+      one.rejections.push_back(verdict.rejection);
+      for (const auto& nominated : nominations.ahead(pod, one.node))
+        one.keptFor.push_back(nominated->key);
     }
     if (one.fits()) {
       feasible.push_back(slot);
