@@ -1,6 +1,5 @@
 #include <sched.h>
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -67,7 +66,7 @@ int down(Context& context, const DownOptions& options) {
     request.set_stop(true);
     Progress progress(context);
     progress.show("Stopping the lab \"" + context.lab + "\" ...");
-    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0)));
+    const UniqueFd process = openPidfd(*pid);
     // A lab that does not answer is ended by the kernel's means: its first process takes all others
     // along.
     if (auto answer = lab::askLab(paths->controlSocket(), request); !answer) ::kill(*pid, SIGKILL);

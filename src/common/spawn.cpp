@@ -141,7 +141,7 @@ Result<Child> spawn(const SpawnSpec& spec) {
   if (child.pid > 0 && error != 0) reapChild(child.pid);
   if (error != 0) return errnoStatus(error, what);
   // The child is not reaped yet, so its pid is still its own.
-  child.pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, child.pid, 0)));
+  child.pidfd = openPidfd(child.pid);
   if (child.pidfd) return child;
   Status failed = errnoStatus(errno, what);
   ::kill(child.pid, SIGKILL);
@@ -160,6 +160,10 @@ std::optional<std::string> findProgram(const std::string& name) {
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return std::nullopt;
+}
+
+UniqueFd openPidfd(pid_t pid) {
+  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
 }
 
 int reapChild(pid_t pid) {

@@ -38,6 +38,10 @@ Result<Child> spawn(const SpawnSpec& spec);
 /// may be executed (execvp(3)).
 std::optional<std::string> findProgram(const std::string& name);
 
+/// A descriptor of the process, readable when it has ended; empty, with errno, when there is none
+/// (pidfd_open(2)). It stays with the process that it was opened for.
+UniqueFd openPidfd(pid_t pid);
+
 /// Waits for the child and reaps it: its exit code, or 128 + signal.
 int reapChild(pid_t pid);
 

@@ -9,6 +9,7 @@
 
 #include <asio.hpp>
 
+#include "common/spawn.hpp"
 #include "node/program_input.hpp"
 #include "node/shim.hpp"
 
@@ -38,7 +39,7 @@ class ShimInput final : public ContainerInput {
 
 Result<std::unique_ptr<ContainerInput>> openContainerInput(const asio::any_io_executor& executor,
                                                            const ProcessIdentity& shim) {
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, shim.pid, 0)));
+  const UniqueFd pidfd = openPidfd(shim.pid);
   // First the descriptor, then the check: it stays with the process that it was opened for.
   const Liveness found = livenessOf(shim);
   if (found == Liveness::kGone) return Status(Code::kNotFound, "the container does not run");

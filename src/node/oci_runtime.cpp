@@ -1,7 +1,6 @@
 #include "node/oci_runtime.hpp"
 
 #include <signal.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "common/log.hpp"
 #include "common/readable.hpp"
+#include "common/spawn.hpp"
 #include "common/sync.hpp"
 #include "common/uncancelled.hpp"
 #include "node/cgroup_tree.hpp"
@@ -302,7 +302,7 @@ class Core : public std::enable_shared_from_this<Core> {
 
   /// Enters a container as running and waits for its shim's end; false when that is past.
   Result<bool> add(const std::string& id, const ConfigOwner& owner, const RunningRecord& record) {
-    UniqueFd shim(static_cast<int>(::syscall(SYS_pidfd_open, record.shim.pid, 0)));
+    UniqueFd shim = openPidfd(record.shim.pid);
     if (!shim && errno != ESRCH) return errnoStatus(errno, "cannot wait for container " + id);
     Container& container = containers_[id];
     container.record = record;

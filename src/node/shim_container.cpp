@@ -43,10 +43,6 @@ WallTime wallNow() {
   return WallTime(std::chrono::seconds(ts.tv_sec) + std::chrono::nanoseconds(ts.tv_nsec));
 }
 
-UniqueFd openPidfd(int pid) {
-  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-}
-
 /// Waits for a descendant to end; its status as of waitid(). The container's process becomes this
 /// one's child, its subreaper's, only with the end of the runtime's last process, which for a short
 /// program comes after its own: until then other children are waited for.

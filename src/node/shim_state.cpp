@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <sstream>
 
+#include "common/spawn.hpp"
 #include "common/unique_fd.hpp"
 
 namespace podlab::node {
@@ -91,7 +92,7 @@ Liveness livenessOf(const ProcessIdentity& process) {
 Status signalProcess(const ProcessIdentity& process, int signal) {
   // First the descriptor, then the check: the descriptor stays with the process it was opened for.
   const std::string what = "cannot signal process " + std::to_string(process.pid);
-  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+  const UniqueFd pidfd = openPidfd(process.pid);
   if (!pidfd && errno != ESRCH) return errnoStatus(errno, what);
   const Liveness found = pidfd ? livenessOf(process) : Liveness::kGone;
   if (found == Liveness::kGone) return Status(Code::kNotFound, what + ": it does not run");
