@@ -5,20 +5,35 @@
 
 namespace podlab::api {
 
-FieldPath FieldPath::child(std::string_view name) const {
-  if (text_.empty()) return FieldPath(std::string(name));
-  std::string text;
-  text.reserve(text_.size() + 1 + name.size());
-  text.append(text_).append(".").append(name);
-  return FieldPath(std::move(text));
+FieldPath FieldPath::with(Step::Kind kind, std::string_view name, std::size_t index) const {
+  FieldPath longer = *this;
+  if (longer.depth_ == kMaxSteps) {
+    longer.prefix_ = text();
+    longer.depth_ = 0;
+  }
+  const std::size_t number = kind == Step::Kind::kIndex ? index : name.size();
+  longer.steps_[longer.depth_++] = {kind, static_cast<std::uint32_t>(number), name.data()};
+  return longer;
 }
 
-FieldPath FieldPath::index(std::size_t i) const {
-  return FieldPath(text_ + "[" + std::to_string(i) + "]");
-}
-
-FieldPath FieldPath::key(std::string_view key) const {
-  return FieldPath(text_ + "[" + std::string(key) + "]");
+std::string FieldPath::text() const {
+  std::string text = prefix_;
+  for (const Step& step : std::span(steps_).first(depth_)) {
+    const auto name = [&] { return std::string_view(step.name, step.number); };
+    switch (step.kind) {
+      case Step::Kind::kChild:
+        if (!text.empty()) text += '.';
+        text += name();
+        break;
+      case Step::Kind::kIndex:
+        text.append("[").append(std::to_string(step.number)).append("]");
+        break;
+      case Step::Kind::kKey:
+        text.append("[").append(name()).append("]");
+        break;
+    }
+  }
+  return text;
 }
 
 std::string quoted(std::string_view text) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <concepts>
 #include <cstdint>
 #include <span>
@@ -11,19 +12,38 @@
 namespace podlab::api {
 
 /// Where a field is, as error messages write it: "spec.containers[0].ports[1].name",
-/// "metadata.labels[a/b]".
+/// "metadata.labels[a/b]". Most are never written: a path is its steps, and refers to their names,
+/// which must outlive it.
 class FieldPath {
  public:
   FieldPath() = default;
-  explicit FieldPath(std::string text) : text_(std::move(text)) {}
+  explicit FieldPath(std::string_view name) : FieldPath(FieldPath().child(name)) {}
+  template <std::same_as<std::string> Temporary>
+  explicit FieldPath(Temporary&& name) = delete;
 
-  FieldPath child(std::string_view name) const;
-  FieldPath index(std::size_t i) const;
-  FieldPath key(std::string_view key) const;
-  const std::string& text() const { return text_; }
+  FieldPath child(std::string_view name) const { return with(Step::Kind::kChild, name); }
+  template <std::same_as<std::string> Temporary>
+  FieldPath child(Temporary&& name) const = delete;
+  FieldPath index(std::size_t i) const { return with(Step::Kind::kIndex, {}, i); }
+  FieldPath key(std::string_view key) const { return with(Step::Kind::kKey, key); }
+  template <std::same_as<std::string> Temporary>
+  FieldPath key(Temporary&& key) const = delete;
+  std::string text() const;
 
  private:
-  std::string text_;
+  struct Step {
+    enum class Kind : std::uint8_t { kChild, kIndex, kKey };
+    Kind kind;
+    std::uint32_t number;  ///< the index, or how long the name is
+    const char* name;
+  };
+  static constexpr std::size_t kMaxSteps = 12;
+
+  FieldPath with(Step::Kind kind, std::string_view name, std::size_t index = 0) const;
+
+  std::string prefix_;  ///< the text of the steps before steps_, when there are more
+  std::size_t depth_ = 0;
+  std::array<Step, kMaxSteps> steps_{};
 };
 
 /// Collects the faults of an object in the wording of Kubernetes (apimachinery's field.Error), one

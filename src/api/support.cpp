@@ -3,6 +3,8 @@
 #include <google/protobuf/descriptor.h>
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <unordered_map>
 
 #include "core_v1_workloads.pb.h"
@@ -77,35 +79,84 @@ bool isContainerList(const std::string& field) {
   return field == "initContainers" || field == "ephemeralContainers";
 }
 
+/// A list of messages is walked by element; lists of scalars and maps are fields as a whole.
+bool isList(const FieldDescriptor& field) {
+  return field.is_repeated() && field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
+         !field.is_map();
+}
+
+/// What the rows say of a place in objects of a kind. Made when an object first has something
+/// there, and kept.
+class Place {
+ public:
+  explicit Place(std::string_view kind) : kind_(kind), pattern_("spec") {}
+
+  const Place& at(const FieldDescriptor& field) const {
+    std::unique_ptr<Place>& place = below_[&field];
+    if (place == nullptr) place.reset(new Place(*this, field));
+    return *place;
+  }
+
+  bool isInline() const { return isInline_; }
+  /// The row that covers it, or nullptr.
+  const FieldSupport* row() const { return row_; }
+  /// podlab acts on all that is here and below.
+  bool actsThroughout() const { return actsThroughout_; }
+
+ private:
+  Place(const Place& above, const FieldDescriptor& field)
+      : kind_(above.kind_),
+        pattern_(above.pattern_),
+        row_(above.row_),
+        isInline_(field.options().GetExtension(podlab::inline_)) {
+    if (isInline_) return;
+    const std::string& name = field.name();
+    pattern_ += "." + (isContainerList(name) ? "containers" : name);
+    if (isList(field)) pattern_ += "[]";
+    if (const FieldSupport* own = rowFor(kind_, pattern_)) row_ = own;
+    const auto isOtherBelow = [&](const FieldSupport& row) {
+      return row.kind == kind_ && row.path.starts_with(pattern_) &&
+             row.path.size() > pattern_.size() && row.support != Support::kActs;
+    };
+    actsThroughout_ = row_ != nullptr && row_->support == Support::kActs &&
+                      std::ranges::none_of(fieldSupport(), isOtherBelow);
+  }
+
+  std::string_view kind_;
+  std::string pattern_;  ///< as rows write it
+  const FieldSupport* row_ = nullptr;
+  bool isInline_ = false;
+  bool actsThroughout_ = false;
+  mutable std::unordered_map<const FieldDescriptor*, std::unique_ptr<Place>> below_;
+};
+
+/// The spec of a kind.
+const Place& specOf(std::string_view kind) {
+  thread_local std::map<std::string_view, Place> specs;
+  return specs.try_emplace(kind, kind).first->second;
+}
+
 class Walk {
  public:
-  explicit Walk(std::string_view kind) : kind_(kind) {}
-
-  /// `path` is where `message` is in the object, `pattern` the same as rows write it; `row` is the
-  /// one that covers it.
-  void visit(const Message& message, const FieldPath& path, const std::string& pattern,
-             const FieldSupport* row) {
+  void visit(const Message& message, const FieldPath& path, const Place& place) {
     const Reflection& reflection = *message.GetReflection();
     std::vector<const FieldDescriptor*> fields;
     reflection.ListFields(message, &fields);
     for (const FieldDescriptor* field : fields) {
-      if (field->options().GetExtension(podlab::inline_)) {
-        visit(reflection.GetMessage(message, field), path, pattern, row);
+      const Place& there = place.at(*field);
+      if (there.actsThroughout()) continue;
+      if (there.isInline()) {
+        visit(reflection.GetMessage(message, field), path, there);
         continue;
       }
-      const std::string& name = field->name();
-      const FieldPath at = path.child(name);
-      const FieldPath rowPath =
-          FieldPath(pattern).child(isContainerList(name) ? "containers" : name);
-      std::string here = rowPath.text();
+      const FieldPath at = path.child(field->name());
       if (!isList(*field)) {
-        visitField(message, *field, at, here, row);
+        visitField(message, *field, at, there);
         continue;
       }
-      here += "[]";
       for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
         visitMessage(reflection.GetRepeatedMessage(message, field, i),
-                     at.index(static_cast<std::size_t>(i)), here, row);
+                     at.index(static_cast<std::size_t>(i)), there);
       }
     }
   }
@@ -113,22 +164,15 @@ class Walk {
   std::vector<Finding> take() { return std::move(findings_); }
 
  private:
-  /// A list of messages is walked by element; lists of scalars and maps are fields as a whole.
-  static bool isList(const FieldDescriptor& field) {
-    return field.is_repeated() && field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE &&
-           !field.is_map();
-  }
-
   void visitField(const Message& message, const FieldDescriptor& field, const FieldPath& path,
-                  const std::string& pattern, const FieldSupport* row) {
+                  const Place& place) {
     const bool nested =
         !field.is_repeated() && field.cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (nested) {
-      visitMessage(message.GetReflection()->GetMessage(message, &field), path, pattern, row);
+      visitMessage(message.GetReflection()->GetMessage(message, &field), path, place);
       return;
     }
-    if (const FieldSupport* own = rowFor(kind_, pattern)) row = own;
-    if (row == nullptr) row = &kUnlisted;
+    const FieldSupport* row = place.row() == nullptr ? &kUnlisted : place.row();
     if (row->support == Support::kActs) return;
     if (!field.is_repeated()) {
       const std::string text = scalarText(message, field);
@@ -137,20 +181,17 @@ class Walk {
     findings_.push_back({path.text(), row});
   }
 
-  void visitMessage(const Message& message, const FieldPath& path, const std::string& pattern,
-                    const FieldSupport* row) {
-    if (const FieldSupport* own = rowFor(kind_, pattern)) row = own;
-    if (row == nullptr || row->support == Support::kActs) {
-      visit(message, path, pattern, row);
+  void visitMessage(const Message& message, const FieldPath& path, const Place& place) {
+    if (place.row() == nullptr || place.row()->support == Support::kActs) {
+      visit(message, path, place);
       return;
     }
     // An empty message asks for nothing: defaulting writes "securityContext: {}".
     std::vector<const FieldDescriptor*> fields;
     message.GetReflection()->ListFields(message, &fields);
-    if (!fields.empty()) findings_.push_back({path.text(), row});
+    if (!fields.empty()) findings_.push_back({path.text(), place.row()});
   }
 
-  std::string_view kind_;
   std::vector<Finding> findings_;
 };
 
@@ -187,8 +228,8 @@ std::vector<Finding> findingsOf(const Message& object) {
     kind = "Pod";
   }
   if (!hasRows(kind)) return {};
-  Walk walk(kind);
-  walk.visit(*spec, path, "spec", nullptr);
+  Walk walk;
+  walk.visit(*spec, path, specOf(kind));
   std::vector<Finding> findings = walk.take();
   // With hostNetwork a host port is the container's own port: nothing needs forwarding.
   if (kind == "Pod" && static_cast<const corev1::PodSpec&>(*spec).hostnetwork()) {
