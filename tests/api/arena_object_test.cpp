@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <thread>
+
 namespace podlab::api {
 namespace {
 
@@ -41,6 +44,19 @@ TEST(ArenaObject, WhatIsSetToItsDefaultIsNotWhatIsUnset) {
   corev1::PodSpec set;
   set.set_priority(0);
   EXPECT_FALSE(isSame(unset, set));
+}
+
+TEST(ArenaObject, OutlivesTheThreadThatMadeIt) {
+  corev1::ConfigMap map;
+  (*map.mutable_data())["key"] = std::string(5000, 'x');
+  MutableObjectPtr copy;
+  std::thread([&] { copy = copyOf(map); }).join();
+  EXPECT_TRUE(isSame(*copy, map));
+  // And ends in another one, whose blocks go on to be used.
+  std::thread([&] {
+    copy = nullptr;
+    for (int i = 0; i < 100; ++i) EXPECT_TRUE(isSame(*copyOf(map), map));
+  }).join();
 }
 
 }  // namespace
