@@ -28,6 +28,11 @@ PackedPtr Packed::of(const ObjectPtr& object) {
   return packed;
 }
 
+std::string Packed::bytesOf(const ObjectPtr& object) {
+  const auto* unpacked = std::get_deleter<Unpacked>(object);
+  return unpacked == nullptr ? object->SerializePartialAsString() : unpacked->packed->bytes();
+}
+
 std::string Packed::bytes() const {
   if (revision_ == 0) return *value_;
   // Of what comes twice the last counts: metadata is field 1 of every kind.

@@ -25,9 +25,13 @@ class Packed : public std::enable_shared_from_this<Packed> {
 
   /// What the object was decoded from; any other is packed.
   static PackedPtr of(const ObjectPtr& object);
+  /// The object's bytes: what it was decoded from, or encoded anew.
+  static std::string bytesOf(const ObjectPtr& object);
 
   /// The whole object.
   std::string bytes() const;
+  /// Of a stored value: without its revision.
+  const std::string& value() const { return *value_; }
   /// What it takes in memory, about.
   std::size_t size() const { return value_->size(); }
   /// Of a stored value; else 0.

@@ -1,6 +1,7 @@
 #include "apiserver/object_fields.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 #include "api/arena_object.hpp"
 
@@ -20,33 +21,53 @@ const FieldDescriptor* specFinalizers(const Message& object, const FieldDescript
 
 }  // namespace
 
-std::string encode(const Message& object) {
-  return api::bytesOf(object);
+std::string storedValue(Message& object) {
+  metav1::ObjectMeta& metadata = api::mutableMeta(object);
+  if (!metadata.has_resourceversion()) return api::bytesOf(object);
+  std::string revision = std::move(*metadata.mutable_resourceversion());
+  metadata.clear_resourceversion();
+  std::string value = api::bytesOf(object);
+  metadata.set_resourceversion(std::move(revision));
+  return value;
 }
 
 void copyField(const Message& from, Message& to, const char* name) {
   const FieldDescriptor* field = from.GetDescriptor()->FindFieldByName(name);
   if (field == nullptr) throw std::logic_error(from.GetTypeName() + " has no field " + name);
-  if (!from.GetReflection()->HasField(from, field)) {
-    to.GetReflection()->ClearField(&to, field);
-    return;
-  }
+  to.GetReflection()->ClearField(&to, field);
+  if (!from.GetReflection()->HasField(from, field)) return;
   to.GetReflection()
       ->MutableMessage(&to, field)
-      ->CopyFrom(from.GetReflection()->GetMessage(from, field));
+      ->MergeFrom(from.GetReflection()->GetMessage(from, field));
+}
+
+api::MutableObjectPtr copyWithStatus(const Message& object, const Message& from) {
+  auto copy = api::makeOnArena(object, object.ByteSizeLong() + from.ByteSizeLong() / 2);
+  const auto& reflection = *object.GetReflection();
+  std::vector<const FieldDescriptor*> fields;
+  reflection.ListFields(object, &fields);
+  for (const FieldDescriptor* field : fields) {
+    if (field->name() == "status") continue;
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      copyField(object, *copy, field->name().c_str());
+    } else {
+      reflection.SetString(copy.get(), field, reflection.GetString(object, field));
+    }
+  }
+  copyField(from, *copy, "status");
+  return copy;
 }
 
 bool specDiffers(const api::Kind& kind, const Message& a, const Message& b) {
   const auto stripped = [&](const Message& object) {
-    std::unique_ptr<Message> copy(object.New());
-    copy->CopyFrom(object);
+    const auto copy = api::copyOf(object);
     for (const char* name : {"metadata", "status"}) {
       if (name == std::string_view("status") && !kind.strategy.hasStatus) continue;
       if (const auto* field = copy->GetDescriptor()->FindFieldByName(name)) {
         copy->GetReflection()->ClearField(copy.get(), field);
       }
     }
-    return encode(*copy);
+    return api::bytesOf(*copy);
   };
   return stripped(a) != stripped(b);
 }

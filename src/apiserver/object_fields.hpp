@@ -6,10 +6,13 @@
 
 namespace podlab::apiserver {
 
-/// The object's stored form: equal objects give equal bytes. (Its resourceVersion in them means
-/// nothing: the key's revision counts.)
-std::string encode(const google::protobuf::Message& object);
+/// What the store keeps of an object: all but its resourceVersion, which is the key's. Equal
+/// objects give equal bytes. The object is as before when it returns.
+std::string storedValue(google::protobuf::Message& object);
 
+/// A copy of an object, whose fields are single messages and texts, with the status of another.
+api::MutableObjectPtr copyWithStatus(const google::protobuf::Message& object,
+                                     const google::protobuf::Message& from);
 /// Makes the top-level field `name` ("spec", "status") of `to` equal to that of `from`.
 void copyField(const google::protobuf::Message& from, google::protobuf::Message& to,
                const char* name);

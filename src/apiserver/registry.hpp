@@ -104,6 +104,9 @@ class Registry {
   Co<void> waitForAccount(std::string ns, const google::protobuf::Message& pod);
   Co<Result<api::ObjectPtr>> insert(const api::Kind& kind, api::MutableObjectPtr object,
                                     bool dryRun);
+  /// What has been written, sharing its bytes with the cache while that has it.
+  api::ObjectPtr asCached(const api::Kind& kind, api::ObjectPtr written,
+                          store::Revision revision) const;
   /// The namespace's store key and revision, for a create in it to depend on; kNotFound or
   /// kForbidden when nothing can be created there.
   Result<store::Compare> requireActiveNamespace(const api::Kind& kind, const std::string& ns,

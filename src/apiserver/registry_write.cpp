@@ -85,7 +85,7 @@ void keepManagersOfNoChange(const Message& current, Message& next) {
   if (metadata.managedfields().empty() || !api::hasSameManagers(before, metadata)) return;
   const metav1::ObjectMeta changed = metadata;
   *metadata.mutable_managedfields() = before.managedfields();
-  if (encode(next) != encode(current)) metadata = changed;
+  if (!api::isSame(next, current)) metadata = changed;
 }
 
 Status badPatchOption(Cause cause) {
@@ -113,11 +113,20 @@ Status checkAddress(const api::ResourceId& id, metav1::ObjectMeta& metadata) {
   return {};
 }
 
+/// The object, with the name and namespace of the address: itself when it has them.
+Result<api::ObjectPtr> atAddress(const api::ResourceId& id, api::ObjectPtr object) {
+  const metav1::ObjectMeta& metadata = api::meta(*object);
+  if (metadata.name() == id.name && metadata.namespace_() == id.ns) return object;
+  auto copy = api::copyOf(*object);
+  if (Status bad = checkAddress(id, api::mutableMeta(*copy)); !bad) return bad;
+  return api::ObjectPtr(std::move(copy));
+}
+
 void addCompanions(const std::vector<Companion>& companions, store::Txn& txn) {
   for (const auto& [current, next] : companions) {
     const std::string key = storeKey(*api::kindOf(*current), *current);
     txn.compares.push_back({key, std::stoll(api::meta(*current).resourceversion())});
-    txn.puts.push_back({key, encode(*next)});
+    txn.puts.push_back({key, storedValue(*next)});
   }
 }
 
@@ -260,7 +269,7 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
   const metav1::ObjectMeta& metadata = api::meta(*object);
   const std::string key = storeKey(kind, *object);
   const api::MutableObjectPtr kept = storedForm(kind, object);
-  const store::Value value = encode(*kept);
+  const store::Value value = storedValue(*kept);
   while (true) {
     store::Txn txn{{{key, 0}}, {{key, value}}, {}};
     if (kind.custom) {
@@ -291,8 +300,14 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
       co_return api::alreadyExists(kind, metadata.name());
     }
     if (metadata.resourceversion().empty()) setRevision(*object, result->revision);
-    co_return api::ObjectPtr(std::move(object));
+    co_return asCached(kind, std::move(object), result->revision);
   }
+}
+
+api::ObjectPtr Registry::asCached(const api::Kind& kind, api::ObjectPtr written,
+                                  store::Revision revision) const {
+  const auto packed = kind.custom ? nullptr : cache_.of(kind).find(api::keyOf(*written));
+  return packed && packed->revision() == revision ? packed->adopt(std::move(written)) : written;
 }
 
 // One compare-and-swap at a time, decided anew from the present state until one succeeds. Each
@@ -314,8 +329,10 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
     if (decided->remove) {
       txn.deletes.push_back(key);
     } else {
-      if (encode(*next) == encode(*current) && decided->companions.empty()) co_return current;
-      value = encode(*kept);
+      value = storedValue(*kept);
+      const auto before = cache_.of(kind).find(api::keyOf(*current));
+      const bool isSame = *value == before->value() && decided->companions.empty();
+      if (isSame) co_return current;
       txn.puts.push_back({key, value});
     }
     if (dryRun) co_return api::ObjectPtr(next);
@@ -325,7 +342,8 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
     if (!result->succeeded) continue;
     if (api::meta(*next).resourceversion() == revision) setRevision(*next, result->revision);
-    co_return api::ObjectPtr(next);
+    if (decided->remove) co_return api::ObjectPtr(next);
+    co_return asCached(kind, next, result->revision);
   }
 }
 
@@ -342,11 +360,12 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
   if (!wanted.resourceversion().empty() && wanted.resourceversion() != before.resourceversion()) {
     return api::conflict(kind, id.name);
   }
-  auto next = api::copyOf(id.subresource.empty() ? desired : current);
+  const bool writesStatus = id.subresource == "status" && kind.strategy.hasStatus;
+  auto next = writesStatus ? copyWithStatus(current, desired)
+                           : api::copyOf(id.subresource.empty() ? desired : current);
   std::shared_ptr<void> hold;
   Status valid;
-  if (id.subresource == "status" && kind.strategy.hasStatus) {
-    copyField(desired, *next, "status");
+  if (writesStatus) {
     valid = api::validateStatusUpdate(*next, current);
   } else if (const auto part = std::ranges::find(kind.strategy.parts, id.subresource,
                                                  &api::Strategy::Part::subresource);
@@ -435,9 +454,7 @@ Co<Result<api::WriteResult>> Registry::rewrite(api::ResourceId id, Desired desir
   Desired addressed = [&](const Message& current) -> Result<api::ObjectPtr> {
     auto wanted = desired(current);
     if (!wanted) return wanted.status();
-    auto object = api::copyOf(**wanted);
-    if (Status bad = checkAddress(id, api::mutableMeta(*object)); !bad) return bad;
-    return api::ObjectPtr(std::move(object));
+    return atAddress(id, *wanted);
   };
   co_return co_await write(id, std::move(addressed), std::move(track), options.dryRun,
                            std::move(guard));
@@ -446,9 +463,9 @@ Co<Result<api::WriteResult>> Registry::rewrite(api::ResourceId id, Desired desir
 Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr object,
                                               api::WriteOptions options, Guard guard) {
   if (Status bad = checkType(id.kind->seenThrough(id.subresource), object); !bad) co_return bad;
-  auto body = api::copyOf(*object);
-  if (Status bad = checkAddress(id, api::mutableMeta(*body)); !bad) co_return bad;
-  Desired desired = [body](const Message&) -> Result<api::ObjectPtr> { return {body}; };
+  auto body = atAddress(id, std::move(object));
+  if (!body) co_return body.status();
+  Desired desired = [&body](const Message&) { return body; };
   Track track = trackerOf(id, options);
   co_return co_await write(std::move(id), std::move(desired), std::move(track), options.dryRun,
                            std::move(guard));

@@ -4,8 +4,10 @@
 
 #include "api_rpc.pb.h"
 
+#include "api/arena_object.hpp"
 #include "api/custom/custom_object.hpp"
 #include "api/kinds.hpp"
+#include "api/packed.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -22,7 +24,7 @@ Result<api::ResourceId> toResourceId(const rpc::ResourceRef& ref) {
 
 Result<api::ObjectPtr> toObject(const api::ResourceId& id, const std::string& bytes) {
   const api::Kind& kind = api::bodyKindOf(*id.kind, id.subresource);
-  auto object = kind.make();
+  auto object = kind.custom ? kind.make() : api::makeOnArena(*kind.prototype, bytes.size());
   if (!object->ParseFromString(bytes)) {
     return Status(Code::kBadRequest, "the object is not an encoded " + std::string(kind.kind));
   }
@@ -42,13 +44,13 @@ api::ListOptions toListOptions(const rpc::ListRequest& request) {
 
 Status fill(rpc::ApiResponse& response, const Result<api::ObjectPtr>& result) {
   if (!result) return result.status();
-  (*result)->SerializeToString(response.mutable_object());
+  response.set_object(api::Packed::bytesOf(*result));
   return {};
 }
 
 Status fill(rpc::ApiResponse& response, const Result<api::WriteResult>& result) {
   if (!result) return result.status();
-  result->object->SerializeToString(response.mutable_object());
+  response.set_object(api::Packed::bytesOf(result->object));
   for (const auto& warning : result->warnings) response.add_warnings(warning);
   return {};
 }
@@ -56,11 +58,8 @@ Status fill(rpc::ApiResponse& response, const Result<api::WriteResult>& result) 
 Status fill(rpc::ApiResponse& response, const Result<api::ListResult>& result) {
   if (!result) return result.status();
   for (const auto& item : result->items) {
-    if (const auto& packed = item.packed()) {
-      response.add_items(packed->bytes());
-    } else {
-      item->SerializeToString(response.add_items());
-    }
+    const auto& packed = item.packed();
+    response.add_items(packed ? packed->bytes() : api::Packed::bytesOf(item));
   }
   response.set_resourceversion(result->resourceVersion);
   response.set_continue_(result->continueToken);
@@ -141,7 +140,7 @@ Co<Status> serveWatch(const ApiFor& apiFor, rpc::Stream& stream) {
     if (!event) co_return event.status();
     rpc::WatchEventMessage out;
     out.set_type(static_cast<std::int32_t>(event->type));
-    event->object->SerializeToString(out.mutable_object());
+    out.set_object(api::Packed::bytesOf(event->object));
     const Status sent = co_await stream.send(rpc::encode(out));
     if (!sent) co_return sent;
   }

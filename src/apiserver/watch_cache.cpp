@@ -6,6 +6,7 @@
 #include "apiextensions_v1.pb.h"
 #include "custom_object.pb.h"
 
+#include "api/arena_object.hpp"
 #include "api/conditions.hpp"
 #include "api/custom/custom_kinds.hpp"
 #include "api/custom/custom_object.hpp"
@@ -102,7 +103,8 @@ void WatchCache::define(const std::string& name, const api::ObjectPtr& now,
   }
   const auto& definition = api::as<Crd>(now);
   // The rest of the status changes more often, and says nothing of the kinds.
-  std::string relevant = encode(definition.spec()) + encode(definition.status().acceptednames());
+  std::string relevant =
+      api::bytesOf(definition.spec()) + api::bytesOf(definition.status().acceptednames());
   relevant += api::isTrue(definition.status(), "Established") ? "+" : "-";
   if (std::exchange(definitions_[name], relevant) == relevant) return;
   const api::Kind* kind = api::listCustomKinds(definition, this);
@@ -140,7 +142,7 @@ api::PackedPtr WatchCache::pack(const api::Kind& kind, const store::KeyValue& kv
   CustomObject object;
   if (!kind.custom || !object.ParseFromString(*kv.value)) return stored(kind, kv);
   api::adoptCustomObject(object, kind);
-  return stored(kind, {kv.key, object.SerializeAsString(), kv.createRevision, kv.modRevision});
+  return stored(kind, {kv.key, api::bytesOf(object), kv.createRevision, kv.modRevision});
 }
 
 api::ObjectPtr WatchCache::objectOf(const api::Kind& kind, const store::KeyValue& kv) {
@@ -187,7 +189,7 @@ Co<Result<WatchCache::WatcherPtr>> WatchCache::load(store::Revision revision) {
       std::string_view prefix;
       KindCache* cache = cacheOf(kv.key, prefix);
       if (cache == nullptr) continue;
-      objects[cache].emplace(kv.key.substr(prefix.size()), pack(cache->kind(), kv));
+      objects[cache].try_emplace(kv.key.substr(prefix.size()), pack(cache->kind(), kv));
     }
     page.revision = result->revision;
     more = result->remaining > 0;

@@ -6,8 +6,8 @@
 
 #include "api_rpc.pb.h"
 
-#include "api/arena_object.hpp"
 #include "api/kinds.hpp"
+#include "api/packed.hpp"
 
 namespace podlab::client {
 namespace {
@@ -38,11 +38,17 @@ void encodeOptions(const api::WriteOptions& options, rpc::WriteRequest& out) {
   if (options.force) out.set_force(true);
 }
 
-Result<api::ObjectPtr> decodeObject(const api::Kind& kind, const std::string& bytes) {
-  auto object = kind.custom ? kind.make() : api::makeOnArena(*kind.prototype, bytes.size());
-  Status status = rpc::decode(bytes, *object);
-  if (!status) return Status(Code::kInternal, "the server's answer: " + status.message());
-  return api::ObjectPtr(std::move(object));
+/// The object remembers its bytes: who keeps it keeps them.
+Result<api::ObjectPtr> decodeObject(const api::Kind& kind, std::string& bytes) {
+  api::ObjectPtr object;
+  if (kind.custom) {
+    auto made = kind.make();
+    if (made->ParseFromString(bytes)) object = std::move(made);
+  } else {
+    object = std::make_shared<const api::Packed>(*kind.prototype, std::move(bytes))->decode();
+  }
+  if (object) return object;
+  return Status(Code::kInternal, "the server's answer is no " + std::string(kind.kind));
 }
 
 class RemoteWatch final : public api::Watch {
@@ -60,7 +66,7 @@ class RemoteWatch final : public api::Watch {
         message.type() > static_cast<int>(api::EventType::kBookmark)) {
       co_return Status(Code::kInternal, "the server sent a malformed watch event");
     }
-    auto object = decodeObject(kind_, message.object());
+    auto object = decodeObject(kind_, *message.mutable_object());
     if (!object) co_return object.status();
     api::WatchEvent event;
     event.type = static_cast<api::EventType>(message.type());
@@ -98,7 +104,7 @@ Co<Result<api::WriteResult>> RemoteApi::callForObject(api::ResourceId id, Reques
   // A subresource answers with what it takes; a binding, with its pod.
   const bool isOwn = id.subresource.empty() || id.subresource == "binding";
   const api::Kind& kind = isOwn ? *id.kind : api::bodyKindOf(*id.kind, id.subresource);
-  auto object = decodeObject(kind, response->object());
+  auto object = decodeObject(kind, *response->mutable_object());
   if (!object) co_return object.status();
   api::WriteResult result;
   result.object = std::move(*object);
@@ -148,7 +154,7 @@ Co<Result<api::ListResult>> RemoteApi::listPage(api::ResourceId collection,
   if (!status) co_return status;
   api::ListResult result;
   result.items.reserve(static_cast<std::size_t>(response->items_size()));
-  for (const auto& item : response->items()) {
+  for (auto& item : *response->mutable_items()) {
     auto object = decodeObject(*collection.kind, item);
     if (!object) co_return object.status();
     result.items.push_back(std::move(*object));
