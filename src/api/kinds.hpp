@@ -93,6 +93,8 @@ struct Strategy {
   /// The default grace period of a delete in seconds (a Pod's terminationGracePeriodSeconds);
   /// unset, or 0: removed at once, whatever the client asks for.
   std::function<std::int64_t(const google::protobuf::Message&)> deletionGraceSeconds = {};
+  /// Its updates may wait a moment, to share a commit: they come often, and nobody waits for them.
+  bool updatesArePatient = false;
   Dependents dependents = Dependents::kBackground;
   /// A finalizer that every delete adds first, for the kind's controller to clean up; "": none.
   std::string_view cleanUpFinalizer = "";

@@ -334,6 +334,7 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
       const bool isSame = *value == before->value() && decided->companions.empty();
       if (isSame) co_return current;
       txn.puts.push_back({key, value});
+      txn.patient = kind.strategy.updatesArePatient;
     }
     if (dryRun) co_return api::ObjectPtr(next);
     WatchCache::Expected expected(cache_, key, std::move(value), kept);

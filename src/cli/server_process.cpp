@@ -237,7 +237,9 @@ class Server {
   }
 
   Co<Status> serve() {
-    auto opened = store::openSqliteStore(executor_, options_.stateDir + "/podlab.db");
+    store::SqliteOptions options;
+    options.clock = clock_.get();
+    auto opened = store::openSqliteStore(executor_, options_.stateDir + "/podlab.db", options);
     if (!opened) co_return opened.status();
     const std::unique_ptr<store::Store> store = std::move(*opened);
     auto ranges = clusterRanges();

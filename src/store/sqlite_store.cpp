@@ -23,13 +23,16 @@ struct Request {
 
 /// Shared with the writer coroutine, which may outlive the store.
 struct State {
-  State(asio::any_io_executor ex, std::size_t historyBytes, std::shared_ptr<SqliteLog> l)
+  State(asio::any_io_executor ex, const SqliteOptions& options, std::shared_ptr<SqliteLog> l)
       : executor(std::move(ex)),
-        index(std::make_shared<MvccIndex>(historyBytes)),
+        clock(options.clock),
+        index(std::make_shared<MvccIndex>(options.historyBytes)),
         log(std::move(l)),
         thread(makeThreadPool(1)) {}
 
   asio::any_io_executor executor;
+  Clock* clock;
+  Clock::TimerId patience = 0;  ///< runs while only patient transactions wait
   std::shared_ptr<MvccIndex> index;
   std::shared_ptr<SqliteLog> log;
   std::unique_ptr<BlockingPool> thread;  ///< null once the store is destroyed
@@ -93,13 +96,24 @@ Co<void> writeAll(std::shared_ptr<State> state) {
   state->idle.notifyAll();
 }
 
+void beginWriting(const std::shared_ptr<State>& state) {
+  if (state->patience != 0) state->clock->cancel(std::exchange(state->patience, 0));
+  if (std::exchange(state->writing, true)) return;
+  asio::co_spawn(state->executor, writeAll(state), [](const std::exception_ptr& error) {
+    if (error) std::rethrow_exception(error);
+  });
+}
+
 Co<Result<TxnResult>> submit(std::shared_ptr<State> state, Txn txn) {
   auto request = std::make_shared<Request>();
+  const bool patient = txn.patient && state->clock != nullptr;
   request->txn = std::move(txn);
   state->waiting.push_back(request);
-  if (!std::exchange(state->writing, true)) {
-    asio::co_spawn(state->executor, writeAll(state), [](const std::exception_ptr& error) {
-      if (error) std::rethrow_exception(error);
+  if (!patient) {
+    beginWriting(state);
+  } else if (!state->writing && state->patience == 0) {
+    state->patience = state->clock->scheduleIn(kPatience, [weak = std::weak_ptr(state)] {
+      if (const auto alive = weak.lock()) beginWriting(alive);
     });
   }
   while (!request->result) co_await request->done.wait();
@@ -114,6 +128,7 @@ class SqliteStore final : public Store {
     state_->closing = true;
     state_->index->close();
     state_->thread.reset();  // a commit that has begun ends here
+    if (state_->patience != 0) beginWriting(state_);
   }
 
   Co<Result<TxnResult>> txn(Txn txn) override {
@@ -146,6 +161,7 @@ class SqliteStore final : public Store {
   Co<void> close() override {
     auto state = state_;
     if (std::exchange(state->closing, true)) co_return;
+    if (state->patience != 0) beginWriting(state);
     while (state->writing) co_await state->idle.wait();
     auto job = [log = state->log] { log->close(); };
     co_await state->thread->runVoid(std::move(job));
@@ -165,7 +181,7 @@ Result<std::unique_ptr<Store>> openSqliteStore(asio::any_io_executor executor,
   if (!log) return log.status();
   auto compacted = (*log)->readCompacted();
   if (!compacted) return compacted.status();
-  auto state = std::make_shared<State>(std::move(executor), options.historyBytes,
+  auto state = std::make_shared<State>(std::move(executor), options,
                                        std::shared_ptr<SqliteLog>(*std::move(log)));
   state->index->restoreCompacted(*compacted);
   state->compactedOnDisk = *compacted;

@@ -5,6 +5,7 @@
 
 #include <asio/any_io_executor.hpp>
 
+#include "common/clock.hpp"
 #include "common/status.hpp"
 #include "store/memory_store.hpp"
 #include "store/store.hpp"
@@ -16,7 +17,12 @@ struct SqliteOptions {
   std::size_t historyBytes = kDefaultHistoryBytes;
   /// SQLite's name of the file layer; empty: the default one.
   std::string vfs;
+  /// For patient transactions, which wait kPatience at most; null: none waits. Must outlive the
+  /// store.
+  Clock* clock = nullptr;
 };
+
+inline constexpr Duration kPatience = std::chrono::milliseconds(20);
 
 /// A durable store in the file `path`, whose folder must exist. All data is also in memory, so
 /// reads wait for nothing; one thread of its own writes, and transactions that wait for it share

@@ -59,6 +59,8 @@ struct Txn {
   std::vector<Compare> compares;
   std::vector<Put> puts;
   std::vector<std::string> deletes;
+  /// It may wait a moment for others to share a commit with.
+  bool patient = false;
 };
 
 struct TxnResult {

@@ -3,8 +3,10 @@
 #include <sys/stat.h>
 
 #include <fstream>
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <sqlite3.h>
@@ -151,6 +153,98 @@ TEST_F(SqliteStoreTest, ForeignNewerAndDamagedFilesAreRefusedWithTheRemedy) {
   }
   expectSays(openError(dir_ / "store.db"), Code::kInternal, {"store.db", "damaged", "backup"});
   expectSays(openError(dir_ / "no/such/folder.db"), Code::kNotFound, {"no/such/folder.db"});
+}
+
+/// Time stands still until a test says that a timer is due.
+class HandClock final : public Clock {
+ public:
+  MonoTime now() const override { return {}; }
+  WallTime wallNow() const override { return {}; }
+  TimerId schedule(MonoTime at, std::function<void()> fn) override {
+    timers_[++last_] = {at, std::move(fn)};
+    return last_;
+  }
+  void cancel(TimerId id) override { timers_.erase(id); }
+
+  std::vector<MonoTime> due() const {
+    std::vector<MonoTime> times;
+    for (const auto& [id, timer] : timers_) times.push_back(timer.first);
+    return times;
+  }
+  void runAll() {
+    for (auto& [id, timer] : std::exchange(timers_, {})) timer.second();
+  }
+
+ private:
+  std::map<TimerId, std::pair<MonoTime, std::function<void()>>> timers_;
+  TimerId last_ = 0;
+};
+
+class PatientStoreTest : public SqliteStoreTest {
+ protected:
+  void SetUp() override {
+    SqliteOptions options;
+    options.clock = &clock_;
+    auto opened = openSqliteStore(loop_.executor(), dir_ / "store.db", options);
+    ASSERT_TRUE(opened.ok()) << opened.status().toString();
+    store_ = *std::move(opened);
+  }
+  void TearDown() override {
+    if (store_) close();
+  }
+  void putPatiently(const std::string& key) {
+    const auto write = [](Store& store, std::string name, std::vector<Status>& out) -> Co<void> {
+      Txn txn;
+      txn.puts.push_back({std::move(name), "1"});
+      txn.patient = true;
+      auto result = co_await store.txn(std::move(txn));
+      out.push_back(result.status());
+    };
+    loop_.spawn(write(*store_, key, results_));
+    loop_.poll();
+  }
+
+  HandClock clock_;
+  std::vector<Status> results_;
+};
+
+TEST_F(PatientStoreTest, WaitsForCompanyAndGoesWithIt) {
+  putPatiently("a");
+  putPatiently("b");
+  EXPECT_EQ(clock_.due(), std::vector{MonoTime() + kPatience});
+  EXPECT_EQ(show("a", "z"), "");
+  EXPECT_EQ(put("c", "1"), 3);
+  loop_.join();
+  EXPECT_EQ(show("a", "z"), "a=1 b=1 c=1 ");
+  EXPECT_EQ(results_, std::vector<Status>(2));
+  EXPECT_TRUE(clock_.due().empty());
+}
+
+TEST_F(PatientStoreTest, GoesAloneWhenNobodyComes) {
+  putPatiently("a");
+  clock_.runAll();
+  loop_.join();
+  EXPECT_EQ(show("a", "z"), "a=1 ");
+  putPatiently("b");
+  EXPECT_EQ(clock_.due().size(), 1U);
+}
+
+TEST_F(PatientStoreTest, GoesBeforeTheStoreCloses) {
+  putPatiently("a");
+  close();
+  loop_.join();
+  EXPECT_EQ(results_, std::vector<Status>(1));
+  open(sqliteBackend());
+  EXPECT_EQ(show("a", "z"), "a=1 ");
+}
+
+TEST_F(PatientStoreTest, IsToldWhenTheStoreIsGone) {
+  putPatiently("a");
+  store_.reset();
+  loop_.join();
+  ASSERT_EQ(results_.size(), 1U);
+  EXPECT_TRUE(results_[0].is(Code::kUnavailable)) << results_[0].toString();
+  EXPECT_TRUE(clock_.due().empty());
 }
 
 class FaultTest : public SqliteStoreTest {

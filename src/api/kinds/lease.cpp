@@ -34,7 +34,7 @@ Kind leaseKind() {
                                                   return object.spec().holderidentity();
                                                 }),
                   ageColumn()},
-      .strategy = {.validate = reads<coordinationv1::Lease>(validate)},
+      .strategy = {.validate = reads<coordinationv1::Lease>(validate), .updatesArePatient = true},
   };
 }
 
