@@ -23,6 +23,9 @@ constexpr std::size_t kMaxQueued = 1 << 13;
 /// So many of the events that wait are kept decoded, for all watches to share; what lies farther
 /// ahead of a reader that lags is packed.
 constexpr std::size_t kDecodedAhead = 256;
+/// After so many rounds without an event a watch gets a bookmark: well before the history forgets
+/// what it has seen. Of thousands of watches most are quiet.
+constexpr unsigned kQuietRounds = 3;
 /// Room for so many events stays with a watch that waits.
 constexpr std::size_t kKeptQueue = 32;
 
@@ -62,6 +65,8 @@ struct KindCache::Watcher {
   KindCache* cache = nullptr;  ///< null once the watch or the cache is gone
   Filter filter;
   bool bookmarks = false;
+  store::Revision told = 0;  ///< the last that it was told of
+  unsigned quiet = 0;        ///< rounds of bookmarks since
   struct Queued {
     api::EventType type;
     api::ListItem object;  ///< what was there at first is decoded when it is its turn
@@ -201,8 +206,10 @@ KindCache::Watchers& KindCache::listOf(const Filter& filter) {
 }
 
 std::unique_ptr<api::Watch> KindCache::subscribe(std::shared_ptr<Watcher> watcher,
+                                                 store::Revision told,
                                                  const api::WatchOptions& options) {
   watcher->cache = this;
+  watcher->told = std::max(watcher->told, told);
   watcher->bookmarks = options.bookmarks;
   watcher->most = watcher->waiting() + kMaxQueued;
   listOf(watcher->filter).push_back(watcher);
@@ -238,7 +245,7 @@ Result<std::unique_ptr<api::Watch>> KindCache::watchFrom(Filter filter, store::R
                   first->now ? first->now->decode() : nullptr};
     offer(*watcher, change);
   }
-  return subscribe(std::move(watcher), options);
+  return subscribe(std::move(watcher), revision, options);
 }
 
 std::unique_ptr<api::Watch> KindCache::watchFromNow(Filter filter, store::Revision revision,
@@ -252,13 +259,16 @@ std::unique_ptr<api::Watch> KindCache::watchFromNow(Filter filter, store::Revisi
   if (options.sendInitialEvents) {
     watcher->push(api::EventType::kBookmark, bookmark(revision, true));
   }
-  return subscribe(std::move(watcher), options);
+  return subscribe(std::move(watcher), revision, options);
 }
 
 void KindCache::offer(Watcher& watcher, Change& change) const {
   if (watcher.end) return;
   const bool was = change.before && selects(watcher.filter, *change.before);
   const bool is = change.now && selects(watcher.filter, *change.now);
+  if (!was && !is) return;
+  watcher.told = change.revision;
+  watcher.quiet = 0;
   if (is) {
     const auto type = was ? api::EventType::kModified : api::EventType::kAdded;
     if (watcher.waiting() < kDecodedAhead) {
@@ -266,7 +276,7 @@ void KindCache::offer(Watcher& watcher, Change& change) const {
     } else {
       watcher.push(type, api::Packed::of(change.now));
     }
-  } else if (was) {
+  } else {
     if (!change.last) {
       auto last = api::copyOf(*change.before);
       setRevision(*last, change.revision);
@@ -404,8 +414,12 @@ api::ObjectPtr KindCache::bookmark(store::Revision revision, bool endOfInitialEv
 
 void KindCache::sendBookmarks(store::Revision revision) {
   api::ObjectPtr object;
+  const store::Revision half = history_.empty() ? 0 : history_[history_.size() / 2].revision;
   forEachWatcher([&](Watcher& watcher) {
     if (!watcher.bookmarks || watcher.end) return;
+    if (++watcher.quiet < kQuietRounds && watcher.told >= half) return;
+    watcher.told = revision;
+    watcher.quiet = 0;
     if (!object) object = bookmark(revision, false);
     watcher.push(api::EventType::kBookmark, object);
   });

@@ -71,6 +71,7 @@ class KindCache {
   void convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted);
   /// Ends all watches in good order, for clients to begin anew.
   void restartWatches();
+  /// To watches that want them and have lagged for a while.
   void sendBookmarks(store::Revision revision);
   /// Forgets changes older than five minutes, and those beyond 4 MiB.
   void trimHistory();
@@ -94,7 +95,7 @@ class KindCache {
   std::string nodeNameOf(const api::ObjectPtr& object) const;
   void index(const std::string& key, const api::ObjectPtr& before, const api::ObjectPtr& now);
   void offer(Watcher& watcher, Change& change) const;
-  std::unique_ptr<api::Watch> subscribe(std::shared_ptr<Watcher> watcher,
+  std::unique_ptr<api::Watch> subscribe(std::shared_ptr<Watcher> watcher, store::Revision told,
                                         const api::WatchOptions& options);
   Watchers& listOf(const Filter& filter);
   void unsubscribe(const std::shared_ptr<Watcher>& watcher);

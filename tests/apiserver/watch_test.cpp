@@ -108,7 +108,7 @@ TEST_F(WatchTest, BookmarksComeWithTheClockAndCoverOtherKinds) {
   auto marked = watch<ConfigMap>(options);
   auto plain = watch<ConfigMap>({});
   ASSERT_TRUE(create(pod("elsewhere")).ok());
-  clock_.advance(std::chrono::seconds(61));
+  clock_.advance(std::chrono::seconds(181));
   const auto events = drain(*marked);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(text(events[0]), "BOOKMARK");
