@@ -2,7 +2,6 @@
 #include <array>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -14,6 +13,7 @@
 #include "api/api.hpp"
 #include "api/kinds.hpp"
 #include "common/clock.hpp"
+#include "common/indexed_map.hpp"
 #include "store/store.hpp"
 
 namespace podlab::apiserver {
@@ -32,8 +32,7 @@ struct Filter {
 /// each change is decoded once and shared by all.
 class KindCache {
  public:
-  using Objects =
-      std::map<std::string, api::PackedPtr, std::less<>>;  ///< by "namespace/name" or "name"
+  using Objects = IndexedMap<api::PackedPtr>;  ///< by "namespace/name" or "name"
 
   KindCache(const api::Kind& kind, Clock& clock);
   /// Ends the watches with kUnavailable.

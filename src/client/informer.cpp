@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
+#include <set>
 #include <utility>
 
 #include <asio.hpp>
 
 #include "common/free_memory.hpp"
+#include "common/indexed_map.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
 
@@ -39,7 +40,7 @@ struct Entry {
   api::ObjectPtr warm;  ///< decoded, while it is looked at again and again
   unsigned looks = 0;   ///< since the last change or cooling
 };
-using Cache = std::map<std::string, Entry, std::less<>>;
+using Cache = IndexedMap<Entry>;
 
 }  // namespace
 
@@ -121,7 +122,8 @@ void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) 
 void Informer::State::upsert(const api::ObjectPtr& arrived) {
   std::string key = api::keyOf(*arrived);
   api::ObjectPtr before;
-  if (auto it = cache.find(key); it != cache.end()) {
+  auto it = cache.find(key);
+  if (it != cache.end()) {
     before = it->second.packed->decode();
     const auto& now = api::meta(*arrived);
     const auto& old = api::meta(*before);
@@ -130,9 +132,11 @@ void Informer::State::upsert(const api::ObjectPtr& arrived) {
     if (now.uid() != old.uid()) {
       erase(key, before);
       before = nullptr;
+      it = cache.end();
     }
   }
-  Entry& entry = cache[std::move(key)];
+  if (it == cache.end()) it = cache.try_emplace(std::move(key)).first;
+  Entry& entry = it->second;
   entry.packed = api::Packed::of(arrived);
   // Who keeps it packed shares the bytes.
   const api::ObjectPtr object = entry.packed->adopt(arrived);
@@ -148,9 +152,13 @@ void Informer::State::upsert(const api::ObjectPtr& arrived) {
 Co<void> Informer::State::replaceAll(std::vector<api::ListItem> objects) {
   // None stays decoded: of each a copy is looked at.
   if (!cache.empty()) {
-    Cache gone = cache;
-    for (const auto& object : objects) gone.erase(api::keyOf(*api::ListItem(object)));
-    for (const auto& [key, last] : gone) erase(key, last.packed->decode());
+    std::set<std::string> present;
+    for (const auto& object : objects) present.insert(api::keyOf(*api::ListItem(object)));
+    std::vector<std::pair<std::string, api::PackedPtr>> gone;
+    for (const auto& [key, entry] : cache) {
+      if (!present.contains(key)) gone.emplace_back(key, entry.packed);
+    }
+    for (const auto& [key, last] : gone) erase(key, last->decode());
   }
   for (std::size_t i = 0; i < objects.size() && !stopped; ++i) {
     upsert(std::exchange(objects[i], {}));

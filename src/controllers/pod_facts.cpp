@@ -50,7 +50,7 @@ void PodFactsIndex::add(const corev1::Pod& pod) {
   } else {
     facts.labels = std::make_shared<const api::Labels>(labels);
   }
-  pods.insert_or_assign(api::keyOf(pod), std::move(facts));
+  pods[api::keyOf(pod)] = std::move(facts);
 }
 
 void PodFactsIndex::remove(const corev1::Pod& pod) {

@@ -1,5 +1,4 @@
 #pragma once
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,8 +26,8 @@ class PodFactsIndex {
   PodFactsIndex(const PodFactsIndex&) = delete;
   PodFactsIndex& operator=(const PodFactsIndex&) = delete;
 
-  /// By key. The owner as ownerOf() has it.
-  using Pods = std::map<std::string, PodFacts>;
+  /// By key, in no order. The owner as ownerOf() has it.
+  using Pods = std::unordered_map<std::string, PodFacts>;
   const Pods& of(const std::string& owner) const;
 
  private:

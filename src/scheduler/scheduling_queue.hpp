@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 #include <utility>
 
 #include "common/time.hpp"
@@ -102,7 +103,7 @@ class SchedulingQueue {
   void wakeGroup(Group& group, MonoTime now);
   void sendEnvoy(Group& group, MonoTime now);
 
-  std::map<std::string, Waiter> waiters_;
+  std::unordered_map<std::string, Waiter> waiters_;
   std::map<GroupKey, Group> groups_;  ///< no order shows
   std::map<ActiveKey, Waiter*> active_;
   ByTime backoff_;

@@ -1,6 +1,7 @@
 #include "store/mvcc.hpp"
 
 #include <algorithm>
+#include <map>
 #include <unordered_set>
 #include <utility>
 

@@ -2,13 +2,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
 
+#include "common/indexed_map.hpp"
 #include "common/status.hpp"
 #include "common/sync.hpp"
 #include "store/store.hpp"
@@ -75,7 +75,7 @@ class MvccIndex {
   void trim();
 
   const std::size_t historyLimit_;
-  std::map<std::string, Version> present_;
+  IndexedMap<Version> present_;
   std::deque<Record> history_;  ///< all records after compacted_, in order of revision
   std::size_t historyBytes_ = 0;
   std::vector<std::int64_t> garbage_;
