@@ -15,7 +15,9 @@ const api::Kind& classes() {
 /// Of several, the one with the lowest value, as upstream has it. nullptr when there is none.
 std::shared_ptr<const PriorityClass> globalDefault(WatchCache& cache) {
   std::shared_ptr<const PriorityClass> found;
-  cache.of(classes()).forEach({}, [&](const std::string&, const api::ObjectPtr& object) {
+  const KindCache& all = cache.of(classes());
+  all.forEach({}, [&](const std::string& name, const api::ListItem&) {
+    const auto object = all.get(name);
     const auto& candidate = api::as<PriorityClass>(object);
     if (candidate.globaldefault() && (!found || candidate.value() < found->value()))
       found = api::share<PriorityClass>(object);

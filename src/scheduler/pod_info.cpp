@@ -1,10 +1,12 @@
 #include "scheduler/pod_info.hpp"
 
-#include <google/protobuf/io/coded_stream.h>
-#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
-
 #include <algorithm>
+#include <iterator>
+#include <string_view>
+#include <utility>
+#include <vector>
 
+#include "api/arena_object.hpp"
 #include "api/persistent_volumes.hpp"
 #include "api/pod_resources.hpp"
 
@@ -46,6 +48,36 @@ std::int64_t scoredRequest(const corev1::PodSpec& spec, const char* resource, bo
   return total;
 }
 
+/// Writes values one after the other, so that different ones give different bytes.
+class KeyWriter {
+ public:
+  void number(std::int64_t value) { key_.append(std::to_string(value)).append(":"); }
+  void text(std::string_view value) {
+    number(std::ssize(value));
+    key_.append(value);
+  }
+  void message(const google::protobuf::Message& value) { text(api::bytesOf(value)); }
+  void messages(const auto& values) {
+    number(values.size());
+    for (const auto& value : values) message(value);
+  }
+  /// In the order of the names.
+  void map(const auto& values, const auto& write) {
+    std::vector<const std::string*> names;
+    for (const auto& [name, value] : values) names.push_back(&name);
+    std::ranges::sort(names, {}, [](const auto* name) -> const std::string& { return *name; });
+    number(std::ssize(names));
+    for (const auto* name : names) {
+      text(*name);
+      write(values.at(*name));
+    }
+  }
+  std::string take() { return std::move(key_); }
+
+ private:
+  std::string key_;
+};
+
 }  // namespace
 
 Resources& Resources::operator+=(const Resources& other) {
@@ -83,38 +115,31 @@ std::string withTag(const std::string& image) {
 
 std::string PodShape::keyOf(const corev1::Pod& pod,
                             const std::optional<api::LabelSelector>& defaultSelector) {
-  corev1::Pod part;
-  part.mutable_metadata()->set_namespace_(pod.metadata().namespace_());
-  *part.mutable_metadata()->mutable_labels() = pod.metadata().labels();
-  const auto& from = pod.spec();
-  auto& to = *part.mutable_spec();
-  const auto copy = [](const corev1::Container& container, corev1::Container& copied) {
-    copied.set_image(container.image());
-    *copied.mutable_resources() = container.resources();
-    for (const auto& port : container.ports()) {
-      if (port.hostport() > 0) *copied.add_ports() = port;
+  const corev1::PodSpec& spec = pod.spec();
+  KeyWriter key;
+  key.text(pod.metadata().namespace_());
+  key.map(pod.metadata().labels(), [&](const std::string& value) { key.text(value); });
+  for (const auto* containers : {&spec.containers(), &spec.initcontainers()}) {
+    key.number(containers->size());
+    for (const corev1::Container& container : *containers) {
+      key.text(container.image());
+      key.message(container.resources());
+      key.text(container.restartpolicy());
+      for (const auto& port : container.ports()) {
+        if (port.hostport() > 0) key.message(port);
+      }
+      key.text("");  // the end of the ports: none is empty
     }
-    if (container.has_restartpolicy()) copied.set_restartpolicy(container.restartpolicy());
-  };
-  for (const auto& container : from.containers()) copy(container, *to.add_containers());
-  for (const auto& container : from.initcontainers()) copy(container, *to.add_initcontainers());
-  // A pod that was assigned still stands for its template.
-  *to.mutable_nodeselector() = from.nodeselector();
-  if (from.has_affinity()) *to.mutable_affinity() = from.affinity();
-  *to.mutable_tolerations() = from.tolerations();
-  *to.mutable_overhead() = from.overhead();
-  *to.mutable_topologyspreadconstraints() = from.topologyspreadconstraints();
-  if (from.has_resources()) *to.mutable_resources() = from.resources();
-
-  std::string key;
-  {
-    google::protobuf::io::StringOutputStream stream(&key);
-    google::protobuf::io::CodedOutputStream coded(&stream);
-    coded.SetSerializationDeterministic(true);
-    part.SerializePartialToCodedStream(&coded);
   }
-  if (defaultSelector) key += '\0' + defaultSelector->toString();
-  return key;
+  // A pod that was assigned still stands for its template.
+  key.map(spec.nodeselector(), [&](const std::string& value) { key.text(value); });
+  key.message(spec.affinity());
+  key.messages(spec.tolerations());
+  key.map(spec.overhead(), [&](const auto& quantity) { key.message(quantity); });
+  key.messages(spec.topologyspreadconstraints());
+  key.message(spec.resources());
+  if (defaultSelector) key.text(defaultSelector->toString());
+  return key.take();
 }
 
 PodShape::PodShape(const corev1::Pod& pod, const std::optional<api::LabelSelector>& defaultSelector)
@@ -170,6 +195,11 @@ std::shared_ptr<const PodShape> PodShapes::of(
   return shape;
 }
 
+std::int64_t startOf(const corev1::Pod& pod) {
+  return pod.status().has_starttime() ? pod.status().starttime().seconds()
+                                      : std::numeric_limits<std::int64_t>::max();
+}
+
 PodInfo::PodInfo(PodPtr source, VolumeNeeds needs, PodShapes* shapes,
                  const std::optional<api::LabelSelector>& defaultSelector)
     : pod(std::move(source)),
@@ -178,9 +208,10 @@ PodInfo::PodInfo(PodPtr source, VolumeNeeds needs, PodShapes* shapes,
                               : std::make_shared<const PodShape>(*pod, defaultSelector)),
       priority(pod->spec().priority()),
       preempts(pod->spec().preemptionpolicy() != "Never"),
+      generation(pod->metadata().generation()),
       isTerminating(pod->metadata().has_deletiontimestamp()),
       volumes(std::move(needs)) {
-  if (pod->status().has_starttime()) startedAt = pod->status().starttime().seconds();
+  startedAt = startOf(*pod);
   for (const auto& claim : api::claimsOf(*pod))
     claims.push_back(pod->metadata().namespace_() + "/" + claim);
 }

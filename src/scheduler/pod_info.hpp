@@ -99,13 +99,16 @@ struct PodInfo {
   std::string key;  ///< "namespace/name"
   std::shared_ptr<const PodShape> shape;
   std::int32_t priority = 0;
-  bool preempts = true;  ///< preemptionPolicy is not Never
+  bool preempts = true;         ///< preemptionPolicy is not Never
+  std::int64_t generation = 0;  ///< of its spec; 0: unknown
   bool isTerminating = false;
-  /// Seconds since 1970; the largest number before it has started.
-  std::int64_t startedAt = std::numeric_limits<std::int64_t>::max();
+  std::int64_t startedAt = 0;  ///< startOf()
   VolumeNeeds volumes;
   std::vector<std::string> claims;  ///< keys of all that it uses
 };
+
+/// Seconds since 1970; the largest number before the pod has started.
+std::int64_t startOf(const corev1::Pod& pod);
 
 /// "name" as "name:latest" (imagelocality: normalizedImageName).
 std::string withTag(const std::string& image);

@@ -49,6 +49,14 @@ bool countsAlike(const PodInfo& a, const PodInfo& b) {
          a.isTerminating == b.isTerminating && a.claims == b.claims;
 }
 
+/// Whether nothing of the pod has changed that counts for others, but when it started.
+bool isOf(const PodInfo& info, const corev1::Pod& pod) {
+  const auto& metadata = pod.metadata();
+  return info.generation != 0 && info.generation == metadata.generation() &&
+         info.isTerminating == metadata.has_deletiontimestamp() &&
+         sameLabels(info.shape->labels, metadata.labels());
+}
+
 }  // namespace
 
 Scheduler::Scheduler(Rng& rng, std::vector<Profile> profiles)
@@ -90,9 +98,20 @@ void Scheduler::setPod(PodPtr pod, MonoTime now, VolumeNeeds needs,
                        const std::optional<api::LabelSelector>& defaultSelector) {
   const auto& spec = pod->spec();
   if (api::isFinished(*pod)) return removePod(api::keyOf(*pod), now);
-  if (!spec.nodename().empty())
-    return setBound(std::make_shared<PodInfo>(pod, std::move(needs), &shapes_), spec.nodename(),
-                    now);
+  if (!spec.nodename().empty()) {
+    const auto known = placed_.find(api::keyOf(*pod));
+    if (known == placed_.end() || !isOf(*known->second.info, *pod))
+      return setBound(std::make_shared<PodInfo>(pod, std::move(needs), &shapes_), spec.nodename(),
+                      now);
+    const PodInfo& info = *known->second.info;
+    const bool isBound =
+        info.pod == nullptr && snapshot_.name(known->second.slot) == spec.nodename();
+    if (isBound && info.startedAt == startOf(*pod)) return;
+    auto updated = std::make_shared<PodInfo>(info);
+    updated->volumes = std::move(needs);
+    updated->startedAt = startOf(*pod);
+    return setBound(std::move(updated), spec.nodename(), now);
+  }
   if (!wantsNode(*pod) || profileOf(*pod) == nullptr) return removePod(api::keyOf(*pod), now);
 
   auto info = std::make_shared<PodInfo>(pod, std::move(needs), &shapes_, defaultSelector);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "common/rng.hpp"
@@ -93,7 +94,7 @@ class Scheduler {
   std::vector<Budget> budgets_;
   Nominations nominations_;
   SchedulingQueue queue_;
-  std::map<std::string, Placed> placed_;  ///< by pod, assumed ones included
+  std::unordered_map<std::string, Placed> placed_;  ///< by pod, assumed ones included
   /// By nominated pod: whom it has sent away. One that is gone, or was given up, counts no more.
   std::map<std::string, std::vector<std::string>> victims_;
   std::uint64_t version_ = 1;  ///< of all that a decision depends on
