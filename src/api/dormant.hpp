@@ -23,14 +23,16 @@ class Dormant {
   }
   const Message* operator->() const { return &**this; }
   /// For who keeps it beyond that.
-  std::shared_ptr<const Message> share() const {
-    (void)**this;
-    return message_;
+  PackedPtr share() {
+    if (message_ == nullptr) return packed_;
+    packed_ = Packed::of(message_);
+    // From now on it knows its bytes.
+    message_ = std::static_pointer_cast<const Message>(packed_->adopt(message_));
+    return packed_;
   }
 
   void rest() {
-    if (message_ == nullptr) return;
-    packed_ = Packed::of(message_);
+    (void)share();
     message_ = nullptr;
   }
 

@@ -128,6 +128,7 @@ struct EventRecorder::State {
         host(std::move(host)),
         tasks(std::move(executor)) {}
 
+  bool drops(EventClass type) const { return warningsOnly && type == EventClass::kNormal; }
   void add(corev1::ObjectReference about, EventClass type, std::string_view reason,
            std::string message);
   Key count(corev1::Event& event);
@@ -192,7 +193,7 @@ void EventRecorder::State::complete(corev1::Event& event, const Known& one) cons
 
 void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
                                std::string_view reason, std::string message) {
-  if (warningsOnly && type == EventClass::kNormal) return;
+  if (drops(type)) return;
   corev1::Event event;
   shorten(message, kMaxMessage);
   event.set_type(type == EventClass::kNormal ? "Normal" : "Warning");
@@ -279,6 +280,7 @@ void EventRecorder::record(const google::protobuf::Message& object, EventClass t
 
 void EventRecorder::record(const google::protobuf::Message& object, std::string_view fieldPath,
                            EventClass type, std::string_view reason, std::string message) {
+  if (state_->drops(type)) return;
   const auto& metadata = api::meta(object);
   corev1::ObjectReference about;
   if (const auto* kind = api::kindOf(object)) {

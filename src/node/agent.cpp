@@ -149,6 +149,7 @@ Co<Status> Agent::begin() {
       .dns = options_.dns,
       .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
       .podPidsLimit = options_.podPidsLimit,
+      .keepsRecords = options_.keepsRecords,
       .limitsMissing = options_.limitsMissing,
       .apiServer = options_.apiServer,
       .standInProgram = options_.standInProgram});

@@ -64,6 +64,7 @@ struct AgentOptions {
   std::string standInProgram;                ///< podlab's own file, for stand-ins
   NodeRegistration::Intervals intervals;
   bool warningsOnly = false;  ///< no Normal events
+  bool keepsRecords = true;   ///< of its pods, for a later agent
   /// So many statuses of pods are written at a time, by all agents that have the same; null: no
   /// limit.
   std::shared_ptr<Semaphore> statusWrites;

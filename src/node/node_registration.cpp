@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/kinds.hpp"
 #include "api/times.hpp"
 #include "client/modify.hpp"
@@ -75,10 +76,16 @@ void NodeRegistration::observe(const api::ObjectPtr& node) {
   if (node == nullptr) {
     node_ = nullptr;
     registered_ = false;
+  } else if (writing_) {
+    // Most likely what is being written.
+    seen_ = api::Packed::of(node);
+    return;
   } else if (client::isNewer(*node, decoded(node_))) {
     node_ = api::Packed::of(node);
-    corev1::Node copy = api::as<corev1::Node>(node);
-    registered_ = !updateMetadata(copy, facts_);
+    const auto copy = api::copyOf(*node);
+    registered_ = !updateMetadata(static_cast<corev1::Node&>(*copy), facts_);
+  } else {
+    return;
   }
   dirty_ = true;
   changed_.notifyAll();
@@ -132,13 +139,14 @@ Co<Status> NodeRegistration::postStatus() {
     return updateStatus(*static_cast<corev1::Node&>(node).mutable_status(), facts_, readiness_,
                         pressure_, heartbeat, clock_.wallNow(), peers_);
   };
+  writing_ = true;
   auto modified =
       co_await client::modify(api_, nodeId(facts_.name, "status"), decoded(node_), change);
-  if (!modified.ok()) {
-    if (modified.status().is(Code::kNotFound)) registered_ = false;
-    co_return modified.status();
-  }
-  node_ = api::Packed::of(*modified);
+  writing_ = false;
+  if (modified.ok()) node_ = api::Packed::of(*modified);
+  if (modified.status().is(Code::kNotFound)) registered_ = false;
+  if (const auto seen = decoded(std::exchange(seen_, nullptr))) observe(seen);
+  if (!modified.ok()) co_return modified.status();
   if (heartbeat) {
     // Nodes that have started together do not come together again.
     const double part = std::exchange(heartbeatsSpread_, true) ? 1 : rng_.unit();

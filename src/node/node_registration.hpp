@@ -54,6 +54,8 @@ class NodeRegistration {
   NodePressure pressure_;
   std::optional<PeerHealth> peers_;  ///< once it is known
   bool registered_ = false;
+  bool writing_ = false;  ///< a status
+  api::PackedPtr seen_;   ///< meanwhile
   bool dirty_ = true;
   MonoTime heartbeatDue_;
   bool heartbeatsSpread_ = false;

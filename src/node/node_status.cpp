@@ -153,7 +153,7 @@ std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> ima
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
                   const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
                   WallTime now, const std::optional<PeerHealth>& peers) {
-  corev1::NodeStatus before = status;
+  const std::string before = heartbeat ? "" : api::bytesOf(status);
   status.clear_capacity();
   status.clear_allocatable();
   for (const auto& [resource, quantity] : facts.capacity) {
@@ -167,7 +167,7 @@ bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
   *status.mutable_nodeinfo() = facts.system;
   status.mutable_images()->Assign(facts.images.begin(), facts.images.end());
 
-  corev1::NodeStatus fresh = status;
+  bool changed = heartbeat || before != api::bytesOf(status);
   const api::ConditionState conditions[] = {
       pressure.memory
           ? api::ConditionState{"MemoryPressure", "True", "KubeletHasInsufficientMemory",
@@ -185,17 +185,15 @@ bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
       {"Ready", readiness.ready ? "True" : "False", readiness.ready ? "NodeReady" : "NodeNotReady",
        readiness.ready ? "the network is up and the container runtime answers" : readiness.message},
   };
-  bool changed = !api::isSame(before, status);
   for (const auto& condition : conditions)
-    changed = api::setCondition(fresh, condition, now) || changed;
+    changed = api::setCondition(status, condition, now) || changed;
   // Nodes without trouble write nothing of it: there may be thousands.
-  if (peers && (peers->problem || api::findCondition(fresh, kPeerCondition) != nullptr)) {
+  if (peers && (peers->problem || api::findCondition(status, kPeerCondition) != nullptr)) {
     const api::ConditionState state{kPeerCondition, peers->problem ? "True" : "False",
                                     peers->reason, peers->message};
-    changed = api::setCondition(fresh, state, now) || changed;
+    changed = api::setCondition(status, state, now) || changed;
   }
-  if (changed || heartbeat) status = std::move(fresh);
-  return changed || heartbeat;
+  return changed;
 }
 
 std::vector<Peer> peersOf(const std::vector<std::shared_ptr<const corev1::Node>>& nodes,

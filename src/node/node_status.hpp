@@ -56,8 +56,8 @@ std::vector<corev1::ContainerImage> imagesForStatus(std::vector<ListedImage> ima
 /// nothing about the node's own readiness, and so neither taints it nor moves its pods.
 inline constexpr const char* kPeerCondition = "PeerNetworkProblem";
 
-/// Brings the status to the facts and conditions; `heartbeat` renews the conditions' heartbeat
-/// times, too. Whether anything changed.
+/// Brings the status to the facts and conditions, with new heartbeat times. Whether it should be
+/// written: for a heartbeat, or since more than these times has changed.
 bool updateStatus(corev1::NodeStatus& status, const NodeFacts& facts,
                   const NodeReadiness& readiness, const NodePressure& pressure, bool heartbeat,
                   WallTime now, const std::optional<PeerHealth>& peers = std::nullopt);

@@ -85,10 +85,10 @@ void PodManager::upsert(const api::ObjectPtr& object) {
 }
 
 void PodManager::removed(const api::ObjectPtr& last) {
-  const auto& pod = api::as<corev1::Pod>(last);
-  gone_.erase(pod.metadata().uid());
-  auto worker = workers_.find(pod.metadata().uid());
-  if (worker != workers_.end()) worker->second->removedAtServer(&pod);
+  const std::string& uid = api::meta(*last).uid();
+  gone_.erase(uid);
+  auto worker = workers_.find(uid);
+  if (worker != workers_.end()) worker->second->removedAtServer(api::share<corev1::Pod>(last));
 }
 
 Co<void> PodManager::reconcile(std::vector<api::ObjectPtr> present) {

@@ -165,6 +165,7 @@ void PodWorker::restoreContainer(Container& container, const records::ContainerR
 }
 
 void PodWorker::checkpoint() {
+  if (!services_.keepsRecords) return;
   // After each step of the pod: without a heap's work for each of its strings.
   google::protobuf::Arena arena;
   auto& record = *google::protobuf::Arena::CreateMessage<records::PodRecord>(&arena);

@@ -52,6 +52,7 @@ struct PodServices {
   ClusterDns dns;
   std::int64_t nodeMemory = 0;               ///< bytes of capacity
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
+  bool keepsRecords = true;                  ///< of its pods, for a later agent
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
   std::string apiServer = {};                ///< "host:port" where pods find the API
   std::string standInProgram;                ///< podlab's own file, for stand-ins

@@ -113,9 +113,32 @@ void PodWorker::rest() {
 }
 
 void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
-  volumesStale_ = volumesStale_ || differInMetadata(*pod_, *pod);
+  const bool metadataMoved = differInMetadata(*pod_, *pod);
+  const std::int64_t generation = pod->metadata().generation();
+  const bool specMoved = generation == 0 || generation != std::exchange(generation_, generation);
+  auto merged = mergeStatus(pod->status(), *status_);
+  // The server's answer to this worker's own status: nothing to do.
+  const bool isEcho = !metadataMoved && !specMoved && !pod->metadata().has_deletiontimestamp() &&
+                      api::isSame(merged, *status_) && api::isSame(merged, pod->status());
   pod_ = std::move(pod);
-  status_ = mergeStatus(pod_->status(), *status_);
+  if (isEcho) {
+    if (operating_ == 0 && !dirty_) rest();
+    return;
+  }
+  status_ = std::move(merged);
+  volumesStale_ = volumesStale_ || metadataMoved;
+  for (auto& container : containers_) container->configFailed = false;
+  if (specMoved) updateSpec();
+  if (pod_->metadata().has_deletiontimestamp()) {
+    stopping_ = true;
+    auto deadline = services_.clock.now() + gracePeriod();
+    stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
+  }
+  if (!inert_ && !stopping_ && !over_) holdReferences();
+  wake();
+}
+
+void PodWorker::updateSpec() {
   auto take = [this](const auto& specs) {
     for (const auto& spec : specs) {
       for (auto& container : containers_) {
@@ -126,7 +149,6 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
           container->pullNotBefore = {};
         }
         container->spec = spec;
-        container->configFailed = false;
         container->outdated =
             container->outdated ||
             (container->running() && !isSameImage(container->view.image, spec.image()));
@@ -141,18 +163,11 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   for (const auto& cause : api::unsupportedByNode(*pod_)) {
     refusal_ += (refusal_.empty() ? "" : "; ") + cause.field + ": " + cause.message;
   }
-  if (pod_->metadata().has_deletiontimestamp()) {
-    stopping_ = true;
-    auto deadline = services_.clock.now() + gracePeriod();
-    stopDeadline_ = stopDeadline_ ? std::min(*stopDeadline_, deadline) : deadline;
-  }
-  if (!inert_ && !stopping_ && !over_) holdReferences();
-  wake();
 }
 
-void PodWorker::removedAtServer(const corev1::Pod* last) {
+void PodWorker::removedAtServer(std::shared_ptr<const corev1::Pod> last) {
   if (removedAtServer_) return;
-  if (last != nullptr) pod_ = *last;
+  if (last != nullptr) pod_ = std::move(last);
   removedAtServer_ = true;
   stopping_ = true;
   auto deadline = services_.clock.now() + gracePeriod();

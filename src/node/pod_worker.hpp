@@ -44,7 +44,7 @@ class PodWorker {
   /// A newer object from the server.
   void update(std::shared_ptr<const corev1::Pod> pod);
   /// The server has no such pod any more; `last` is its last state.
-  void removedAtServer(const corev1::Pod* last);
+  void removedAtServer(std::shared_ptr<const corev1::Pod> last);
   /// A container may have changed.
   void containerChanged(const std::string& id);
   /// An address came free, or the node's network came up: worth trying at once.
@@ -88,6 +88,7 @@ class PodWorker {
   void checkpoint();
 
   // The state machine.
+  void updateSpec();
   void sync();
   void checkAdmission();
   void checkDeadline();
@@ -179,6 +180,7 @@ class PodWorker {
   PodFolder folder_;
   std::vector<std::unique_ptr<Container>> containers_;  ///< init containers first, ephemeral last
   api::Dormant<corev1::PodStatus> status_;              ///< as last computed
+  std::int64_t generation_ = 0;                         ///< of the spec that was looked at last
   WallTime startTime_;
   std::uint64_t savedRecord_ = 0;  ///< hash of what was written last
 

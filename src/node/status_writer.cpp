@@ -30,7 +30,7 @@ struct StatusWriter::State {
   struct Entry {
     api::PackedPtr latest;  // it is looked at for each write, and kept for long
     std::uint64_t revision = 0;
-    std::shared_ptr<const corev1::PodStatus> wanted;  // not yet at the server
+    api::PackedPtr wanted;  // not yet at the server; thousands may wait
     MonoTime due;
     Clock::TimerId timer = 0;
     bool writing = false;
@@ -121,11 +121,12 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
   const auto& metadata = api::meta(*known);
   api::ResourceId id{&api::kindFor<corev1::Pod>(), metadata.namespace_(), metadata.name(),
                      "status"};
-  client::Change change = [uid, wanted, replaced](google::protobuf::Message& message) {
+  const auto status = std::static_pointer_cast<const corev1::PodStatus>(wanted->decode());
+  client::Change change = [uid, status, replaced](google::protobuf::Message& message) {
     auto& pod = static_cast<corev1::Pod&>(message);
     *replaced = pod.metadata().uid() != uid;
     if (*replaced) return false;
-    auto merged = mergeStatus(pod.status(), *wanted);
+    auto merged = mergeStatus(pod.status(), *status);
     if (api::isSame(merged, pod.status())) return false;
     *pod.mutable_status() = std::move(merged);
     return true;
@@ -163,8 +164,7 @@ void StatusWriter::observe(const api::ObjectPtr& pod) {
   state_->entries[api::meta(*pod).uid()].take(pod);
 }
 
-void StatusWriter::set(const std::string& uid, std::shared_ptr<const corev1::PodStatus> status,
-                       Duration delay) {
+void StatusWriter::set(const std::string& uid, api::PackedPtr status, Duration delay) {
   auto* entry = state_->find(uid);
   if (entry == nullptr || entry->latest == nullptr || entry->gone) return;
   MonoTime due = state_->clock.now() + delay;

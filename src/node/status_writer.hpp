@@ -5,6 +5,7 @@
 #include <asio/any_io_executor.hpp>
 
 #include "api/api.hpp"
+#include "api/packed.hpp"
 #include "common/clock.hpp"
 #include "common/semaphore.hpp"
 
@@ -22,7 +23,7 @@ class StatusWriter {
   /// The pod as the server has it; older states than the known one are ignored.
   void observe(const api::ObjectPtr& pod);
   /// What the pod's status is to be, written within `delay`. The pod must have been observed.
-  void set(const std::string& uid, std::shared_ptr<const corev1::PodStatus> status, Duration delay);
+  void set(const std::string& uid, api::PackedPtr status, Duration delay);
   /// Until what was set is at the server, or cannot be because the pod is gone.
   Co<void> flush(std::string uid);
   /// Drops what was set.

@@ -117,6 +117,7 @@ node::AgentOptions HollowNode::agentOptions() const {
   // Of 100,000 pods the others would be 300,000 objects, which say of timers that they were
   // started.
   agent.warningsOnly = true;
+  agent.keepsRecords = options_.agentsComeBack;
   agent.statusWrites = options_.statusWrites;
   agent.stateFolder = "/state";
   agent.clusterRanges = options_.clusterRanges;

@@ -32,6 +32,8 @@ namespace {
 
 /// Machines do not boot all at once.
 constexpr Duration kBootSpread = std::chrono::seconds(5);
+/// Between two reports of an unchanged status, in heartbeats: kubelet's defaults.
+constexpr int kStatusPeriod = 30;
 /// Of a user whose request got no answer.
 constexpr Duration kRetry = std::chrono::seconds(1);
 constexpr const char* kNamespace = "default";
@@ -152,6 +154,7 @@ void World::State::makeMachines() {
       node.behaviour = group.behaviour;
       node.intervals.lease = scenario.heartbeat;
       node.intervals.leaseDuration = scenario.nodeGrace;
+      node.intervals.status = kStatusPeriod * scenario.heartbeat;
       const std::string name = node.name;
       machines[name] = std::make_unique<Machine>(io.get_executor(), clock, scenario.seed, network,
                                                  server, scenario.direct, std::move(node));
