@@ -1,22 +1,29 @@
 // How many pods a second the API server takes from creation over binding to the watch of their
-// node, and how many heartbeats, over a store in memory: the cost of the server alone.
+// node, and how many heartbeats, over a store in memory: the cost of the server alone. And the same
+// with the scheduler and all controllers, in the durable store, on a real file below TMPDIR (or
+// /tmp) and by real time.
 #include <benchmark/benchmark.h>
 
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
-#include <asio/io_context.hpp>
+#include <asio.hpp>
 
 #include "rbac_v1.pb.h"
 
 #include "api/kinds.hpp"
 #include "api/times.hpp"
 #include "apiserver/api_service.hpp"
+#include "bench/temp_dir.hpp"
+#include "common/real_clock.hpp"
 #include "common/rng.hpp"
 #include "common/sync.hpp"
+#include "controllers/controller_manager.hpp"
 #include "sim/sim_clock.hpp"
 #include "store/memory_store.hpp"
+#include "store/sqlite_store.hpp"
 
 namespace podlab {
 namespace {
@@ -117,6 +124,126 @@ void createdBoundDelivered(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * kPods);
 }
 BENCHMARK(createdBoundDelivered)->Arg(10)->Arg(5000)->Unit(benchmark::kMillisecond);
+
+/// What `podlab server` runs, less its doors.
+struct DurableServer {
+  explicit DurableServer(const std::string& file)
+      : store(openStore(io.get_executor(), *clock, file)),
+        service(*store, *clock, rng, io.get_executor()),
+        api(service.as(apiserver::systemUser("bench"))) {
+    controllers::ManagerOptions options;
+    options.nodeGrace = std::chrono::hours(1);  // nobody renews Leases
+    manager.emplace(*api, *clock, rng, io.get_executor(), options);
+  }
+
+  static std::unique_ptr<store::Store> openStore(const asio::any_io_executor& executor,
+                                                 Clock& clock, const std::string& file) {
+    store::SqliteOptions options;
+    options.clock = &clock;
+    auto opened = store::openSqliteStore(executor, file, options);
+    if (!opened) throw std::runtime_error(opened.status().toString());
+    return *std::move(opened);
+  }
+
+  void run(Co<void> task) {
+    bool done = false;
+    asio::co_spawn(io, std::move(task), [&done](const std::exception_ptr& error) {
+      if (error) std::rethrow_exception(error);
+      done = true;
+    });
+    while (!done) {
+      io.restart();
+      io.run_one();
+    }
+  }
+
+  asio::io_context io;
+  std::unique_ptr<Clock> clock = makeRealClock(io.get_executor());
+  SeededRng rng{1};
+  std::unique_ptr<store::Store> store;
+  apiserver::ApiService service;
+  std::unique_ptr<api::Api> api;
+  std::optional<controllers::ControllerManager> manager;
+};
+
+Co<void> start(DurableServer& server) {
+  if (Status failed = co_await server.service.start(); !failed)
+    throw std::runtime_error(failed.toString());
+  server.manager->start();
+  co_await server.manager->waitForSync();
+}
+
+Co<void> createNodes(api::Api& api, int count) {
+  for (int i = 0; i < count; ++i) {
+    auto node = std::make_shared<corev1::Node>();
+    node->mutable_metadata()->set_name("node-" + std::to_string(i));
+    node->mutable_spec()->add_podcidrs("10." + std::to_string(i / 256) + "." +
+                                       std::to_string(i % 256) + ".0/24");
+    node->mutable_spec()->set_podcidr(node->spec().podcidrs(0));
+    for (const auto& [name, amount] : {std::pair{"cpu", "16"}, {"memory", "64Gi"}, {"pods", "110"}})
+      (*node->mutable_status()->mutable_allocatable())[name].set_string(amount);
+    auto& ready = *node->mutable_status()->add_conditions();
+    ready.set_type("Ready");
+    ready.set_status("True");
+    api::ResourceId id{&api::kindFor<corev1::Node>(), "", "", ""};
+    auto made = co_await api.create(std::move(id), std::move(node), {});
+    if (!made) throw std::runtime_error(made.status().toString());
+  }
+}
+
+Co<void> createPods(api::Api& api, int first, int last) {
+  const api::Kind& kind = api::kindFor<corev1::Pod>();
+  for (int i = first; i < last; ++i) {
+    api::ResourceId collection{&kind, "default", "", ""};
+    auto made = co_await api.create(std::move(collection), makePod("pod-" + std::to_string(i)), {});
+    if (!made) throw std::runtime_error(made.status().toString());
+  }
+}
+
+Co<void> untilDelivered(Clock& clock, const int& delivered, int wanted) {
+  while (delivered < wanted) co_await clock.sleepFor(std::chrono::milliseconds(1));
+}
+
+// 64 users create pods, the scheduler binds them, and a watch for each node tells of them.
+void createdScheduledDelivered(benchmark::State& state) {
+  const int nodes = static_cast<int>(state.range(0));
+  constexpr int kPods = 20000;
+  for (auto _ : state) {
+    state.PauseTiming();
+    const TempDir dir;
+    {
+      DurableServer server(dir.file());
+      server.run(start(server));
+      server.run(createNodes(*server.api, nodes));
+      TaskGroup agents(server.io.get_executor());
+      TaskGroup users(server.io.get_executor());
+      int delivered = 0;
+      for (int i = 0; i < nodes; ++i)
+        agents.spawn("agent", receivePods(*server.api, "node-" + std::to_string(i), delivered));
+      server.run(server.clock->sleepFor(std::chrono::seconds(1)));
+      state.ResumeTiming();
+      for (int i = 0; i < kWriters; ++i) {
+        users.spawn("user",
+                    createPods(*server.api, kPods * i / kWriters, kPods * (i + 1) / kWriters));
+      }
+      server.run(untilDelivered(*server.clock, delivered, kPods));
+      state.PauseTiming();
+      server.run(users.join());
+      server.run(agents.cancelAndJoin());
+      server.run(server.manager->stop());
+      server.run(server.service.stop());
+      server.run(server.store->close());
+    }
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * kPods);
+}
+BENCHMARK(createdScheduledDelivered)
+    ->Arg(5000)
+    ->Iterations(1)
+    ->Repetitions(5)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
 
 Co<void> renewLeases(api::Api& api, int first, int last, WallTime now) {
   for (int i = first; i < last; ++i) {

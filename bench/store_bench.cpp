@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <stdexcept>
@@ -20,6 +18,7 @@
 #include <asio.hpp>
 #include <sqlite3.h>
 
+#include "bench/temp_dir.hpp"
 #include "common/unique_fd.hpp"
 #include "store/sqlite_store.hpp"
 
@@ -33,25 +32,6 @@ const std::string& value() {
   static const std::string kValue(1024, 'v');
   return kValue;
 }
-
-class TempDir {
- public:
-  TempDir() {
-    std::string pattern = std::filesystem::temp_directory_path() / "podlab-store-bench-XXXXXX";
-    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp " + pattern);
-    path_ = pattern;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  std::string file() const { return path_ / "store.db"; }
-
- private:
-  std::filesystem::path path_;
-};
 
 Co<void> writeMany(Store& store, std::string name, int count) {
   for (int i = 0; i < count; ++i) {
