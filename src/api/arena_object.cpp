@@ -50,17 +50,18 @@ class BlockPool {
   struct Block {
     Block* next;
   };
+#if __has_feature(address_sanitizer)
+  static constexpr bool kKeeps = false;  // it would not see what is used after its end
+#else
+  static constexpr bool kKeeps = true;
+#endif
   static constexpr std::size_t kClasses = 8;  // up to 64 KiB
   static constexpr std::size_t kMost = 32;    // of a size
 
   /// kClasses for what is not kept.
   static std::size_t classOf(std::size_t size) {
-#if __has_feature(address_sanitizer)
-    return kClasses;  // it would not see what is used after its end
-#else
-    if (!std::has_single_bit(size) || size < kSmallest) return kClasses;
+    if (!kKeeps || !std::has_single_bit(size) || size < kSmallest) return kClasses;
     return std::min<std::size_t>(std::countr_zero(size / kSmallest), kClasses);
-#endif
   }
 
   static thread_local BlockPool pool;

@@ -17,9 +17,16 @@ constexpr Duration kFirstRetry = std::chrono::milliseconds(200);
 constexpr Duration kLastRetry = std::chrono::seconds(7);
 /// kubelet's (component-helpers, lease controller).
 constexpr double kLeaseJitter = 0.04;
+/// Renewals are due at whole steps of the clock: of thousands of nodes in one process those of a
+/// step share its wake-up, and what that leads to here and at the server.
+constexpr Duration kLeaseStep = std::chrono::milliseconds(20);
 
 Duration share(Duration duration, double part) {
   return std::chrono::duration_cast<Duration>(duration * part);
+}
+
+MonoTime nextStep(MonoTime at) {
+  return at + (kLeaseStep - at.time_since_epoch() % kLeaseStep) % kLeaseStep;
 }
 
 api::ResourceId nodeId(const std::string& name, std::string subresource = "") {
@@ -161,7 +168,8 @@ Co<void> NodeRegistration::keepLease() {
     Status status = co_await renewLease();
     if (status.ok()) {
       retry = kFirstRetry;
-      co_await clock_.sleepFor(share(intervals_.lease, 1 + kLeaseJitter * rng_.unit()));
+      const Duration period = share(intervals_.lease, 1 + kLeaseJitter * rng_.unit());
+      co_await clock_.sleepUntil(nextStep(clock_.now() + period));
     } else {
       logDebug("lease_retry", {{"node", facts_.name}, {"error", status}});
       co_await clock_.sleepFor(retry);
