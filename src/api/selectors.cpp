@@ -384,4 +384,11 @@ bool podAllowsNode(const corev1::PodSpec& pod, const corev1::Node& node) {
          matchesNodeSelector(affinity.requiredduringschedulingignoredduringexecution(), node);
 }
 
+bool sameLabels(const Labels& a, const Labels& b) {
+  return a.size() == b.size() && std::ranges::all_of(a, [&b](const auto& label) {
+           const auto found = b.find(label.first);
+           return found != b.end() && found->second == label.second;
+         });
+}
+
 }  // namespace podlab::api

@@ -14,6 +14,9 @@ namespace podlab::api {
 
 using Labels = google::protobuf::Map<std::string, std::string>;
 
+/// Whether both have the same keys with the same values.
+bool sameLabels(const Labels& a, const Labels& b);
+
 /// A set of requirements on labels, all of which must hold (apimachinery's labels.Selector). The
 /// empty one matches everything.
 class LabelSelector {

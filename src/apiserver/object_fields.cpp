@@ -49,7 +49,7 @@ api::MutableObjectPtr copyWithStatus(const Message& object, const Message& from)
   for (const FieldDescriptor* field : fields) {
     if (field->name() == "status") continue;
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-      copyField(object, *copy, field->name().c_str());
+      reflection.MutableMessage(copy.get(), field)->MergeFrom(reflection.GetMessage(object, field));
     } else {
       reflection.SetString(copy.get(), field, reflection.GetString(object, field));
     }

@@ -1,6 +1,5 @@
 #include "controllers/pod_facts.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include "controllers/object_index.hpp"
@@ -11,13 +10,6 @@ namespace {
 
 std::string onlyOwnerOf(const corev1::Pod& pod) {
   return ownerOf(pod).front();
-}
-
-bool isSame(const api::Labels& a, const api::Labels& b) {
-  return a.size() == b.size() && std::ranges::all_of(a, [&](const auto& label) {
-           const auto found = b.find(label.first);
-           return found != b.end() && found->second == label.second;
-         });
 }
 
 }  // namespace
@@ -45,7 +37,7 @@ void PodFactsIndex::add(const corev1::Pod& pod) {
   Pods& pods = owners_[onlyOwnerOf(pod)];
   const api::Labels& labels = pod.metadata().labels();
   PodFacts facts{nullptr, isActive(pod), availableSince(pod, 0)};
-  if (!pods.empty() && isSame(*pods.begin()->second.labels, labels)) {
+  if (!pods.empty() && api::sameLabels(*pods.begin()->second.labels, labels)) {
     facts.labels = pods.begin()->second.labels;
   } else {
     facts.labels = std::make_shared<const api::Labels>(labels);

@@ -6,6 +6,7 @@
 
 #include "api/arena_object.hpp"
 #include "api/conditions.hpp"
+#include "api/selectors.hpp"
 #include "api/support.hpp"
 #include "api/times.hpp"
 #include "common/log.hpp"
@@ -26,14 +27,8 @@ constexpr Duration kEvictionGrace = std::chrono::seconds(1);
 
 /// In what downward API volumes show, and may change.
 bool differInMetadata(const corev1::Pod& a, const corev1::Pod& b) {
-  const auto same = [](const auto& x, const auto& y) {
-    return x.size() == y.size() && std::ranges::all_of(x, [&y](const auto& entry) {
-             const auto other = y.find(entry.first);
-             return other != y.end() && other->second == entry.second;
-           });
-  };
-  return !same(a.metadata().labels(), b.metadata().labels()) ||
-         !same(a.metadata().annotations(), b.metadata().annotations());
+  return !api::sameLabels(a.metadata().labels(), b.metadata().labels()) ||
+         !api::sameLabels(a.metadata().annotations(), b.metadata().annotations());
 }
 
 }  // namespace
@@ -116,16 +111,15 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   const bool metadataMoved = differInMetadata(*pod_, *pod);
   const std::int64_t generation = pod->metadata().generation();
   const bool specMoved = generation == 0 || generation != std::exchange(generation_, generation);
-  auto merged = mergeStatus(pod->status(), *status_);
   // The server's answer to this worker's own status: nothing to do.
   const bool isEcho = !metadataMoved && !specMoved && !pod->metadata().has_deletiontimestamp() &&
-                      api::isSame(merged, *status_) && api::isSame(merged, pod->status());
+                      api::isSame(*status_, pod->status());
   pod_ = std::move(pod);
   if (isEcho) {
     if (operating_ == 0 && !dirty_) rest();
     return;
   }
-  status_ = std::move(merged);
+  status_ = mergeStatus(pod_->status(), *status_);
   volumesStale_ = volumesStale_ || metadataMoved;
   for (auto& container : containers_) container->configFailed = false;
   if (specMoved) updateSpec();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -210,8 +211,8 @@ PodInfo::PodInfo(PodPtr source, VolumeNeeds needs, PodShapes* shapes,
       preempts(pod->spec().preemptionpolicy() != "Never"),
       generation(pod->metadata().generation()),
       isTerminating(pod->metadata().has_deletiontimestamp()),
+      startedAt(startOf(*pod)),
       volumes(std::move(needs)) {
-  startedAt = startOf(*pod);
   for (const auto& claim : api::claimsOf(*pod))
     claims.push_back(pod->metadata().namespace_() + "/" + claim);
 }

@@ -29,13 +29,6 @@ bool sameNeeds(const VolumeNeeds& a, const VolumeNeeds& b) {
          a.exclusive == b.exclusive && std::ranges::equal(a.unbound, b.unbound, sameClaim);
 }
 
-bool sameLabels(const api::Labels& a, const api::Labels& b) {
-  return a.size() == b.size() && std::ranges::all_of(a, [&b](const auto& label) {
-           const auto found = b.find(label.first);
-           return found != b.end() && found->second == label.second;
-         });
-}
-
 /// Whether a change of a waiting pod cannot change the decision.
 bool decidedAlike(const PodInfo& a, const PodInfo& b) {
   return a.pod->metadata().uid() == b.pod->metadata().uid() && a.shape == b.shape &&
@@ -54,7 +47,7 @@ bool isOf(const PodInfo& info, const corev1::Pod& pod) {
   const auto& metadata = pod.metadata();
   return info.generation != 0 && info.generation == metadata.generation() &&
          info.isTerminating == metadata.has_deletiontimestamp() &&
-         sameLabels(info.shape->labels, metadata.labels());
+         api::sameLabels(info.shape->labels, metadata.labels());
 }
 
 }  // namespace
@@ -87,7 +80,7 @@ void Scheduler::removeNode(const std::string& name, MonoTime now) {
 void Scheduler::setNamespace(const std::string& name, const api::Labels* labels, MonoTime now) {
   const auto known = snapshot_.namespaces().find(name);
   const bool isSame = labels != nullptr && known != snapshot_.namespaces().end() &&
-                      sameLabels(known->second, *labels);
+                      api::sameLabels(known->second, *labels);
   if (isSame) return;
   snapshot_.setNamespace(name, labels);
   index_.namespacesChanged();
