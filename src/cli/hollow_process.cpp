@@ -14,10 +14,10 @@
 #include "common/filesystem.hpp"
 #include "common/real_clock.hpp"
 #include "common/rng.hpp"
-#include "common/semaphore.hpp"
 #include "common/sync.hpp"
 #include "lab/cluster_config.hpp"
 #include "lab/hollow_config.hpp"
+#include "node/shared_limits.hpp"
 #include "sim/hollow_node.hpp"
 #include "transport/tcp.hpp"
 #include "transport/tls.hpp"
@@ -26,9 +26,6 @@ namespace podlab::cli {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
-/// Statuses that are written at a time: enough to keep the server busy, and each costs memory here
-/// and there.
-constexpr std::size_t kStatusWrites = 64;
 
 /// Nothing that the server could ask of a hollow node is there.
 Co<Status> refuse(std::string method) {
@@ -107,11 +104,11 @@ class HollowProcess {
                                               std::move(connectionOptions));
     connection.start();
 
-    const auto statusWrites = std::make_shared<Semaphore>(kStatusWrites);
+    const auto limits = std::make_shared<node::SharedLimits>();
     std::vector<std::unique_ptr<Member>> members;
     for (const auto& member : lab::hollowNodes(*cluster)) {
       auto nodeOptions = optionsOf(member, podRanges, options_.bootId);
-      nodeOptions.statusWrites = statusWrites;
+      nodeOptions.limits = limits;
       members.push_back(std::make_unique<Member>(*this, connection, std::move(nodeOptions)));
       members.back()->node.start();
     }

@@ -28,6 +28,7 @@ class Semaphore {
   };
 
   Co<Permit> acquire() {
+    const Waiting here(*this);
     while (free_ == 0) {
       try {
         co_await freed_.wait();
@@ -41,9 +42,36 @@ class Semaphore {
     co_return Permit(*this);
   }
 
+  /// Until no more than `most` wait in acquire(): for who would bring more of them.
+  Co<void> untilFewWait(std::size_t most) {
+    while (waiting_ > most) {
+      try {
+        co_await fewer_.wait();
+      } catch (...) {
+        fewer_.notifyOne();
+        throw;
+      }
+    }
+    // There may be room for more than the one who was called.
+    fewer_.notifyOne();
+  }
+
  private:
+  struct Waiting {
+    explicit Waiting(Semaphore& s) : semaphore(s) { ++semaphore.waiting_; }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting() {
+      --semaphore.waiting_;
+      semaphore.fewer_.notifyOne();
+    }
+    Semaphore& semaphore;
+  };
+
   std::size_t free_;
+  std::size_t waiting_ = 0;
   WaitQueue freed_;
+  WaitQueue fewer_;
 };
 
 }  // namespace podlab

@@ -60,8 +60,7 @@ Agent::Agent(AgentDependencies dependencies, AgentOptions options)
       options_(std::move(options)),
       checkpoints_(dependencies_.files, options_.stateFolder),
       addresses_(dependencies_.files, dependencies_.blocking, options_.stateFolder + "/addresses"),
-      statuses_(dependencies_.api, dependencies_.clock, dependencies_.executor,
-                options_.statusWrites),
+      statuses_(dependencies_.api, dependencies_.clock, dependencies_.executor, options_.limits),
       events_(dependencies_.api, dependencies_.clock, dependencies_.executor, "podlab-agent",
               options_.nodeName),
       prober_(dependencies_.clock, dependencies_.runtime, dependencies_.dialer),
@@ -150,6 +149,8 @@ Co<Status> Agent::begin() {
       .nodeMemory = api::Quantity::parse(options_.capacity["memory"]).valueOr({}).value(),
       .podPidsLimit = options_.podPidsLimit,
       .keepsRecords = options_.keepsRecords,
+      .parksPods = options_.parksPods,
+      .limits = options_.limits,
       .limitsMissing = options_.limitsMissing,
       .apiServer = options_.apiServer,
       .standInProgram = options_.standInProgram});
@@ -355,6 +356,7 @@ Co<void> Agent::keepPods() {
   podInformer_->start();
   co_await podInformer_->waitForSync();
   // Ready says also that the pods' statuses at the server are of this boot of the node.
+  co_await pods_->untilTurnsTaken();
   const auto pods = podInformer_->list();
   for (const auto& pod : pods) co_await statuses_.flush(api::meta(*pod).uid());
   podsAreReported_ = true;

@@ -12,7 +12,6 @@
 #include "common/clock.hpp"
 #include "common/filesystem.hpp"
 #include "common/rng.hpp"
-#include "common/semaphore.hpp"
 #include "node/container_cgroup.hpp"
 #include "node/container_runtime.hpp"
 #include "node/dataplane.hpp"
@@ -25,6 +24,7 @@
 #include "node/pod_manager.hpp"
 #include "node/pod_volumes.hpp"
 #include "node/referenced_objects.hpp"
+#include "node/shared_limits.hpp"
 #include "node/volume_reclaimer.hpp"
 
 namespace podlab::node {
@@ -65,9 +65,10 @@ struct AgentOptions {
   NodeRegistration::Intervals intervals;
   bool warningsOnly = false;  ///< no Normal events
   bool keepsRecords = true;   ///< of its pods, for a later agent
-  /// So many statuses of pods are written at a time, by all agents that have the same; null: no
-  /// limit.
-  std::shared_ptr<Semaphore> statusWrites;
+  /// Pods that have nothing to do are kept as their objects, and cost their set-up again with the
+  /// next event: for nodes that are simulated, by the thousand.
+  bool parksPods = false;
+  std::shared_ptr<SharedLimits> limits;  ///< null: none
   /// What the node is short of, at the moment; called off the thread of logic. None: nothing ever.
   std::function<NodePressure()> pressure;
 };
@@ -86,7 +87,7 @@ class Agent {
   void requestStop();
 
   /// Once run() has begun to serve; nullptr before.
-  const PodManager* pods() const { return pods_.get(); }
+  PodManager* pods() const { return pods_.get(); }
   /// The other nodes, as far as they can be reached.
   std::vector<Peer> peers() const;
   bool ready() const { return registration_ != nullptr && registration_->readiness().ready; }

@@ -6,26 +6,36 @@
 #include "api/persistent_volumes.hpp"
 #include "common/log.hpp"
 #include "node/container_id.hpp"
+#include "node/shared_limits.hpp"
 #include "node/until_done.hpp"
 
 namespace podlab::node {
+namespace {
+
+/// A pod's turn: so often does all that is ready run, which is enough for a start without delays.
+constexpr int kRoundsOfATurn = 32;
+/// Statuses that may wait for their write while further pods get their turn.
+constexpr std::size_t kStatusBacklog = 512;
+
+}  // namespace
 
 PodManager::PodManager(PodServices services)
     : services_(std::move(services)), tasks_(services_.executor) {
   services_.addressFreed = [this] { retrySetUp(); };
   services_.instanceEnded = [this] { instanceEnded_.notifyAll(); };
   services_.claimIsUsed = [this](const corev1::Pod& pod, const std::string& claim) {
-    return std::ranges::any_of(workers_, [&](const auto& entry) {
-      const auto& other = entry.second->pod();
-      if (entry.first == pod.metadata().uid() || !entry.second->hasVolumes() ||
-          other.metadata().namespace_() != pod.metadata().namespace_())
+    return std::ranges::any_of(pods_, [&](const auto& entry) {
+      const auto& [uid, other] = entry;
+      // What has no worker refers to no claim.
+      if (uid == pod.metadata().uid() || other.worker == nullptr || !other.worker->hasVolumes() ||
+          other.worker->pod().metadata().namespace_() != pod.metadata().namespace_())
         return false;
-      const auto claims = api::claimsOf(other);
+      const auto claims = api::claimsOf(other.worker->pod());
       return std::ranges::find(claims, claim) != claims.end();
     });
   };
   services_.runtime.onChange([this](const std::string& id) {
-    if (auto* worker = workerOf(id)) worker->containerChanged(id);
+    if (auto* worker = workerOfContainer(id)) worker->containerChanged(id);
   });
 }
 
@@ -46,56 +56,86 @@ Co<Status> PodManager::recover() {
   for (const auto& uid : *sandboxes) remains_[uid].sandbox = true;
   for (auto& record : loaded.pods) {
     auto pod = std::make_shared<const corev1::Pod>(record.pod());
-    remains_[pod->metadata().uid()].record = std::move(record);
-    start(std::move(pod));
+    auto& remains = remains_[pod->metadata().uid()];
+    remains.record = std::move(record);
+    start(pod, remains);
+    remains_.erase(pod->metadata().uid());
   }
-  logInfo("pods_recovered", {{"pods", workers_.size()}, {"unclaimed", remains_.size()}});
+  logInfo("pods_recovered", {{"pods", pods_.size()}, {"unclaimed", remains_.size()}});
   co_return Status();
 }
 
-void PodManager::start(std::shared_ptr<const corev1::Pod> pod) {
-  std::string uid = pod->metadata().uid();
-  PodRemains remains;
-  if (auto found = remains_.find(uid); found != remains_.end()) {
-    remains = std::move(found->second);
-    remains_.erase(found);
-  }
-  auto worker = std::make_unique<PodWorker>(services_, std::move(pod), std::move(remains));
-  workers_[uid] = std::move(worker);
+PodWorker* PodManager::start(const api::ObjectPtr& object, const PodRemains& remains) {
+  auto pod = api::share<corev1::Pod>(object);
+  const std::string uid = pod->metadata().uid();
+  auto& entry = pods_[uid];
+  entry.worker = std::make_unique<PodWorker>(services_, std::move(pod), remains);
+  entry.parked = entry.news = nullptr;
   tasks_.spawn("pod " + uid, runWorker(uid));
+  return entry.worker.get();
 }
 
 Co<void> PodManager::runWorker(std::string uid) {
-  co_await workers_.at(uid)->run();
-  if (!workers_.at(uid)->isRemovedAtServer()) gone_.insert(uid);
-  workers_.erase(uid);
-  instanceEnded_.notifyAll();
+  auto& entry = pods_.at(uid);
+  co_await entry.worker->run();
+  if (entry.worker->finished()) {
+    if (!entry.worker->isRemovedAtServer()) gone_.insert(uid);
+    pods_.erase(uid);
+    instanceEnded_.notifyAll();
+  } else {
+    entry.parked = entry.worker->parked();
+    entry.worker = nullptr;
+    services_.statuses.forget(uid);
+  }
 }
 
 void PodManager::upsert(const api::ObjectPtr& object) {
-  auto pod = api::share<corev1::Pod>(object);
-  const auto& uid = pod->metadata().uid();
+  const auto& uid = api::meta(*object).uid();
   if (gone_.contains(uid)) return;
-  services_.statuses.observe(object);
-  if (auto worker = workers_.find(uid); worker != workers_.end()) {
-    worker->second->update(std::move(pod));
-  } else {
-    start(std::move(pod));
+  auto& entry = pods_[uid];
+  if (entry.worker != nullptr) {
+    services_.statuses.observe(object);
+    entry.worker->update(api::share<corev1::Pod>(object));
+    return;
   }
+  const bool waits = entry.news != nullptr;
+  entry.news = api::Packed::of(object);
+  if (services_.limits == nullptr) {
+    workerOf(uid);
+    return;
+  }
+  if (!waits) waiting_.push_back(uid);
+  if (!std::exchange(takingTurns_, true)) tasks_.spawn("turns", takeTurns());
+}
+
+Co<void> PodManager::takeTurns() {
+  auto& limits = *services_.limits;
+  while (!waiting_.empty()) {
+    const auto turn = co_await limits.podTurns.acquire();
+    co_await limits.statusWrites.untilFewWait(kStatusBacklog);
+    workerOf(waiting_.front());
+    waiting_.pop_front();
+    for (int i = 0; i < kRoundsOfATurn; ++i) co_await giveWay();
+  }
+  takingTurns_ = false;
+  turnsTaken_.notifyAll();
+}
+
+Co<void> PodManager::untilTurnsTaken() {
+  while (takingTurns_) co_await turnsTaken_.wait();
 }
 
 void PodManager::removed(const api::ObjectPtr& last) {
   const std::string& uid = api::meta(*last).uid();
   gone_.erase(uid);
-  auto worker = workers_.find(uid);
-  if (worker != workers_.end()) worker->second->removedAtServer(api::share<corev1::Pod>(last));
+  if (auto* worker = workerOf(uid)) worker->removedAtServer(api::share<corev1::Pod>(last));
 }
 
 Co<void> PodManager::reconcile(std::vector<api::ObjectPtr> present) {
   std::set<std::string> uids;
   for (const auto& pod : present) uids.insert(api::meta(*pod).uid());
-  for (auto& [uid, worker] : workers_) {
-    if (!uids.contains(uid)) worker->removedAtServer(nullptr);
+  for (const auto& [uid, pod] : pods_) {
+    if (!uids.contains(uid)) workerOf(uid)->removedAtServer(nullptr);
   }
   auto unclaimed = std::exchange(remains_, {});
   for (auto& [uid, remains] : unclaimed) {
@@ -133,46 +173,68 @@ void PodManager::networkIsUp() {
 }
 
 void PodManager::retrySetUp() {
-  for (auto& [uid, worker] : workers_) worker->retrySetUp();
+  for (auto& [uid, pod] : pods_) {
+    if (pod.worker != nullptr) pod.worker->retrySetUp();
+  }
 }
 
 Co<void> PodManager::stop() {
   co_await tasks_.cancelAndJoin();
-  for (auto& [uid, worker] : workers_) co_await worker->stop();
-  workers_.clear();
+  for (auto& [uid, pod] : pods_) {
+    if (pod.worker != nullptr) co_await pod.worker->stop();
+  }
+  pods_.clear();
 }
 
-const PodWorker* PodManager::find(std::string_view ns, std::string_view name) const {
+const PodWorker* PodManager::find(std::string_view ns, std::string_view name) {
   const PodWorker* found = nullptr;
-  for (const auto& [uid, worker] : workers_) {
-    const auto& metadata = worker->pod().metadata();
+  for (const auto& [uid, pod] : pods_) {
+    const auto& packed = pod.parked != nullptr ? pod.parked : pod.news;
+    const api::ObjectPtr atRest = pod.worker != nullptr ? nullptr : packed->decode();
+    const auto& metadata = api::meta(atRest == nullptr ? pod.worker->pod() : *atRest);
     if (metadata.namespace_() != ns || metadata.name() != name) continue;
     // The name may be another pod's by now, while this one still ends.
-    if (found == nullptr || !worker->isRemovedAtServer()) found = worker.get();
+    if (found == nullptr || atRest != nullptr || !pod.worker->isRemovedAtServer())
+      found = workerOf(uid);
   }
   return found;
 }
 
-PodWorker* PodManager::workerOf(const std::string& containerId) const {
+std::size_t PodManager::parked() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(pods_, [](const auto& pod) { return pod.second.worker == nullptr; }));
+}
+
+PodWorker* PodManager::workerOf(const std::string& uid) {
+  const auto pod = pods_.find(uid);
+  if (pod == pods_.end()) return nullptr;
+  if (pod->second.worker != nullptr) return pod->second.worker.get();
+  const api::ObjectPtr parked = pod->second.parked ? pod->second.parked->decode() : nullptr;
+  const api::ObjectPtr news = pod->second.news ? pod->second.news->decode() : nullptr;
+  services_.statuses.observe(news ? news : parked);
+  if (parked == nullptr) {
+    auto found = remains_.extract(uid);
+    return start(news, found ? found.mapped() : PodRemains());
+  }
+  auto* worker = start(parked, PodWorker::remainsOf(api::as<corev1::Pod>(parked)));
+  if (news != nullptr) worker->update(api::share<corev1::Pod>(news));
+  return worker;
+}
+
+PodWorker* PodManager::workerOfContainer(const std::string& containerId) {
   const auto id = ContainerId::parse(containerId);
-  const auto worker = id ? workers_.find(id->podUid) : workers_.end();
-  return worker == workers_.end() ? nullptr : worker->second.get();
+  return id ? workerOf(id->podUid) : nullptr;
 }
 
-const PodWorker* PodManager::findByUid(const std::string& uid) const {
-  auto worker = workers_.find(uid);
-  return worker == workers_.end() ? nullptr : worker->second.get();
-}
-
-Co<void> PodManager::waitUntilEnded(std::string containerId) const {
+Co<void> PodManager::waitUntilEnded(std::string containerId) {
   for (;;) {
-    const auto* worker = workerOf(containerId);
+    const auto* worker = workerOfContainer(containerId);
     if (worker == nullptr || !worker->isRunning(containerId)) co_return;
     co_await instanceEnded_.wait();
   }
 }
 
-Co<void> PodManager::waitUntilDown(std::string uid) const {
+Co<void> PodManager::waitUntilDown(std::string uid) {
   for (const auto* worker = findByUid(uid); worker != nullptr && worker->hasNetwork();
        worker = findByUid(uid)) {
     co_await instanceEnded_.wait();

@@ -1,4 +1,5 @@
 #pragma once
+#include <deque>
 #include <map>
 #include <memory>
 #include <set>
@@ -13,7 +14,8 @@
 namespace podlab::node {
 
 /// All pods of a node, by uid: brings each desired pod and each remains of one together in a
-/// PodWorker.
+/// PodWorker. Where pods are parked, one that has nothing to do has no worker until something comes
+/// for it.
 class PodManager {
  public:
   explicit PodManager(PodServices services);
@@ -30,6 +32,9 @@ class PodManager {
   /// pod is removed.
   Co<void> reconcile(std::vector<api::ObjectPtr> present);
 
+  /// Until no pod waits for its turn.
+  Co<void> untilTurnsTaken();
+
   /// Sandboxes can be made from now on.
   void networkIsUp();
   /// Stops the workers; the pods go on.
@@ -37,29 +42,44 @@ class PodManager {
 
   /// By namespace and name; the one that the server has, when there are two. nullptr when there is
   /// none.
-  const PodWorker* find(std::string_view ns, std::string_view name) const;
-  std::size_t size() const { return workers_.size(); }
+  const PodWorker* find(std::string_view ns, std::string_view name);
+  std::size_t size() const { return pods_.size(); }
+  /// How many have no worker.
+  std::size_t parked() const;
 
-  const PodWorker* findByUid(const std::string& uid) const;
+  const PodWorker* findByUid(const std::string& uid) { return workerOf(uid); }
   /// Until this instance of a container runs no more.
-  Co<void> waitUntilEnded(std::string containerId) const;
+  Co<void> waitUntilEnded(std::string containerId);
   /// Until the pod's network is gone.
-  Co<void> waitUntilDown(std::string uid) const;
+  Co<void> waitUntilDown(std::string uid);
 
  private:
+  struct Entry {
+    std::unique_ptr<PodWorker> worker;
+    api::PackedPtr parked;  ///< what the last worker knew; only while there is none
+    api::PackedPtr news;    ///< a newer object of the server's, for the next worker
+  };
+
   /// Pods that could not be set up try again now.
   void retrySetUp();
-  void start(std::shared_ptr<const corev1::Pod> pod);
+  PodWorker* start(const api::ObjectPtr& object, const PodRemains& remains);
+  /// Gives their turn to the pods that have news and no worker.
+  Co<void> takeTurns();
   Co<void> runWorker(std::string uid);
+  /// The pod's worker, made when there is none; nullptr when there is no such pod.
+  PodWorker* workerOf(const std::string& uid);
   /// Of the pod that has this instance of a container, or nullptr.
-  PodWorker* workerOf(const std::string& containerId) const;
+  PodWorker* workerOfContainer(const std::string& containerId);
   Co<Status> removeRemains(std::string uid, std::shared_ptr<const PodRemains> remains);
 
   PodServices services_;
-  std::map<std::string, std::unique_ptr<PodWorker>> workers_;
+  std::map<std::string, Entry> pods_;
   std::map<std::string, PodRemains> remains_;  ///< not yet claimed by a worker
   std::set<std::string> gone_;                 ///< finished here, but still at the server
-  mutable WaitQueue instanceEnded_;
+  std::deque<std::string> waiting_;            ///< for their turn, by uid
+  bool takingTurns_ = false;
+  WaitQueue turnsTaken_;
+  WaitQueue instanceEnded_;
   TaskGroup tasks_;
 };
 

@@ -1,7 +1,9 @@
-// What a PodWorker writes down for a later agent, and how it begins from what an earlier one left.
+// What a PodWorker writes down for a later agent, and how it begins from what an earlier one, or an
+// earlier worker of this one, left.
 #include <google/protobuf/arena.h>
 
 #include <algorithm>
+#include <csignal>
 #include <map>
 #include <utility>
 
@@ -162,6 +164,48 @@ void PodWorker::restoreContainer(Container& container, const records::ContainerR
   } else {
     --container.attempt;  // announced, but never begun
   }
+}
+
+/// Whether the pod as the server has it says all that this worker knows, and nothing is under way,
+/// due at a time, or waited for.
+bool PodWorker::isSettled() const {
+  if (!services_.parksPods || dirty_ || operating_ > 0 || nextWake_ || !reported_) return false;
+  if (stopping_ || failure_ || !refusal_.empty() || !references_.empty() || !tokens_.empty())
+    return false;
+  const bool atRest = over_ ? tornDown_ : sandbox_ == Step::kDone && storage_ == Step::kDone;
+  return atRest && std::ranges::all_of(containers_, [this](const auto& container) {
+           const bool asItStays = container->running() ? !over_ : over_ || container->init;
+           return asItStays && isSettled(*container);
+         });
+}
+
+bool PodWorker::isSettled(const Container& container) {
+  return container.started && container.attempt == container.view.restartCount &&
+         container.backoff.current() == Duration::zero() && !container.busy &&
+         !container.refreshing && !container.ephemeral && !container.outdated &&
+         !container.stopAt && container.stopSignal == SIGTERM &&
+         container.postStart == Step::kDone && container.leftovers.empty() &&
+         (container.probes.empty() || !container.running());
+}
+
+PodRemains PodWorker::remainsOf(const corev1::Pod& parked) {
+  PodRemains remains;
+  for (const auto& ip : parked.status().podips()) remains.record.add_addresses(ip.ip());
+  for (const auto* list :
+       {&parked.status().initcontainerstatuses(), &parked.status().containerstatuses()}) {
+    for (const auto& status : *list) {
+      if (!status.state().has_running()) continue;
+      remains.sandbox = true;
+      ContainerStatus found;
+      found.podUid = parked.metadata().uid();
+      found.name = status.name();
+      found.id = ContainerId{found.podUid, found.name, status.restartcount()}.toString();
+      found.state = ContainerState::kRunning;
+      found.startedAt = api::toWallTime(status.state().running().startedat());
+      remains.containers.push_back(std::move(found));
+    }
+  }
+  return remains;
 }
 
 void PodWorker::checkpoint() {

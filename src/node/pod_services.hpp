@@ -22,6 +22,7 @@
 #include "node/pod_volumes.hpp"
 #include "node/prober.hpp"
 #include "node/referenced_objects.hpp"
+#include "node/shared_limits.hpp"
 #include "node/status_writer.hpp"
 
 namespace podlab::node {
@@ -53,6 +54,8 @@ struct PodServices {
   std::int64_t nodeMemory = 0;               ///< bytes of capacity
   std::optional<std::int64_t> podPidsLimit;  ///< processes and threads of one pod
   bool keepsRecords = true;                  ///< of its pods, for a later agent
+  bool parksPods = false;                    ///< those that have nothing to do have no worker
+  std::shared_ptr<SharedLimits> limits;      ///< null: none
   std::string limitsMissing;                 ///< why limits are not enforced here; empty: they are
   std::string apiServer = {};                ///< "host:port" where pods find the API
   std::string standInProgram;                ///< podlab's own file, for stand-ins

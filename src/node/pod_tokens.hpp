@@ -29,6 +29,8 @@ class PodTokens {
 
   /// Once; later calls do nothing.
   void start(const corev1::Pod& pod, Listener listener);
+  /// Whether the pod has any.
+  bool empty() const { return tokens_.empty(); }
   /// Whether all tokens are there.
   bool known() const;
   /// kUnavailable: not there yet.

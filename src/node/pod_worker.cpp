@@ -55,7 +55,7 @@ PodWorker::~PodWorker() {
 }
 
 Co<void> PodWorker::run() {
-  while (!finished_) {
+  while (!finished_ && !isSettled()) {
     dirty_ = false;
     nextWake_.reset();
     sync();
@@ -63,7 +63,9 @@ Co<void> PodWorker::run() {
     services_.clock.cancel(std::exchange(timer_, 0));
     if (nextWake_) timer_ = services_.clock.schedule(*nextWake_, [this] { wake(); });
     if (operating_ == 0) rest();
-    while (!dirty_) co_await changed_.wait();
+    while (!dirty_ && !isSettled()) co_await changed_.wait();
+    // Something may come while the last operation unwinds.
+    if (isSettled()) co_await operations_.join();
   }
   co_await tokens_.stop();
   co_await operations_.join();
@@ -105,6 +107,7 @@ void PodWorker::rest() {
   pod_.rest();
   status_.rest();
   for (auto& container : containers_) container->spec.rest();
+  if (isSettled()) changed_.notifyAll();
 }
 
 void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
@@ -116,6 +119,7 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
                       api::isSame(*status_, pod->status());
   pod_ = std::move(pod);
   if (isEcho) {
+    reported_ = true;
     if (operating_ == 0 && !dirty_) rest();
     return;
   }
@@ -293,10 +297,10 @@ void PodWorker::publish() {
       sandbox_ == Step::kBusy || storage_ == Step::kBusy ||
       std::ranges::any_of(containers_, [](const auto& container) { return container->busy; });
   // Compared with the server's: a write that it lost, or never got, is made up for.
-  bool changed = !api::isSame(status, pod_->status());
+  reported_ = api::isSame(status, pod_->status());
   bool fresh = !api::isSame(status, *status_);
   status_ = std::move(status);
-  if (changed || fresh)
+  if (!reported_ || fresh)
     services_.statuses.set(uid_, status_.share(), busy ? kStatusDelay : Duration::zero());
   // What is begun has its record before; its steps need none, for a restarted agent looks itself.
   if (!finished_ && !busy) checkpoint();

@@ -21,7 +21,7 @@ namespace podlab::node {
 
 /// What an earlier agent left of a pod.
 struct PodRemains {
-  records::PodRecord record;                ///< without `pod` when there is no usable record
+  records::PodRecord record;                ///< without `pod` the server's last status is taken
   std::vector<ContainerStatus> containers;  ///< all instances that the runtime knows
   bool sandbox = false;
 };
@@ -36,7 +36,8 @@ class PodWorker {
             const PodRemains& remains);
   ~PodWorker();
 
-  /// Until nothing of the pod is left on this node, and the server knows.
+  /// Until nothing of the pod is left on this node, and the server knows; or, where pods are
+  /// parked, until there is nothing to do for it and parked() says all that is known of it.
   Co<void> run();
   /// Stops the worker, not the pod.
   Co<void> stop();
@@ -52,6 +53,9 @@ class PodWorker {
 
   const corev1::Pod& pod() const { return *pod_; }
   bool finished() const { return finished_; }
+  /// The pod at rest, from which remainsOf() makes a worker go on where this one has come.
+  api::PackedPtr parked() { return pod_.share(); }
+  static PodRemains remainsOf(const corev1::Pod& parked);
   bool isRemovedAtServer() const { return removedAtServer_; }
   /// As last computed here.
   const corev1::PodStatus& status() const { return *status_; }
@@ -86,6 +90,8 @@ class PodWorker {
                         const std::vector<ContainerStatus>& found);
 
   void checkpoint();
+  bool isSettled() const;
+  static bool isSettled(const Container& container);
 
   // The state machine.
   void updateSpec();
@@ -182,6 +188,7 @@ class PodWorker {
   api::Dormant<corev1::PodStatus> status_;              ///< as last computed
   std::int64_t generation_ = 0;                         ///< of the spec that was looked at last
   WallTime startTime_;
+  bool reported_ = false;          ///< the server has this status
   std::uint64_t savedRecord_ = 0;  ///< hash of what was written last
 
   std::vector<std::string> podIps_;

@@ -47,8 +47,8 @@ struct StatusWriter::State {
     }
   };
 
-  State(api::Api& a, Clock& c, asio::any_io_executor executor, std::shared_ptr<Semaphore> w)
-      : api(a), clock(c), writes(std::move(w)), tasks(std::move(executor)) {}
+  State(api::Api& a, Clock& c, asio::any_io_executor executor, std::shared_ptr<SharedLimits> l)
+      : api(a), clock(c), limits(std::move(l)), tasks(std::move(executor)) {}
   ~State() {
     for (auto& [uid, entry] : entries) clock.cancel(entry.timer);
   }
@@ -64,7 +64,7 @@ struct StatusWriter::State {
 
   api::Api& api;
   Clock& clock;
-  const std::shared_ptr<Semaphore> writes;
+  const std::shared_ptr<SharedLimits> limits;
   std::map<std::string, Entry> entries;
   WaitQueue written;
   TaskGroup tasks;
@@ -112,7 +112,7 @@ Co<void> StatusWriter::State::write(std::string uid) {
 Co<bool> StatusWriter::State::tryWrite(std::string uid) {
   // Nothing is decoded before.
   std::optional<Semaphore::Permit> permit;
-  if (writes != nullptr) permit.emplace(co_await writes->acquire());
+  if (limits != nullptr) permit.emplace(co_await limits->statusWrites.acquire());
   auto* entry = find(uid);
   if (entry == nullptr || entry->wanted == nullptr) co_return true;
   const auto wanted = entry->wanted;
@@ -155,8 +155,8 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
 }
 
 StatusWriter::StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor,
-                           std::shared_ptr<Semaphore> writes)
-    : state_(std::make_shared<State>(api, clock, std::move(executor), std::move(writes))) {}
+                           std::shared_ptr<SharedLimits> limits)
+    : state_(std::make_shared<State>(api, clock, std::move(executor), std::move(limits))) {}
 
 StatusWriter::~StatusWriter() = default;
 

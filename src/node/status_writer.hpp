@@ -7,7 +7,7 @@
 #include "api/api.hpp"
 #include "api/packed.hpp"
 #include "common/clock.hpp"
-#include "common/semaphore.hpp"
+#include "node/shared_limits.hpp"
 
 namespace podlab::node {
 
@@ -15,9 +15,9 @@ namespace podlab::node {
 /// status wins, and writes are tried again until they succeed or the pod (by uid) is gone.
 class StatusWriter {
  public:
-  /// `writes`: so many writes at a time, with all that have the same one; null: no limit.
+  /// `limits`: null: none.
   StatusWriter(api::Api& api, Clock& clock, asio::any_io_executor executor,
-               std::shared_ptr<Semaphore> writes = nullptr);
+               std::shared_ptr<SharedLimits> limits = nullptr);
   ~StatusWriter();
 
   /// The pod as the server has it; older states than the known one are ignored.

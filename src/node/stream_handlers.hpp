@@ -15,7 +15,7 @@ Co<Status> serveUsage(Agent& agent, rpc::Stream& stream);
 Co<Status> servePeers(Agent& agent, rpc::Stream& stream);
 
 /// Makes the log end with the instance `id`; returns only when it is cancelled.
-Co<void> finishWhenEnded(const PodManager& pods, std::string id, ContainerLogReader& log);
+Co<void> finishWhenEnded(PodManager& pods, std::string id, ContainerLogReader& log);
 
 template <typename Message>
 Co<Result<Message>> receive(rpc::Stream& stream) {

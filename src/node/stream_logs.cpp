@@ -62,7 +62,7 @@ Result<int> chooseInstance(const StreamTarget& target, bool previous) {
 
 }  // namespace
 
-Co<void> finishWhenEnded(const PodManager& pods, std::string id, ContainerLogReader& log) {
+Co<void> finishWhenEnded(PodManager& pods, std::string id, ContainerLogReader& log) {
   co_await pods.waitUntilEnded(std::move(id));
   log.finish();
   co_await untilCancelled();

@@ -7,7 +7,7 @@
 
 namespace podlab::node {
 
-Result<StreamTarget> findTarget(const PodManager& pods, const std::string& ns,
+Result<StreamTarget> findTarget(PodManager& pods, const std::string& ns,
                                 const std::string& pod, const std::string& container) {
   StreamTarget target;
   target.worker = pods.find(ns, pod);

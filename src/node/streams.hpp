@@ -20,7 +20,7 @@ struct StreamTarget {
 };
 /// `container` empty: the one that the annotation kubectl.kubernetes.io/default-container names, or
 /// the first.
-Result<StreamTarget> findTarget(const PodManager& pods, const std::string& ns,
-                                const std::string& pod, const std::string& container);
+Result<StreamTarget> findTarget(PodManager& pods, const std::string& ns, const std::string& pod,
+                                const std::string& container);
 
 }  // namespace podlab::node

@@ -118,7 +118,8 @@ node::AgentOptions HollowNode::agentOptions() const {
   // started.
   agent.warningsOnly = true;
   agent.keepsRecords = options_.agentsComeBack;
-  agent.statusWrites = options_.statusWrites;
+  agent.parksPods = true;
+  agent.limits = options_.limits;
   agent.stateFolder = "/state";
   agent.clusterRanges = options_.clusterRanges;
   return agent;

@@ -13,6 +13,7 @@
 #include "common/sync.hpp"
 #include "lab/hollow_config.hpp"
 #include "node/agent.hpp"
+#include "node/shared_limits.hpp"
 #include "node/simulated_dataplane.hpp"
 #include "node/simulated_filesystem.hpp"
 #include "node/simulated_host.hpp"
@@ -33,7 +34,7 @@ struct HollowNodeOptions {
   std::string bootId = {};                      ///< of the first boot; empty: drawn
   node::NodeRegistration::Intervals intervals = {};
   HollowBehaviour behaviour;
-  std::shared_ptr<Semaphore> statusWrites = {};  ///< as AgentOptions has it
+  std::shared_ptr<node::SharedLimits> limits = {};  ///< as AgentOptions has it
   bool agentsComeBack = true;  ///< false: one start() only, and nothing is kept for another agent
 };
 

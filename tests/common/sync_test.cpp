@@ -210,6 +210,40 @@ TEST_F(SyncTest, ASemaphoreLetsSoManyPass) {
   io_.poll();
 }
 
+Co<void> noteWhenFewWait(Semaphore& semaphore, std::size_t most, int id, std::vector<int>& seen) {
+  co_await semaphore.untilFewWait(most);
+  seen.push_back(id);
+}
+
+TEST_F(SyncTest, OneCanWaitUntilFewWaitForASemaphore) {
+  Semaphore semaphore(1);
+  WaitQueue leave;
+  std::vector<int> inside;
+  std::vector<int> seen;
+  for (int i = 0; i < 4; ++i) start(passAndNote(semaphore, leave, i, inside));
+  io_.poll();
+  start(noteWhenFewWait(semaphore, 3, 0, seen));
+  io_.poll();
+  EXPECT_EQ(seen, (std::vector{0}));
+  TaskGroup cancelled(io_.get_executor());
+  cancelled.spawn("first", noteWhenFewWait(semaphore, 1, 1, seen));
+  io_.poll();
+  for (int i = 2; i < 5; ++i) start(noteWhenFewWait(semaphore, 1, i, seen));
+  leave.notifyOne();
+  io_.poll();
+  EXPECT_EQ(seen, (std::vector{0}));
+  // The one who is called is cancelled at the same time: the others are called all the same.
+  leave.notifyOne();
+  cancelled.cancel();
+  io_.poll();
+  EXPECT_EQ(seen, (std::vector{0, 2, 3, 4}));
+  for (int i = 0; i < 2; ++i) {
+    leave.notifyOne();
+    io_.poll();
+  }
+  EXPECT_EQ(inside.size(), 4U);
+}
+
 TEST_F(SyncTest, ACancelledWaiterCallsTheNext) {
   Semaphore semaphore(1);
   WaitQueue leave;

@@ -14,7 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class ImagesTest : public NodeTest {
+class ImagesTest : public PodTest {
  protected:
   static corev1::Pod podOf(const std::string& image) {
     auto pod = makePod("web");
@@ -36,7 +36,9 @@ class ImagesTest : public NodeTest {
   }
 };
 
-TEST_F(ImagesTest, AMalformedNameIsSaidAsKubeletDoes) {
+INSTANTIATE_TEST_SUITE_P(Workers, ImagesTest, workersStayAndGo(), workerName);
+
+TEST_P(ImagesTest, AMalformedNameIsSaidAsKubeletDoes) {
   boot();
   add(podOf("Bad:Name"));
   const auto waiting = container("web").state().waiting();
@@ -52,7 +54,7 @@ TEST_F(ImagesTest, AMalformedNameIsSaidAsKubeletDoes) {
   EXPECT_TRUE(ready("web"));
 }
 
-TEST_F(ImagesTest, TheStopSignalOutlivesTheAgent) {
+TEST_P(ImagesTest, TheStopSignalOutlivesTheAgent) {
   images_.setImage("app:1", stoppedBy("SIGQUIT"));
   boot();
   const auto id = add(makePod("web")) + "_main_0";
@@ -66,7 +68,7 @@ TEST_F(ImagesTest, TheStopSignalOutlivesTheAgent) {
   EXPECT_EQ(runtime_.runningCount(), 0U);
 }
 
-TEST_F(ImagesTest, APodsStopSignalGoesBeforeTheImages) {
+TEST_P(ImagesTest, APodsStopSignalGoesBeforeTheImages) {
   images_.setImage("app:1", stoppedBy("SIGQUIT"));
   boot();
   auto pod = makePod("own");
@@ -78,7 +80,7 @@ TEST_F(ImagesTest, APodsStopSignalGoesBeforeTheImages) {
   EXPECT_EQ(this->container("own").stopsignal(), "SIGUSR1");
 }
 
-TEST_F(ImagesTest, TheNormalisedNameIsNoOtherImage) {
+TEST_P(ImagesTest, TheNormalisedNameIsNoOtherImage) {
   boot();
   add(podOf("app"));
   EXPECT_EQ(container("web").image(), "docker.io/library/app:latest");
@@ -90,7 +92,7 @@ TEST_F(ImagesTest, TheNormalisedNameIsNoOtherImage) {
   EXPECT_EQ(runtime_.starts(), 1U);
 }
 
-TEST_F(ImagesTest, AStandInIsVisible) {
+TEST_P(ImagesTest, AStandInIsVisible) {
   images_.setImage("nginx", standIn());
   boot();
   auto pod = podOf("nginx");
@@ -119,7 +121,7 @@ TEST_F(ImagesTest, AStandInIsVisible) {
   EXPECT_FALSE(api::isTrue(status("web"), "podlab.io/StandIn"));
 }
 
-TEST_F(ImagesTest, TheNodeListsTheLargest) {
+TEST_P(ImagesTest, TheNodeListsTheLargest) {
   std::vector<ListedImage> images;
   for (int i = 0; i < 60; ++i)
     images.push_back({{"image" + std::to_string(i)}, static_cast<std::uint64_t>(i)});

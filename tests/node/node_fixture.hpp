@@ -9,6 +9,7 @@
 
 #include "api/conditions.hpp"
 #include "node/agent.hpp"
+#include "node/shared_limits.hpp"
 #include "node/simulated_dataplane.hpp"
 #include "node/simulated_filesystem.hpp"
 #include "node/simulated_host.hpp"
@@ -68,6 +69,7 @@ class NodeTest : public ::testing::Test {
   std::unique_ptr<BlockingPool> blocking_ = makeInlinePool();
   std::string range_ = "10.244.1.0/24";
   std::string stateFolder_ = "/state";
+  bool parksPods_ = false;
   std::unique_ptr<Agent> agent_;
   bool running_ = false;
 
@@ -89,6 +91,8 @@ class NodeTest : public ::testing::Test {
     options.nodeName = "node-1";
     options.capacity = {{"cpu", "4"}, {"memory", "8Gi"}, {"pods", "110"}};
     options.stateFolder = stateFolder_;
+    options.parksPods = parksPods_;
+    if (parksPods_) options.limits = std::make_shared<SharedLimits>();
     options.clusterRanges = {*net::Cidr::parse("10.244.0.0/16")};
     return options;
   }
@@ -187,5 +191,19 @@ class NodeTest : public ::testing::Test {
     return "";
   }
 };
+
+/// With workers that stay, and as on hollow nodes with pods that are parked whenever they have
+/// nothing to do, and wait for their turn: nothing else may tell the difference.
+class PodTest : public NodeTest, public ::testing::WithParamInterface<bool> {
+ protected:
+  PodTest() { parksPods_ = GetParam(); }
+};
+
+inline auto workersStayAndGo() {
+  return ::testing::Values(false, true);
+}
+inline std::string workerName(const ::testing::TestParamInfo<bool>& parks) {
+  return parks.param ? "Parked" : "Kept";
+}
 
 }  // namespace podlab::node

@@ -23,7 +23,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class PodLifecycleTest : public NodeTest {
+class PodLifecycleTest : public PodTest {
  protected:
   /// What happens, as "SECOND what", from the agent's start on.
   std::vector<std::string> journal_;
@@ -75,9 +75,11 @@ class PodLifecycleTest : public NodeTest {
   }
 };
 
+INSTANTIATE_TEST_SUITE_P(Workers, PodLifecycleTest, workersStayAndGo(), workerName);
+
 // --- liveness and startup
 
-TEST_F(PodLifecycleTest, LivenessRestartsASickContainer) {
+TEST_P(PodLifecycleTest, LivenessRestartsASickContainer) {
   keepJournal();
   boot();
   auto pod = makePod("web");
@@ -106,7 +108,7 @@ TEST_F(PodLifecycleTest, LivenessRestartsASickContainer) {
 }
 
 // Kubelet's back-off, when it kills: that of the instance before, from the end of that one.
-TEST_F(PodLifecycleTest, LivenessRestartsBackOffOnlyWhenTheyComeFast) {
+TEST_P(PodLifecycleTest, LivenessRestartsBackOffOnlyWhenTheyComeFast) {
   keepJournal();
   execCodes_["live"] = 1;
   boot();
@@ -124,7 +126,7 @@ TEST_F(PodLifecycleTest, LivenessRestartsBackOffOnlyWhenTheyComeFast) {
                                   "60 start main", "110 start main"));
 }
 
-TEST_F(PodLifecycleTest, LivenessUnderNeverEndsThePod) {
+TEST_P(PodLifecycleTest, LivenessUnderNeverEndsThePod) {
   keepJournal();
   execCodes_["live"] = 1;
   boot();
@@ -138,7 +140,7 @@ TEST_F(PodLifecycleTest, LivenessUnderNeverEndsThePod) {
   EXPECT_EQ(eventMessage("Killing"), "Container main failed liveness probe");
 }
 
-TEST_F(PodLifecycleTest, AProbesOwnGracePeriodCounts) {
+TEST_P(PodLifecycleTest, AProbesOwnGracePeriodCounts) {
   keepJournal();
   execCodes_["live"] = 1;
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.ignoresTerm = true}; });
@@ -152,7 +154,7 @@ TEST_F(PodLifecycleTest, AProbesOwnGracePeriodCounts) {
               ElementsAre("0 start main", "1 live", "1 term main", "6 kill main", "6 start main"));
 }
 
-TEST_F(PodLifecycleTest, StartupGatesTheOtherProbes) {
+TEST_P(PodLifecycleTest, StartupGatesTheOtherProbes) {
   keepJournal();
   execCodes_["up"] = 1;
   boot();
@@ -175,7 +177,7 @@ TEST_F(PodLifecycleTest, StartupGatesTheOtherProbes) {
   EXPECT_EQ(eventMessage("Unhealthy"), "Startup probe failed: said");
 }
 
-TEST_F(PodLifecycleTest, ContainersThatDoNotStartUpAreRestarted) {
+TEST_P(PodLifecycleTest, ContainersThatDoNotStartUpAreRestarted) {
   keepJournal();
   execCodes_["up"] = 1;
   boot();
@@ -189,7 +191,7 @@ TEST_F(PodLifecycleTest, ContainersThatDoNotStartUpAreRestarted) {
 }
 
 // Nobody restarts what is going away; readiness goes on to be told.
-TEST_F(PodLifecycleTest, OnlyReadinessIsProbedWhileAPodStops) {
+TEST_P(PodLifecycleTest, OnlyReadinessIsProbedWhileAPodStops) {
   keepJournal();
   runtime_.setScript(
       [](const ContainerSpec&) { return ContainerScript{.stopTakes = seconds(25)}; });
@@ -212,7 +214,7 @@ TEST_F(PodLifecycleTest, OnlyReadinessIsProbedWhileAPodStops) {
 
 // --- hooks
 
-TEST_F(PodLifecycleTest, PostStartHoldsBackTheContainerAndTheNextOne) {
+TEST_P(PodLifecycleTest, PostStartHoldsBackTheContainerAndTheNextOne) {
   keepJournal();
   execTimes_["begin"] = seconds(3);
   boot();
@@ -228,7 +230,7 @@ TEST_F(PodLifecycleTest, PostStartHoldsBackTheContainerAndTheNextOne) {
   EXPECT_EQ(status("web").phase(), "Running");
 }
 
-TEST_F(PodLifecycleTest, AFailedPostStartKillsTheContainer) {
+TEST_P(PodLifecycleTest, AFailedPostStartKillsTheContainer) {
   keepJournal();
   execCodes_["begin"] = 1;
   boot();
@@ -243,7 +245,7 @@ TEST_F(PodLifecycleTest, AFailedPostStartKillsTheContainer) {
   EXPECT_EQ(eventMessage("Killing"), "FailedPostStartHook");
 }
 
-TEST_F(PodLifecycleTest, PreStopCountsAgainstTheGracePeriod) {
+TEST_P(PodLifecycleTest, PreStopCountsAgainstTheGracePeriod) {
   keepJournal();
   execTimes_["bye"] = seconds(4);
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.ignoresTerm = true}; });
@@ -258,7 +260,7 @@ TEST_F(PodLifecycleTest, PreStopCountsAgainstTheGracePeriod) {
   EXPECT_FALSE(exists("web"));
 }
 
-TEST_F(PodLifecycleTest, ASlowPreStopIsCutOffAndTwoSecondsRemain) {
+TEST_P(PodLifecycleTest, ASlowPreStopIsCutOffAndTwoSecondsRemain) {
   keepJournal();
   execTimes_["bye"] = minutes(5);
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.ignoresTerm = true}; });
@@ -282,7 +284,7 @@ Co<void> serveOnce(std::unique_ptr<ByteStream> stream, std::string answer) {
   (void)co_await stream->write(std::as_bytes(std::span(answer)));
 }
 
-TEST_F(PodLifecycleTest, AnHttpsHookFallsBackToAServerOfPlainHttp) {
+TEST_P(PodLifecycleTest, AnHttpsHookFallsBackToAServerOfPlainHttp) {
   std::string answer = "HTTP/1.0 400 Bad Request\r\n\r\n";
   dialer_.setAnswer([&](const net::IpAddress&, std::uint16_t) {
     auto [client, server] = transport::makeMemoryPipe();
@@ -308,7 +310,7 @@ TEST_F(PodLifecycleTest, AnHttpsHookFallsBackToAServerOfPlainHttp) {
   EXPECT_EQ(eventCount("LifecycleHTTPSFallback"), 1);
 }
 
-TEST_F(PodLifecycleTest, PreStopIsNotForContainersThatEndByThemselves) {
+TEST_P(PodLifecycleTest, PreStopIsNotForContainersThatEndByThemselves) {
   keepJournal();
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.runsFor = seconds(2)}; });
   boot();
@@ -321,7 +323,7 @@ TEST_F(PodLifecycleTest, PreStopIsNotForContainersThatEndByThemselves) {
   EXPECT_THAT(happened(), ElementsAre("0 start main"));
 }
 
-TEST_F(PodLifecycleTest, SleepHooksSleepAndEndWithTheContainer) {
+TEST_P(PodLifecycleTest, SleepHooksSleepAndEndWithTheContainer) {
   keepJournal();
   boot();
   auto pod = makePod("web");
@@ -340,7 +342,7 @@ TEST_F(PodLifecycleTest, SleepHooksSleepAndEndWithTheContainer) {
   EXPECT_FALSE(exists("web"));
 }
 
-TEST_F(PodLifecycleTest, WithoutAGracePeriodThereAreTwoSeconds) {
+TEST_P(PodLifecycleTest, WithoutAGracePeriodThereAreTwoSeconds) {
   keepJournal();
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.ignoresTerm = true}; });
   boot();
@@ -355,7 +357,7 @@ TEST_F(PodLifecycleTest, WithoutAGracePeriodThereAreTwoSeconds) {
 
 // --- termination messages
 
-TEST_F(PodLifecycleTest, TheMessageFileSpeaksForTheContainer) {
+TEST_P(PodLifecycleTest, TheMessageFileSpeaksForTheContainer) {
   boot();
   auto pod = makePod("web");
   main(pod).set_terminationmessagepath("/dev/termination-log");
@@ -374,7 +376,7 @@ TEST_F(PodLifecycleTest, TheMessageFileSpeaksForTheContainer) {
   EXPECT_FALSE(files_.exists(file));
 }
 
-TEST_F(PodLifecycleTest, TheLogSpeaksWhenAskedTo) {
+TEST_P(PodLifecycleTest, TheLogSpeaksWhenAskedTo) {
   boot();
   auto pod = makePod("web");
   pod.mutable_spec()->set_restartpolicy("Never");
@@ -395,7 +397,7 @@ TEST_F(PodLifecycleTest, TheLogSpeaksWhenAskedTo) {
 
 // --- sidecars
 
-TEST_F(PodLifecycleTest, SidecarsStartInOrderAndStayAndEndLast) {
+TEST_P(PodLifecycleTest, SidecarsStartInOrderAndStayAndEndLast) {
   keepJournal();
   execCodes_["up"] = 1;
   runtime_.setScript([](const ContainerSpec& spec) {
@@ -428,7 +430,7 @@ TEST_F(PodLifecycleTest, SidecarsStartInOrderAndStayAndEndLast) {
   EXPECT_FALSE(exists("web"));
 }
 
-TEST_F(PodLifecycleTest, SidecarsRestartUnderNeverAndDoNotKeepAPodAlive) {
+TEST_P(PodLifecycleTest, SidecarsRestartUnderNeverAndDoNotKeepAPodAlive) {
   keepJournal();
   runtime_.setScript([](const ContainerSpec& spec) {
     ContainerScript script;
@@ -455,7 +457,7 @@ TEST_F(PodLifecycleTest, SidecarsRestartUnderNeverAndDoNotKeepAPodAlive) {
   EXPECT_TRUE(dataplane_.sandboxes().empty());
 }
 
-TEST_F(PodLifecycleTest, AnUnreadySidecarMakesThePodUnready) {
+TEST_P(PodLifecycleTest, AnUnreadySidecarMakesThePodUnready) {
   keepJournal();
   boot();
   auto pod = makePod("web");
@@ -470,7 +472,7 @@ TEST_F(PodLifecycleTest, AnUnreadySidecarMakesThePodUnready) {
   EXPECT_TRUE(api::isTrue(status("web"), "Initialized"));
 }
 
-TEST_F(PodLifecycleTest, ASidecarThatRestartsDoesNotTakeThePodBack) {
+TEST_P(PodLifecycleTest, ASidecarThatRestartsDoesNotTakeThePodBack) {
   keepJournal();
   runtime_.setScript([](const ContainerSpec& spec) {
     return ContainerScript{.runsFor = spec.name == "init" ? std::optional<Duration>(seconds(1))
@@ -499,7 +501,7 @@ TEST_F(PodLifecycleTest, ASidecarThatRestartsDoesNotTakeThePodBack) {
 
 // --- deadlines
 
-TEST_F(PodLifecycleTest, APodEndsAtItsDeadline) {
+TEST_P(PodLifecycleTest, APodEndsAtItsDeadline) {
   keepJournal();
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.stopTakes = seconds(2)}; });
   boot();
@@ -526,7 +528,7 @@ TEST_F(PodLifecycleTest, APodEndsAtItsDeadline) {
   EXPECT_EQ(runtime_.starts(), 1U);
 }
 
-TEST_F(PodLifecycleTest, ADeadlineOutlivesTheAgent) {
+TEST_P(PodLifecycleTest, ADeadlineOutlivesTheAgent) {
   boot();
   auto pod = makePod("web");
   pod.mutable_spec()->set_activedeadlineseconds(20);
@@ -540,7 +542,7 @@ TEST_F(PodLifecycleTest, ADeadlineOutlivesTheAgent) {
   EXPECT_EQ(status("web").reason(), "DeadlineExceeded");
 }
 
-TEST_F(PodLifecycleTest, ADeadlineEndsAPodThatNeverStarted) {
+TEST_P(PodLifecycleTest, ADeadlineEndsAPodThatNeverStarted) {
   images_.setMissing("app:1", true);
   boot();
   auto pod = makePod("web");
@@ -561,7 +563,7 @@ corev1::EphemeralContainer debugger(const std::string& name, const std::string& 
   return added;
 }
 
-TEST_F(PodLifecycleTest, EphemeralContainersJoinTheRunningPod) {
+TEST_P(PodLifecycleTest, EphemeralContainersJoinTheRunningPod) {
   keepJournal();
   runtime_.setScript([](const ContainerSpec& spec) {
     ContainerScript script;
@@ -589,7 +591,7 @@ TEST_F(PodLifecycleTest, EphemeralContainersJoinTheRunningPod) {
   EXPECT_FALSE(exists("web"));
 }
 
-TEST_F(PodLifecycleTest, EphemeralContainersDoNotKeepAPodAlive) {
+TEST_P(PodLifecycleTest, EphemeralContainersDoNotKeepAPodAlive) {
   runtime_.setScript([](const ContainerSpec& spec) {
     ContainerScript script;
     if (spec.name == "main") script.runsFor = seconds(5);
@@ -608,7 +610,7 @@ TEST_F(PodLifecycleTest, EphemeralContainersDoNotKeepAPodAlive) {
   EXPECT_EQ(runtime_.runningCount(), 0U);
 }
 
-TEST_F(PodLifecycleTest, EphemeralContainersBringReferencesOfTheirOwn) {
+TEST_P(PodLifecycleTest, EphemeralContainersBringReferencesOfTheirOwn) {
   boot();
   auto uid = add(makePod("web"));
   auto pod = *api_.find<corev1::Pod>("default/web");
@@ -634,7 +636,7 @@ TEST_F(PodLifecycleTest, EphemeralContainersBringReferencesOfTheirOwn) {
   EXPECT_THAT(runtime_.running(uid + "_debug_0")->env, ::testing::Contains("COLOR=blue"));
 }
 
-TEST_F(PodLifecycleTest, AnAbsentTargetIsToldAndWaitedFor) {
+TEST_P(PodLifecycleTest, AnAbsentTargetIsToldAndWaitedFor) {
   runtime_.setScript([](const ContainerSpec& spec) {
     ContainerScript script;
     if (spec.name == "main" && spec.id.ends_with("_0")) script.runsFor = seconds(5);
@@ -659,7 +661,7 @@ TEST_F(PodLifecycleTest, AnAbsentTargetIsToldAndWaitedFor) {
 
 // --- with another agent
 
-TEST_F(PodLifecycleTest, WhatProbesHaveFoundOutOutlivesTheAgent) {
+TEST_P(PodLifecycleTest, WhatProbesHaveFoundOutOutlivesTheAgent) {
   keepJournal();
   boot();
   auto pod = makePod("web");
@@ -680,7 +682,7 @@ TEST_F(PodLifecycleTest, WhatProbesHaveFoundOutOutlivesTheAgent) {
   EXPECT_EQ(status("web").SerializeAsString(), before.SerializeAsString());
 }
 
-TEST_F(PodLifecycleTest, APostStartHookThatWasCutOffRunsAgain) {
+TEST_P(PodLifecycleTest, APostStartHookThatWasCutOffRunsAgain) {
   keepJournal();
   execTimes_["begin"] = seconds(10);
   boot();
@@ -699,7 +701,7 @@ TEST_F(PodLifecycleTest, APostStartHookThatWasCutOffRunsAgain) {
   EXPECT_THAT(happened(), IsEmpty());
 }
 
-TEST_F(PodLifecycleTest, APreStopHookThatHasEndedIsNotRepeated) {
+TEST_P(PodLifecycleTest, APreStopHookThatHasEndedIsNotRepeated) {
   keepJournal();
   runtime_.setScript([](const ContainerSpec&) { return ContainerScript{.stopTakes = seconds(9)}; });
   execTimes_["bye"] = seconds(4);

@@ -12,7 +12,7 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-class PodVolumesTest : public NodeTest {
+class PodVolumesTest : public PodTest {
  protected:
   void putConfigMap(const std::string& name, const std::string& color) {
     corev1::ConfigMap map;
@@ -71,7 +71,9 @@ class PodVolumesTest : public NodeTest {
   int openWatches() { return api_.calls(fakes::Verb::kWatch); }
 };
 
-TEST_F(PodVolumesTest, APodWaitsForItsConfigMapAndStartsOnceItIsThere) {
+INSTANTIATE_TEST_SUITE_P(Workers, PodVolumesTest, workersStayAndGo(), workerName);
+
+TEST_P(PodVolumesTest, APodWaitsForItsConfigMapAndStartsOnceItIsThere) {
   boot();
   auto uid = add(podWithConfig());
   clock_.advance(milliseconds(200));
@@ -88,7 +90,7 @@ TEST_F(PodVolumesTest, APodWaitsForItsConfigMapAndStartsOnceItIsThere) {
   EXPECT_TRUE(mount.readOnly);
 }
 
-TEST_F(PodVolumesTest, ChangesReachTheVolumesOfRunningPods) {
+TEST_P(PodVolumesTest, ChangesReachTheVolumesOfRunningPods) {
   boot();
   putConfigMap("settings", "blue");
   auto pod = podWithConfig();
@@ -115,7 +117,7 @@ TEST_F(PodVolumesTest, ChangesReachTheVolumesOfRunningPods) {
   EXPECT_EQ(runtime_.starts(), 1U);
 }
 
-TEST_F(PodVolumesTest, AContainerWaitsForItsVariables) {
+TEST_P(PodVolumesTest, AContainerWaitsForItsVariables) {
   boot();
   auto uid = add(podWithVariable());
   clock_.advance(milliseconds(200));
@@ -135,7 +137,7 @@ TEST_F(PodVolumesTest, AContainerWaitsForItsVariables) {
   EXPECT_EQ(runtime_.starts(), 1U) << "variables are those of the start";
 }
 
-TEST_F(PodVolumesTest, PodsShareOneWatchAndTheLastOneEndsIt) {
+TEST_P(PodVolumesTest, PodsShareOneWatchAndTheLastOneEndsIt) {
   putConfigMap("settings", "blue");
   boot();
   const int before = openWatches();
@@ -154,7 +156,7 @@ TEST_F(PodVolumesTest, PodsShareOneWatchAndTheLastOneEndsIt) {
   EXPECT_EQ(openWatches(), before + 2);
 }
 
-TEST_F(PodVolumesTest, ARestartedAgentWithoutAServerKeepsWhatItHad) {
+TEST_P(PodVolumesTest, ARestartedAgentWithoutAServerKeepsWhatItHad) {
   boot();
   putConfigMap("settings", "blue");
   auto uid = add(podWithConfig());
@@ -172,7 +174,7 @@ TEST_F(PodVolumesTest, ARestartedAgentWithoutAServerKeepsWhatItHad) {
   EXPECT_EQ(runtime_.starts(), 1U);
 }
 
-TEST_F(PodVolumesTest, TokensAreRenewedAt80PercentOfTheirLife) {
+TEST_P(PodVolumesTest, TokensAreRenewedAt80PercentOfTheirLife) {
   boot();
   auto pod = makePod("web");
   pod.mutable_spec()->set_serviceaccountname("bot");
@@ -202,7 +204,7 @@ TEST_F(PodVolumesTest, TokensAreRenewedAt80PercentOfTheirLife) {
   EXPECT_EQ(runtime_.starts(), 1U);
 }
 
-TEST_F(PodVolumesTest, AnEmptyDirBeyondItsLimitEvictsThePod) {
+TEST_P(PodVolumesTest, AnEmptyDirBeyondItsLimitEvictsThePod) {
   boot();
   auto pod = makePod("web");
   addVolume(pod, "scratch").mutable_emptydir()->mutable_sizelimit()->set_string("1Mi");
@@ -232,7 +234,7 @@ TEST_F(PodVolumesTest, AnEmptyDirBeyondItsLimitEvictsThePod) {
   EXPECT_THAT(volumes_.pods(), IsEmpty());
 }
 
-TEST_F(PodVolumesTest, AClaimLeadsToItsVolumesFolder) {
+TEST_P(PodVolumesTest, AClaimLeadsToItsVolumesFolder) {
   boot();
   auto pod = makePod("web");
   addVolume(pod, "data").mutable_persistentvolumeclaim()->set_claimname("disk");
@@ -263,7 +265,7 @@ TEST_F(PodVolumesTest, AClaimLeadsToItsVolumesFolder) {
   EXPECT_EQ(running(uid).mounts.front().source, "/srv/x/of-web");
 }
 
-TEST_F(PodVolumesTest, FsGroupIsForVolumesThatAreThePodsToOwn) {
+TEST_P(PodVolumesTest, FsGroupIsForVolumesThatAreThePodsToOwn) {
   boot();
   const auto bind = [this](const std::string& name, corev1::PersistentVolume volume) {
     volume.mutable_metadata()->set_name(name);
@@ -312,7 +314,7 @@ TEST_F(PodVolumesTest, FsGroupIsForVolumesThatAreThePodsToOwn) {
                        {"config", false}, {"local", true}, {"made", true}, {"own", false}}));
 }
 
-TEST_F(PodVolumesTest, AVolumeForOnePodWaitsUntilTheOtherHasGone) {
+TEST_P(PodVolumesTest, AVolumeForOnePodWaitsUntilTheOtherHasGone) {
   boot();
   corev1::PersistentVolume volume;
   volume.mutable_metadata()->set_name("pv");
@@ -341,7 +343,7 @@ TEST_F(PodVolumesTest, AVolumeForOnePodWaitsUntilTheOtherHasGone) {
   EXPECT_TRUE(ready("other"));
 }
 
-TEST_F(PodVolumesTest, AVolumeOfOtherNodesIsNotMounted) {
+TEST_P(PodVolumesTest, AVolumeOfOtherNodesIsNotMounted) {
   boot();
   corev1::PersistentVolume volume;
   volume.mutable_metadata()->set_name("pv");
@@ -365,7 +367,7 @@ TEST_F(PodVolumesTest, AVolumeOfOtherNodesIsNotMounted) {
             "NodeSelectorTerms");
 }
 
-TEST_F(PodVolumesTest, AVariableInASubPathThatIsNotThereIsAnError) {
+TEST_P(PodVolumesTest, AVariableInASubPathThatIsNotThereIsAnError) {
   boot();
   auto pod = makePod("web");
   addVolume(pod, "data").mutable_emptydir();
@@ -377,7 +379,7 @@ TEST_F(PodVolumesTest, AVariableInASubPathThatIsNotThereIsAnError) {
             "container \"main\": missing value for \"NONE\"");
 }
 
-TEST_F(PodVolumesTest, ReleasedVolumesInThisNodesHandsLoseTheirFolders) {
+TEST_P(PodVolumesTest, ReleasedVolumesInThisNodesHandsLoseTheirFolders) {
   auto settings = options();
   settings.volumesFolder = "/lab/volumes";
   giveRange();

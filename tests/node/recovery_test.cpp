@@ -16,7 +16,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
-class RecoveryTest : public NodeTest {
+class RecoveryTest : public PodTest {
  protected:
   /// Kills the agent as it stands and starts another.
   void crashAndRestart() {
@@ -57,7 +57,9 @@ class RecoveryTest : public NodeTest {
   std::unique_ptr<sim::CrashingWorld> world_;
 };
 
-TEST_F(RecoveryTest, RunningPodsGoOn) {
+INSTANTIATE_TEST_SUITE_P(Workers, RecoveryTest, workersStayAndGo(), workerName);
+
+TEST_P(RecoveryTest, RunningPodsGoOn) {
   giveRange();
   launchMortal();
   auto uid = add(makePod("web", {"a", "b"}));
@@ -74,7 +76,7 @@ TEST_F(RecoveryTest, RunningPodsGoOn) {
   expectNothingLeft();
 }
 
-TEST_F(RecoveryTest, PodsThatComeWhileTheFirstAreReportedStay) {
+TEST_P(RecoveryTest, PodsThatComeWhileTheFirstAreReportedStay) {
   giveRange();
   launchMortal();
   add(makePod("web"));
@@ -92,7 +94,7 @@ TEST_F(RecoveryTest, PodsThatComeWhileTheFirstAreReportedStay) {
   EXPECT_EQ(runtime_.runningCount(), 2U);
 }
 
-TEST_F(RecoveryTest, ExitsInBetweenAreSeen) {
+TEST_P(RecoveryTest, ExitsInBetweenAreSeen) {
   giveRange();
   launchMortal();
   auto job = makePod("job");
@@ -112,7 +114,7 @@ TEST_F(RecoveryTest, ExitsInBetweenAreSeen) {
   EXPECT_EQ(container("web").laststate().terminated().exitcode(), 5);
 }
 
-TEST_F(RecoveryTest, BackOffGoesOn) {
+TEST_P(RecoveryTest, BackOffGoesOn) {
   runtime_.setScript([](const ContainerSpec&) {
     ContainerScript script;
     script.runsFor = seconds(1);
@@ -133,7 +135,7 @@ TEST_F(RecoveryTest, BackOffGoesOn) {
   EXPECT_EQ(container("web").restartcount(), 5);
 }
 
-TEST_F(RecoveryTest, AClockSetBackStopsNothing) {
+TEST_P(RecoveryTest, AClockSetBackStopsNothing) {
   runtime_.setScript([](const ContainerSpec&) {
     ContainerScript script;
     script.runsFor = seconds(1);
@@ -161,7 +163,7 @@ TEST_F(RecoveryTest, AClockSetBackStopsNothing) {
   EXPECT_FALSE(exists("web"));
 }
 
-TEST_F(RecoveryTest, PodsDeletedMeanwhileAreStopped) {
+TEST_P(RecoveryTest, PodsDeletedMeanwhileAreStopped) {
   giveRange();
   launchMortal();
   add(makePod("gone"));
@@ -178,7 +180,7 @@ TEST_F(RecoveryTest, PodsDeletedMeanwhileAreStopped) {
   EXPECT_TRUE(ready("stays"));
 }
 
-TEST_F(RecoveryTest, WithoutTheServerPodsRunAndRestart) {
+TEST_P(RecoveryTest, WithoutTheServerPodsRunAndRestart) {
   giveRange();
   launchMortal();
   auto uid = add(makePod("web"));
@@ -199,7 +201,7 @@ TEST_F(RecoveryTest, WithoutTheServerPodsRunAndRestart) {
   EXPECT_NE(runtime_.running(uid + "_main_2"), nullptr);
 }
 
-TEST_F(RecoveryTest, ARebootStartsPodsAnewWithTheSameAddress) {
+TEST_P(RecoveryTest, ARebootStartsPodsAnewWithTheSameAddress) {
   runtime_.setScript([](const ContainerSpec& spec) {
     ContainerScript script;
     if (spec.name == "init") script.runsFor = seconds(1);
@@ -234,7 +236,7 @@ TEST_F(RecoveryTest, ARebootStartsPodsAnewWithTheSameAddress) {
   EXPECT_EQ(status("job").phase(), "Failed");
 }
 
-TEST_F(RecoveryTest, FinishedPodsStayFinished) {
+TEST_P(RecoveryTest, FinishedPodsStayFinished) {
   runtime_.setScript([](const ContainerSpec&) {
     ContainerScript script;
     script.runsFor = seconds(1);
@@ -256,7 +258,7 @@ TEST_F(RecoveryTest, FinishedPodsStayFinished) {
   expectNothingLeft();
 }
 
-TEST_F(RecoveryTest, ALostRecordIsMadeUpForByServerAndRuntime) {
+TEST_P(RecoveryTest, ALostRecordIsMadeUpForByServerAndRuntime) {
   giveRange();
   launchMortal();
   auto uid = add(makePod("web"));
@@ -278,7 +280,7 @@ TEST_F(RecoveryTest, ALostRecordIsMadeUpForByServerAndRuntime) {
   expectNothingLeft();
 }
 
-TEST_F(RecoveryTest, WhatBelongsToNoPodIsRemoved) {
+TEST_P(RecoveryTest, WhatBelongsToNoPodIsRemoved) {
   giveRange();
   launchMortal();
   auto uid = add(makePod("web"));
@@ -323,7 +325,7 @@ void addHook(corev1::LifecycleHandler& hook, const char* command) {
 
 /// The whole life of a pod with an init container, a sidecar, hooks, a volume that changes, a crash
 /// and a delete, with the agent dying once at every possible call.
-TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
+TEST_P(RecoveryTest, SurvivesDeathAtEachStep) {
   int deaths = 0;
   for (bool afterEffect : {false, true}) {
     for (int at = 0;; ++at) {
@@ -414,7 +416,7 @@ TEST_F(RecoveryTest, SurvivesDeathAtEachStep) {
 
 /// Random pods, exits, deletes, failures and deaths of the agent; in the end all is as the server
 /// says.
-TEST_F(RecoveryTest, RandomLifeConverges) {
+TEST_P(RecoveryTest, RandomLifeConverges) {
   for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     SeededRng rng(seed);

@@ -214,8 +214,9 @@ TEST_F(HollowNodeTest, PodsOutliveTheirAgents) {
   EXPECT_EQ(node_->runtime().starts(), 1U);
 }
 
-TEST_F(HollowNodeTest, StatusesWaitForTheirTurnAndAllAreWritten) {
-  options_.statusWrites = std::make_shared<Semaphore>(1);
+TEST_F(HollowNodeTest, PodsAndStatusesWaitForTheirTurnAndAllAreWritten) {
+  options_.limits.reset(
+      new node::SharedLimits{.podTurns = Semaphore(1), .statusWrites = Semaphore(1)});
   start();
   for (int i = 0; i < 20; ++i) add("web-" + std::to_string(i));
   clock_.advance(seconds(1));
