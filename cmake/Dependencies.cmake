@@ -28,6 +28,13 @@ podlab_find_library(re2 re2 re2/re2.h)
 set_property(TARGET re2 PROPERTY INTERFACE_LINK_LIBRARIES Threads::Threads)
 podlab_find_library(archive archive archive.h)
 set_property(TARGET archive PROPERTY INTERFACE_LINK_LIBRARIES zstd zlib)
+# In place of glibc's heap, which keeps most of what thousands of pods took while they started. Sanitizers bring their own.
+if(PODLAB_SANITIZE)
+  add_library(heap INTERFACE)
+else()
+  podlab_find_library(heap jemalloc jemalloc/jemalloc.h)
+  set_property(TARGET heap PROPERTY INTERFACE_LINK_LIBRARIES Threads::Threads dl)
+endif()
 find_path(ASIO_INCLUDE asio.hpp REQUIRED)
 
 # Asio 1.22 does not recognise clang's coroutines by itself.

@@ -7,7 +7,6 @@
 
 #include <asio.hpp>
 
-#include "common/free_memory.hpp"
 #include "common/indexed_map.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
@@ -32,8 +31,6 @@ constexpr unsigned kOften = 4;
 constexpr Duration kWarm = std::chrono::seconds(15);
 /// Objects of a list that are delivered in one go.
 constexpr std::size_t kBatch = 16;
-/// So many objects that turn cold at once leave memory that is worth returning to the system.
-constexpr std::size_t kMany = 500;
 
 struct Entry {
   api::PackedPtr packed;
@@ -100,16 +97,14 @@ void Informer::State::scheduleCooling() {
 void Informer::State::cool() {
   cooling = 0;
   bool looked = false;
-  std::size_t cooled = 0;
   for (auto& [key, entry] : cache) {
     if (std::exchange(entry.looks, 0) > 0) {
       looked = true;
-    } else if (std::exchange(entry.warm, nullptr)) {
-      ++cooled;
+    } else {
+      entry.warm = nullptr;
     }
   }
   if (looked) scheduleCooling();
-  if (cooled >= kMany) releaseFreeMemory();
 }
 
 void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) {
