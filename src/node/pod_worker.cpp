@@ -47,7 +47,7 @@ PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> p
   for (const auto& spec : pod_->spec().containers()) addContainer(spec, Role::kMain);
   addEphemeralContainers();
   restore(remains);
-  update(pod);
+  update(std::move(pod));
 }
 
 PodWorker::~PodWorker() {
