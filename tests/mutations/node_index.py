@@ -15,7 +15,7 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROUNDS = "250"
+ROUNDS = "2000"
 INDEX_FILES = ["node_grid.cpp", "use_scores.cpp", "shape_counts.cpp", "node_index.cpp"]
 
 # (file, what stands there once, what stands there instead)
@@ -66,7 +66,7 @@ FAULTS = [
     ("shape_counts.cpp", "return shape_->terms.matchesAffinity(other.ns, other.labels, namespaces);",
      "return shape_->terms.affinity[counter.index].matches(other.ns, other.labels, namespaces);"),
     ("shape_counts.cpp", "hasSome = true;", ""),
-    ("shape_counts.cpp", "if (pod->shape.get() != &other) continue;", ""),
+    ("shape_counts.cpp", "if (pod->shape.get() != &other) continue;", "if (pod->shape.get() == &other) continue;"),
     ("shape_counts.cpp", "return term.topologyKey == counter.key &&", "return"),
     ("shape_counts.cpp", "from.fitsOf[profile] -= fits_[slot];", ""),
     ("shape_counts.cpp", "--from.nodesOf[profile];", ""),
