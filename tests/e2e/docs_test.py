@@ -44,6 +44,7 @@ class Docs(unittest.TestCase):
         for name in ("default", "two"):
             self.run_command(f"podlab --name {name} down --purge")
         shutil.rmtree(self.state, ignore_errors=True)
+        shutil.rmtree("/tmp/podlab-sim", ignore_errors=True)  # of an example, whose reader looks at it first
 
     def run_command(self, command, seconds=90):
         if goes_on(command):
