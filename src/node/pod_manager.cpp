@@ -104,8 +104,9 @@ void PodManager::upsert(const api::ObjectPtr& object) {
     workerOf(uid);
     return;
   }
-  if (!waits) waiting_.push_back(uid);
-  if (!std::exchange(takingTurns_, true)) tasks_.spawn("turns", takeTurns());
+  if (waits) return;
+  if (waiting_.empty()) tasks_.spawn("turns", takeTurns());
+  waiting_.push_back(uid);
 }
 
 Co<void> PodManager::takeTurns() {
@@ -114,15 +115,14 @@ Co<void> PodManager::takeTurns() {
     const auto turn = co_await limits.podTurns.acquire();
     co_await limits.statusWrites.untilFewWait(kStatusBacklog);
     workerOf(waiting_.front());
-    waiting_.pop_front();
     for (int i = 0; i < kRoundsOfATurn; ++i) co_await giveWay();
+    waiting_.pop_front();
   }
-  takingTurns_ = false;
   turnsTaken_.notifyAll();
 }
 
 Co<void> PodManager::untilTurnsTaken() {
-  while (takingTurns_) co_await turnsTaken_.wait();
+  while (!waiting_.empty()) co_await turnsTaken_.wait();
 }
 
 void PodManager::removed(const api::ObjectPtr& last) {

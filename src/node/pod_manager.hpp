@@ -76,8 +76,7 @@ class PodManager {
   std::map<std::string, Entry> pods_;
   std::map<std::string, PodRemains> remains_;  ///< not yet claimed by a worker
   std::set<std::string> gone_;                 ///< finished here, but still at the server
-  std::deque<std::string> waiting_;            ///< for their turn, by uid
-  bool takingTurns_ = false;
+  std::deque<std::string> waiting_;            ///< for their turn to end, by uid
   WaitQueue turnsTaken_;
   WaitQueue instanceEnded_;
   TaskGroup tasks_;

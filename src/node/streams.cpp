@@ -7,8 +7,8 @@
 
 namespace podlab::node {
 
-Result<StreamTarget> findTarget(PodManager& pods, const std::string& ns,
-                                const std::string& pod, const std::string& container) {
+Result<StreamTarget> findTarget(PodManager& pods, const std::string& ns, const std::string& pod,
+                                const std::string& container) {
   StreamTarget target;
   target.worker = pods.find(ns, pod);
   if (target.worker == nullptr)
