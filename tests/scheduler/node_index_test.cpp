@@ -69,5 +69,50 @@ TEST(NodeIndex, EachNodeIsADomainOfItsOwnLabel) {
   EXPECT_EQ(found->slot, 1u);
 }
 
+// Nor this: domains that only nodes without the other constraint's label are in. They would make
+// racks weigh more than rows, log(12) to log(4), where each has two domains.
+TEST(NodeIndex, NodesWithoutAllLabelsMakeNoDomains) {
+  Snapshot snapshot;
+  NodeIndex index(snapshot);
+  const auto labelled = [](const std::string& name, const std::string& app) {
+    auto pod = makePod(name);
+    (*pod->mutable_metadata()->mutable_labels())["app"] = app;
+    return pod;
+  };
+  const auto addNode = [&](const std::string& name, const std::string& rack,
+                           const std::string& row) {
+    auto node = makeNode(name, "64", "512Gi");
+    (*node->mutable_metadata()->mutable_labels())["rack"] = rack;
+    if (!row.empty()) (*node->mutable_metadata()->mutable_labels())["row"] = row;
+    const auto slot = snapshot.slotOf(name);
+    snapshot.setNode(slot, std::move(node));
+    index.nodeChanged(slot);
+    return slot;
+  };
+  const auto place = [&](Snapshot::Slot slot, const std::string& name, const std::string& app) {
+    const auto pod = std::make_shared<const PodInfo>(labelled(name, app));
+    snapshot.at(slot).add(pod);
+    index.podAdded(slot, *pod);
+  };
+  const auto threeOnTheRack = addNode("n0", "r0", "w0"), fourOnTheRow = addNode("n1", "r1", "w1");
+  for (int i = 0; i < 3; ++i) place(threeOnTheRack, "a" + std::to_string(i), "rack-app");
+  for (int i = 0; i < 4; ++i) place(fourOnTheRow, "b" + std::to_string(i), "row-app");
+  for (int i = 2; i < 10; ++i) addNode("n" + std::to_string(i), "r" + std::to_string(i), "");
+
+  auto pod = labelled("next", "next");
+  for (const std::string key : {"rack", "row"}) {
+    auto& constraint = *pod->mutable_spec()->add_topologyspreadconstraints();
+    constraint.set_maxskew(1);
+    constraint.set_topologykey(key);
+    constraint.set_whenunsatisfiable("ScheduleAnyway");
+    (*constraint.mutable_labelselector()->mutable_matchlabels())["app"] = key + "-app";
+  }
+  const PodInfo next(std::move(pod));
+  ASSERT_EQ(chooseNaively(next, snapshot, 0).slot, threeOnTheRack);
+  const auto found = index.choose(next, 0);
+  ASSERT_TRUE(found.has_value());
+  EXPECT_EQ(found->slot, threeOnTheRack);
+}
+
 }  // namespace
 }  // namespace podlab::scheduler
