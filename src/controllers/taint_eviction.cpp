@@ -34,12 +34,15 @@ TaintEvictionController::TaintEvictionController(Context& context)
   nodes.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& node) {
     observeNode(api::as<corev1::Node>(node));
   };
-  nodes.deleted = [this](const api::ObjectPtr& node) { firstSeen_.erase(api::meta(*node).name()); };
+  nodes.deleted = [this](const api::ObjectPtr& node) {
+    firstSeen_.erase(api::meta(*node).name());
+    evicting_.erase(api::meta(*node).name());
+  };
   context_.nodes.addHandlers(std::move(nodes));
 
   const auto observePod = [this](const api::ObjectPtr& object) {
-    const auto node = context_.nodes.get(api::as<corev1::Pod>(object).spec().nodename());
-    if (node && hasNoExecute(api::as<corev1::Node>(node))) reconciler_.add(api::keyOf(*object));
+    if (evicting_.contains(api::as<corev1::Pod>(object).spec().nodename()))
+      reconciler_.add(api::keyOf(*object));
   };
   client::Informer::Handlers pods;
   pods.added = observePod;
@@ -70,7 +73,11 @@ void TaintEvictionController::observeNode(const corev1::Node& node) {
     }
     firstSeen_[name] = std::move(seen);
   }
-  if (!hasNoExecute(node)) return;
+  if (!hasNoExecute(node)) {
+    evicting_.erase(name);
+    return;
+  }
+  evicting_.insert(name);
   for (const auto& key : context_.podsByNode.of(name)) reconciler_.add(key);
 }
 
