@@ -32,9 +32,7 @@ std::optional<std::string_view> checkedContent(std::string_view file) {
 CheckpointStore::CheckpointStore(Filesystem& files, std::string stateFolder)
     : files_(files), stateFolder_(std::move(stateFolder)) {}
 
-Status CheckpointStore::save(const std::string& path,
-                             const google::protobuf::MessageLite& message) {
-  std::string content = message.SerializeAsString();
+Status CheckpointStore::save(const std::string& path, const std::string& content) {
   return files_.writeFileAtomic(path, std::string(kMagic) + hashLine(content) + content, 0600,
                                 /*durable=*/false);
 }
@@ -55,8 +53,8 @@ bool CheckpointStore::load(const std::string& path, google::protobuf::MessageLit
   return false;
 }
 
-Status CheckpointStore::savePod(const records::PodRecord& record) {
-  PodFolder folder(stateFolder_, record.pod().metadata().uid());
+Status CheckpointStore::savePod(const std::string& uid, const std::string& record) {
+  PodFolder folder(stateFolder_, uid);
   if (!files_.exists(folder.root())) {
     if (Status made = files_.createDirectories(folder.root()); !made) return made;
   }
@@ -94,7 +92,7 @@ CheckpointStore::Loaded CheckpointStore::loadPods() {
 }
 
 Status CheckpointStore::saveNode(const records::NodeRecord& record) {
-  return save(stateFolder_ + "/node", record);
+  return save(stateFolder_ + "/node", record.SerializeAsString());
 }
 
 std::optional<records::NodeRecord> CheckpointStore::loadNode() {

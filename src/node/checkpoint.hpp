@@ -40,7 +40,8 @@ class CheckpointStore {
  public:
   CheckpointStore(Filesystem& files, std::string stateFolder);
 
-  Status savePod(const records::PodRecord& record);
+  /// `record`: a PodRecord in the wire format.
+  Status savePod(const std::string& uid, const std::string& record);
   /// Removes the pod's folder with all that is in it.
   Status removePod(const std::string& uid);
 
@@ -55,7 +56,7 @@ class CheckpointStore {
   std::optional<records::NodeRecord> loadNode();
 
  private:
-  Status save(const std::string& path, const google::protobuf::MessageLite& message);
+  Status save(const std::string& path, const std::string& content);
   /// False when absent or corrupted (then set aside).
   bool load(const std::string& path, google::protobuf::MessageLite& message);
 

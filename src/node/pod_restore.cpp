@@ -235,11 +235,12 @@ void PodWorker::checkpoint() {
     if (container->view.ended) *saved.mutable_ended() = *container->view.ended;
     if (container->view.previous) *saved.mutable_previous() = *container->view.previous;
   }
-  const std::uint64_t content = fnv1a(record.SerializeAsString());
-  if (content == savedRecord_) return;
-  Status status = services_.checkpoints.savePod(record);
+  const std::string content = record.SerializeAsString();
+  const std::uint64_t hash = fnv1a(content);
+  if (hash == savedRecord_) return;
+  Status status = services_.checkpoints.savePod(uid_, content);
   if (status.ok()) {
-    savedRecord_ = content;
+    savedRecord_ = hash;
   } else {
     logError("record_not_written", {{"pod", api::keyOf(*pod_)}, {"error", status}});
   }

@@ -1,5 +1,6 @@
 #include "node/simulated_filesystem.hpp"
 
+#include <functional>
 #include <utility>
 
 namespace podlab::node {
@@ -64,7 +65,13 @@ Status SimulatedFilesystem::rename(const std::string& from, const std::string& t
 }
 
 bool SimulatedFilesystem::exists(const std::string& path) {
-  return listDirectory(path).ok() || files_.contains(path) || links_.contains(path);
+  const std::string within = path + "/";
+  const auto holds = [&](const auto& names, const auto& nameOf) {
+    const auto first = names.lower_bound(within);
+    return names.contains(path) || (first != names.end() && nameOf(*first).starts_with(within));
+  };
+  const auto key = [](const auto& entry) -> const std::string& { return entry.first; };
+  return holds(files_, key) || holds(links_, key) || holds(folders_, std::identity());
 }
 
 Status SimulatedFilesystem::createSymlink(const std::string& target, const std::string& path) {

@@ -19,11 +19,15 @@ records::PodRecord makeRecord(const std::string& uid) {
   return record;
 }
 
+Status save(CheckpointStore& store, const std::string& uid) {
+  return store.savePod(uid, makeRecord(uid).SerializeAsString());
+}
+
 TEST(CheckpointStore, GivesBackWhatWasSaved) {
   SimulatedFilesystem files;
   CheckpointStore store(files, "/state");
-  ASSERT_TRUE(store.savePod(makeRecord("a")).ok());
-  ASSERT_TRUE(store.savePod(makeRecord("b")).ok());
+  ASSERT_TRUE(save(store, "a").ok());
+  ASSERT_TRUE(save(store, "b").ok());
   auto loaded = store.loadPods();
   ASSERT_EQ(loaded.pods.size(), 2U);
   EXPECT_TRUE(loaded.unreadable.empty());
@@ -46,7 +50,7 @@ TEST(CheckpointStore, SetsDamagedRecordsAside) {
   for (int round = 0; round < 300; ++round) {
     SimulatedFilesystem files;
     CheckpointStore store(files, "/state");
-    ASSERT_TRUE(store.savePod(makeRecord("a")).ok());
+    ASSERT_TRUE(save(store, "a").ok());
     const std::string path = PodFolder("/state", "a").record();
     std::string content = files.files().at(path);
     if (rng.chance(0.5)) {
@@ -67,7 +71,7 @@ TEST(CheckpointStore, SaysWhenTheDiskIsFull) {
   SimulatedFilesystem files;
   CheckpointStore store(files, "/state");
   files.failWrites(Status(Code::kExhausted, "No space left on device"));
-  EXPECT_TRUE(store.savePod(makeRecord("a")).is(Code::kExhausted));
+  EXPECT_TRUE(save(store, "a").is(Code::kExhausted));
 }
 
 }  // namespace
