@@ -13,7 +13,6 @@ namespace {
 constexpr Duration kPeriod = std::chrono::minutes(1);
 constexpr Duration kHistory = std::chrono::minutes(5);
 constexpr Duration kEventLife = std::chrono::hours(1);
-/// All events are looked at for it.
 constexpr int kMinutesBetweenSweeps = 5;
 constexpr std::size_t kDeletesInOneTxn = 500;
 
@@ -61,9 +60,15 @@ Co<void> Housekeeping::compact() {
 Co<void> Housekeeping::removeOldEvents() {
   const api::Kind& kind = api::kindFor<corev1::Event>();
   const WallTime oldest = clock_.wallNow() - kEventLife;
+  sweeps_.emplace_back(clock_.now(), store_.currentRevision());
+  while (sweeps_.size() > 1 && sweeps_[1].first <= clock_.now() - kEventLife) sweeps_.pop_front();
+  // What was written later lives: it need not be decoded to know that. What this server found when
+  // it started may be of any age.
+  const store::Revision latest = sweeps_.front().second;
   std::vector<std::string> keys;
-  cache_.of(kind).forEach({}, [&](const std::string& key, const api::ObjectPtr& object) {
-    if (lastHappened(api::as<corev1::Event>(object)) < oldest)
+  cache_.of(kind).forEach({}, [&](const std::string& key, const api::ListItem& item) {
+    if (item.packed()->revision() > latest) return true;
+    if (lastHappened(api::as<corev1::Event>(item.object())) < oldest)
       keys.push_back(storePrefix(kind) + key);
     return true;
   });

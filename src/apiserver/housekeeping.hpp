@@ -30,7 +30,9 @@ class Housekeeping {
   store::Store& store_;
   WatchCache& cache_;
   Clock& clock_;
-  std::deque<std::pair<MonoTime, store::Revision>> revisions_;  ///< one a minute
+  using Times = std::deque<std::pair<MonoTime, store::Revision>>;
+  Times revisions_;  ///< one a minute
+  Times sweeps_;     ///< those of Events, within their life and the last before
   TaskGroup tasks_;
 };
 
