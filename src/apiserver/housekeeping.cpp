@@ -1,6 +1,7 @@
 #include "apiserver/housekeeping.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "api/bootstrap_tokens.hpp"
@@ -47,11 +48,10 @@ Co<void> Housekeeping::run() {
 }
 
 Co<void> Housekeeping::compact() {
-  store::Revision target = 0;
-  while (!revisions_.empty() && revisions_.front().first <= clock_.now() - kHistory) {
-    target = revisions_.front().second;
-    revisions_.pop_front();
-  }
+  const auto later = std::ranges::upper_bound(revisions_, clock_.now() - kHistory, {},
+                                              &std::pair<MonoTime, store::Revision>::first);
+  if (later == revisions_.begin()) co_return;
+  const store::Revision target = std::prev(later)->second;
   if (target <= store_.compactedRevision()) co_return;
   const Status status = co_await store_.compact(target);
   if (!status) logWarning("compaction_failed", {{"error", status}});
@@ -60,11 +60,11 @@ Co<void> Housekeeping::compact() {
 Co<void> Housekeeping::removeOldEvents() {
   const api::Kind& kind = api::kindFor<corev1::Event>();
   const WallTime oldest = clock_.wallNow() - kEventLife;
-  sweeps_.emplace_back(clock_.now(), store_.currentRevision());
-  while (sweeps_.size() > 1 && sweeps_[1].first <= clock_.now() - kEventLife) sweeps_.pop_front();
+  while (revisions_.size() > 1 && revisions_[1].first <= clock_.now() - kEventLife)
+    revisions_.pop_front();
   // What was written later lives: it need not be decoded to know that. What this server found when
   // it started may be of any age.
-  const store::Revision latest = sweeps_.front().second;
+  const store::Revision latest = revisions_.front().second;
   std::vector<std::string> keys;
   cache_.of(kind).forEach({}, [&](const std::string& key, const api::ListItem& item) {
     if (item.packed()->revision() > latest) return true;

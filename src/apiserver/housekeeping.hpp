@@ -30,9 +30,8 @@ class Housekeeping {
   store::Store& store_;
   WatchCache& cache_;
   Clock& clock_;
-  using Times = std::deque<std::pair<MonoTime, store::Revision>>;
-  Times revisions_;  ///< one a minute
-  Times sweeps_;     ///< those of Events, within their life and the last before
+  /// One a minute, for as long as Events live.
+  std::deque<std::pair<MonoTime, store::Revision>> revisions_;
   TaskGroup tasks_;
 };
 

@@ -34,14 +34,11 @@ TaintEvictionController::TaintEvictionController(Context& context)
   nodes.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& node) {
     observeNode(api::as<corev1::Node>(node));
   };
-  nodes.deleted = [this](const api::ObjectPtr& node) {
-    firstSeen_.erase(api::meta(*node).name());
-    evicting_.erase(api::meta(*node).name());
-  };
+  nodes.deleted = [this](const api::ObjectPtr& node) { firstSeen_.erase(api::meta(*node).name()); };
   context_.nodes.addHandlers(std::move(nodes));
 
   const auto observePod = [this](const api::ObjectPtr& object) {
-    if (evicting_.contains(api::as<corev1::Pod>(object).spec().nodename()))
+    if (firstSeen_.contains(api::as<corev1::Pod>(object).spec().nodename()))
       reconciler_.add(api::keyOf(*object));
   };
   client::Informer::Handlers pods;
@@ -59,25 +56,20 @@ void TaintEvictionController::start() {
 
 void TaintEvictionController::observeNode(const corev1::Node& node) {
   const std::string& name = node.metadata().name();
+  if (!hasNoExecute(node)) {
+    firstSeen_.erase(name);
+    return;
+  }
   std::map<std::string, WallTime> seen;
   for (const auto& taint : node.spec().taints()) {
     if (taint.effect() != api::kNoExecute || taint.has_timeadded()) continue;
     seen.emplace(idOf(taint), context_.clock.wallNow());
   }
-  if (seen.empty()) {
-    firstSeen_.erase(name);
-  } else {
-    const auto& before = firstSeen_[name];
-    for (auto& [id, time] : seen) {
-      if (const auto known = before.find(id); known != before.end()) time = known->second;
-    }
-    firstSeen_[name] = std::move(seen);
+  auto& before = firstSeen_[name];
+  for (auto& [id, time] : seen) {
+    if (const auto known = before.find(id); known != before.end()) time = known->second;
   }
-  if (!hasNoExecute(node)) {
-    evicting_.erase(name);
-    return;
-  }
-  evicting_.insert(name);
+  before = std::move(seen);
   for (const auto& key : context_.podsByNode.of(name)) reconciler_.add(key);
 }
 

@@ -1,7 +1,6 @@
 #pragma once
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "controllers/context.hpp"
@@ -26,8 +25,7 @@ class TaintEvictionController {
   std::optional<WallTime> deadline(const corev1::Pod& pod, const corev1::Node& node) const;
 
   Context& context_;
-  std::set<std::string> evicting_;  ///< the nodes with a NoExecute taint
-  /// By node and taint, for those without timeAdded.
+  /// Of each node with NoExecute taints: by taint, for those without timeAdded.
   std::map<std::string, std::map<std::string, WallTime>> firstSeen_;
   Reconciler reconciler_;
 };
