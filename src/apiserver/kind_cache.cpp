@@ -152,8 +152,8 @@ const api::ObjectPtr& KindCache::decoded(const api::PackedPtr& packed) const {
 }
 
 api::PackedPtr KindCache::find(std::string_view key) const {
-  const auto found = objects_.find(key);
-  return found == objects_.end() ? nullptr : found->second;
+  const auto* found = objects_.find(key);
+  return found == nullptr ? nullptr : *found;
 }
 
 api::ObjectPtr KindCache::get(std::string_view key) const {
@@ -187,15 +187,14 @@ void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
     if (keys == keysByNode_.end()) return;
     for (const auto& key : keys->second) {
       if (!key.starts_with(prefix)) continue;
-      const api::ListItem object = objects_.find(key)->second;
+      const api::ListItem object = find(key);
       if (matches(object) && !visit(key, object)) return;
     }
     return;
   }
-  for (auto it = objects_.lower_bound(prefix); it != objects_.end(); ++it) {
-    if (!it->first.starts_with(prefix)) return;
-    const api::ListItem object = it->second;
-    if (matches(object) && !visit(it->first, object)) return;
+  for (const auto* entry : objects_.withPrefix(prefix)) {
+    const api::ListItem object = entry->second;
+    if (matches(object) && !visit(entry->first, object)) return;
   }
 }
 
@@ -301,14 +300,14 @@ void KindCache::index(const std::string& key, const api::ObjectPtr& before,
 }
 
 void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revision revision) {
-  const auto found = objects_.find(key);
-  if (!now && found == objects_.end()) return;
+  auto* const found = objects_.find(key);
+  if (!now && found == nullptr) return;
   Event event{revision, clock_.now(), key, nullptr, now ? api::Packed::of(now) : nullptr};
-  if (found == objects_.end()) {
+  if (found == nullptr) {
     objects_.try_emplace(key, event.now);
   } else {
-    event.before = std::exchange(found->second, event.now);
-    if (!now) objects_.erase(found);
+    event.before = std::exchange(*found, event.now);
+    if (!now) objects_.erase(key);
   }
   Change change{revision, event.before ? decoded(event.before) : nullptr, std::move(now)};
   event.from = nodeNameOf(change.before);
@@ -355,30 +354,33 @@ void KindCache::forgetOldest() {
 
 void KindCache::reset(Objects objects, store::Revision revision) {
   endWatches({Code::kExpired, "too old resource version: the server has read its store anew"});
-  for (const auto& [key, packed] : objects_) index(key, packed->decode(), nullptr);
+  for (const auto* entry : objects_.inOrder())
+    index(entry->first, entry->second->decode(), nullptr);
   objects_ = std::move(objects);
   // One message for all that nobody observes: a third of the time.
   const std::shared_ptr<google::protobuf::Message> scratch(kind_.prototype->New());
-  for (auto it = objects_.begin(); it != objects_.end();) {
-    const auto& [key, packed] = *it;
+  std::vector<std::string> damaged;
+  for (const auto* entry : objects_.inOrder()) {
+    const auto& [key, packed] = *entry;
     const auto object = !observers_.empty()          ? packed->decode()
                         : packed->decodeTo(*scratch) ? scratch
                                                      : nullptr;
     if (object) {
       index(key, nullptr, object);
-      ++it;
     } else {
       logError("object_unreadable", {{"resource", kind_.plural}, {"key", key}});
-      it = objects_.erase(it);
+      damaged.push_back(key);
     }
   }
+  for (const auto& key : damaged) objects_.erase(key);
   history_.clear();
   historyBytes_ = 0;
   historyStart_ = revision;
 }
 
 void KindCache::convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted) {
-  for (auto& [key, packed] : objects_) packed = api::Packed::of(converted(packed->decode()));
+  for (auto& [key, packed] : objects_.entries())
+    packed = api::Packed::of(converted(packed->decode()));
 }
 
 void KindCache::restartWatches() {

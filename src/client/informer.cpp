@@ -97,7 +97,7 @@ void Informer::State::scheduleCooling() {
 void Informer::State::cool() {
   cooling = 0;
   bool looked = false;
-  for (auto& [key, entry] : cache) {
+  for (auto& [key, entry] : cache.entries()) {
     if (std::exchange(entry.looks, 0) > 0) {
       looked = true;
     } else {
@@ -108,7 +108,7 @@ void Informer::State::cool() {
 }
 
 void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) {
-  if (cache.erase(key) == 0) return;
+  if (!cache.erase(key)) return;
   for (const auto& handler : handlers) {
     if (handler.deleted) handler.deleted(last);
   }
@@ -117,9 +117,8 @@ void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) 
 void Informer::State::upsert(const api::ObjectPtr& arrived) {
   std::string key = api::keyOf(*arrived);
   api::ObjectPtr before;
-  auto it = cache.find(key);
-  if (it != cache.end()) {
-    before = it->second.packed->decode();
+  if (const Entry* found = cache.find(key)) {
+    before = found->packed->decode();
     const auto& now = api::meta(*arrived);
     const auto& old = api::meta(*before);
     if (now.resourceversion() == old.resourceversion()) return;
@@ -127,11 +126,9 @@ void Informer::State::upsert(const api::ObjectPtr& arrived) {
     if (now.uid() != old.uid()) {
       erase(key, before);
       before = nullptr;
-      it = cache.end();
     }
   }
-  if (it == cache.end()) it = cache.try_emplace(std::move(key)).first;
-  Entry& entry = it->second;
+  Entry& entry = cache[std::move(key)];
   entry.packed = api::Packed::of(arrived);
   // Who keeps it packed shares the bytes.
   const api::ObjectPtr object = entry.packed->adopt(arrived);
@@ -150,8 +147,8 @@ Co<void> Informer::State::replaceAll(std::vector<api::ListItem> objects) {
     std::set<std::string> present;
     for (const auto& object : objects) present.insert(api::keyOf(*api::ListItem(object)));
     std::vector<std::pair<std::string, api::PackedPtr>> gone;
-    for (const auto& [key, entry] : cache) {
-      if (!present.contains(key)) gone.emplace_back(key, entry.packed);
+    for (const auto* entry : cache.inOrder()) {
+      if (!present.contains(entry->first)) gone.emplace_back(entry->first, entry->second.packed);
     }
     for (const auto& [key, last] : gone) erase(key, last->decode());
   }
@@ -324,14 +321,18 @@ const api::ResourceId& Informer::collection() const {
 }
 
 api::ObjectPtr Informer::get(std::string_view key) const {
-  auto it = state_->cache.find(key);
-  return it == state_->cache.end() ? nullptr : state_->look(it->second);
+  auto* const found = state_->cache.find(key);
+  return found == nullptr ? nullptr : state_->look(*found);
+}
+
+bool Informer::contains(std::string_view key) const {
+  return state_->cache.contains(key);
 }
 
 std::vector<api::ObjectPtr> Informer::list() const {
   std::vector<api::ObjectPtr> objects;
   objects.reserve(state_->cache.size());
-  for (auto& [key, entry] : state_->cache) objects.push_back(state_->look(entry));
+  for (auto* entry : state_->cache.inOrder()) objects.push_back(state_->look(entry->second));
   return objects;
 }
 

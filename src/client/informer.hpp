@@ -50,6 +50,7 @@ class Informer {
 
   /// By key "namespace/name" or "name"; nullptr when absent.
   api::ObjectPtr get(std::string_view key) const;
+  bool contains(std::string_view key) const;
   std::vector<api::ObjectPtr> list() const;
   std::size_t size() const;
 

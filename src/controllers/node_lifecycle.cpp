@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "api/conditions.hpp"
 #include "api/kinds.hpp"
@@ -161,7 +163,8 @@ Co<Status> NodeLifecycleController::markUnknown(const corev1::Node& node) {
 }
 
 Co<Status> NodeLifecycleController::markPodsNotReady(std::string name) {
-  const std::set<std::string> keys = context_.podsByNode.of(name);
+  const auto pods = context_.podsByNode.of(name);
+  const std::vector<std::string> keys(pods.begin(), pods.end());
   for (const auto& key : keys) {
     const auto object = context_.pods.get(key);
     if (!object || !api::isTrue(api::as<corev1::Pod>(object).status(), "Ready")) continue;

@@ -27,7 +27,7 @@ ObjectIndex::ObjectIndex(client::Informer& objects, PropertiesOf propertiesOf)
 }
 
 void ObjectIndex::add(const std::vector<std::string>& properties, const std::string& key) {
-  for (const auto& property : properties) keys_[property].insert(key);
+  for (const auto& property : properties) keys_[property].try_emplace(key);
 }
 
 void ObjectIndex::remove(const std::vector<std::string>& properties, const std::string& key) {
@@ -39,8 +39,8 @@ void ObjectIndex::remove(const std::vector<std::string>& properties, const std::
   }
 }
 
-const std::set<std::string>& ObjectIndex::of(const std::string& property) const {
-  static const std::set<std::string> kNone;
+const ObjectIndex::Keys& ObjectIndex::keysOf(const std::string& property) const {
+  static const Keys kNone;
   const auto found = keys_.find(property);
   return found == keys_.end() ? kNone : found->second;
 }

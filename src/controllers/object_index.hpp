@@ -1,11 +1,13 @@
 #pragma once
 #include <functional>
-#include <set>
+#include <ranges>
 #include <string>
 #include <unordered_map>
+#include <variant>
 #include <vector>
 
 #include "client/informer.hpp"
+#include "common/indexed_map.hpp"
 
 namespace podlab::controllers {
 
@@ -20,15 +22,20 @@ class ObjectIndex {
   ObjectIndex(const ObjectIndex&) = delete;
   ObjectIndex& operator=(const ObjectIndex&) = delete;
 
-  /// Keys, in order.
-  const std::set<std::string>& of(const std::string& property) const;
+  /// Keys, in order, until the cache changes.
+  auto of(const std::string& property) const {
+    return keysOf(property).inOrder() | std::views::transform(&Keys::Entry::first);
+  }
 
  private:
+  using Keys = IndexedMap<std::monostate>;
+
+  const Keys& keysOf(const std::string& property) const;
   void add(const std::vector<std::string>& properties, const std::string& key);
   void remove(const std::vector<std::string>& properties, const std::string& key);
 
   const PropertiesOf propertiesOf_;
-  std::unordered_map<std::string, std::set<std::string>> keys_;
+  std::unordered_map<std::string, Keys> keys_;
 };
 
 /// For an index by owner: the uid of the object's controller, or what orphansOf() says.

@@ -49,7 +49,7 @@ void PodGarbageCollector::observe(const api::ObjectPtr& object) {
   if (api::isFinished(pod) && finished_.insert(ageOf(pod)).second) trimFinished();
   const std::string& node = pod.spec().nodename();
   // Before the first list of nodes every node seems gone: the quarantine outlasts that.
-  if (!node.empty() && !context_.nodes.get(node)) {
+  if (!node.empty() && !context_.nodes.contains(node)) {
     reconciler_.addAfter(api::keyOf(pod), kQuarantine);
   }
 }
@@ -71,7 +71,7 @@ Co<Status> PodGarbageCollector::reconcile(std::string key) {
     co_return co_await deletePod(context_.api, pod, 0);
   }
   const std::string& node = pod.spec().nodename();
-  if (node.empty() || context_.nodes.get(node)) co_return Status();
+  if (node.empty() || context_.nodes.contains(node)) co_return Status();
   co_return co_await collectOrphan(api::share<corev1::Pod>(object));
 }
 

@@ -101,7 +101,7 @@ Co<Status> ReplicaController::manage(api::ObjectPtr object, std::size_t wanted,
 std::map<std::string, int> ReplicaController::relativesByNode(const api::ObjectPtr& object) const {
   std::set<std::string> keys{api::keyOf(*object)};
   if (const std::string& owner = uidOfController(*object); !owner.empty())
-    keys.insert(byOwner_.of(owner).begin(), byOwner_.of(owner).end());
+    for (const auto& key : byOwner_.of(owner)) keys.insert(key);
   std::map<std::string, int> counts;
   for (const auto& key : keys) {
     const auto relative = objects_.get(key);

@@ -141,7 +141,7 @@ void SchedulingController::observe(const api::ObjectPtr& object) {
   if (isBound) {
     waiting_.erase(api::keyOf(*pod));
   } else {
-    waiting_.insert(api::keyOf(*pod));
+    waiting_.try_emplace(api::keyOf(*pod));
   }
   auto needs = needsOf(*pod);
   const auto selector = isBound ? std::nullopt : selectorOf(*pod);
@@ -150,11 +150,8 @@ void SchedulingController::observe(const api::ObjectPtr& object) {
 }
 
 void SchedulingController::servicesChanged(const std::string& ns) {
-  const std::string prefix = ns + "/";
   std::vector<std::string> pods;
-  for (auto at = waiting_.lower_bound(prefix); at != waiting_.end() && at->starts_with(prefix);
-       ++at)
-    pods.push_back(*at);
+  for (const auto* entry : waiting_.withPrefix(ns + "/")) pods.push_back(entry->first);
   for (const auto& key : pods) {
     if (const auto pod = context_.pods.get(key)) observe(pod);
   }

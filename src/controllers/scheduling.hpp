@@ -1,8 +1,8 @@
 #pragma once
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include <asio/any_io_executor.hpp>
@@ -12,6 +12,7 @@
 #include "client/event_recorder.hpp"
 #include "client/informer.hpp"
 #include "common/clock.hpp"
+#include "common/indexed_map.hpp"
 #include "common/sync.hpp"
 #include "controllers/context.hpp"
 #include "controllers/object_index.hpp"
@@ -63,7 +64,7 @@ class SchedulingController {
   ObjectIndex servicesByNamespace_;
   scheduler::Scheduler scheduler_;
   bool budgetsChanged_ = true;
-  std::set<std::string> waiting_;  ///< keys of pods without a node
+  IndexedMap<std::monostate> waiting_;  ///< keys of pods without a node
   WaitQueue changed_;
   WaitQueue claimsChanged_;
   TaskGroup tasks_;

@@ -67,8 +67,8 @@ class IndexWatcher final : public Watcher {
 }  // namespace
 
 const Version& MvccIndex::find(const std::string& key) const {
-  auto it = present_.find(key);
-  return it == present_.end() ? kAbsent : it->second;
+  const Version* found = present_.find(key);
+  return found == nullptr ? kAbsent : *found;
 }
 
 Result<RangeResult> MvccIndex::range(const RangeRequest& request) const {
@@ -95,18 +95,18 @@ Result<RangeResult> MvccIndex::range(const RangeRequest& request) const {
       result.items.push_back(toKeyValue(key, version));
     }
   };
-  auto now = present_.lower_bound(request.start);
-  auto stop = request.end.empty() ? present_.upper_bound(request.start)
-                                  : present_.lower_bound(std::max(request.start, request.end));
+  const auto present = request.end.empty() ? present_.between(request.start, request.start + '\0')
+                                           : present_.between(request.start, request.end);
+  auto now = present.begin();
   auto old = then.begin();
-  while (now != stop || old != then.end()) {
-    if (old == then.end() || (now != stop && now->first < old->first)) {
-      emit(now->first, now->second);
+  while (now != present.end() || old != then.end()) {
+    if (old == then.end() || (now != present.end() && (*now)->first < old->first)) {
+      emit((*now)->first, (*now)->second);
       ++now;
       continue;
     }
     emit(std::string(old->first), *old->second);
-    if (now != stop && now->first == old->first) ++now;
+    if (now != present.end() && (*now)->first == old->first) ++now;
     ++old;
   }
   return result;
@@ -179,15 +179,13 @@ Result<Watcher::Batch> MvccIndex::changes(const std::string& start, const std::s
   Watcher::Batch batch;
   batch.revision = current_;
   auto record = std::upper_bound(history_.begin(), history_.end(), after, orderByRevision);
+  batch.events.reserve(std::min<std::size_t>(kBatch, history_.end() - record));
   for (; record != history_.end(); ++record) {
     if (batch.events.size() >= kBatch && record->now.modified != batch.revision) break;
     batch.revision = record->now.modified;
     if (!inRange(record->key, start, end)) continue;
-    Event event;
-    event.type = record->now.present() ? Event::Type::kPut : Event::Type::kDelete;
-    event.kv = toKeyValue(record->key, record->now);
-    if (record->before.present()) event.previous = toKeyValue(record->key, record->before);
-    batch.events.push_back(std::move(event));
+    const auto type = record->now.present() ? Event::Type::kPut : Event::Type::kDelete;
+    batch.events.push_back({type, toKeyValue(record->key, record->now), record->before.value});
   }
   return batch;
 }
@@ -213,9 +211,10 @@ void PendingBatch::append(std::string key, Version now) {
 
 Result<TxnResult> PendingBatch::add(Txn txn) {
   std::unordered_set<std::string_view> written;
+  const bool writesMore = txn.puts.size() + txn.deletes.size() > 1;
   auto check = [&](const std::string& key) -> Status {
     if (key.empty()) return {Code::kInvalid, "key: must not be empty"};
-    if (written.insert(key).second) return {};
+    if (!writesMore || written.insert(key).second) return {};
     return {Code::kInvalid, "key \"" + key + "\": is written twice in one transaction"};
   };
   for (const auto& put : txn.puts) {

@@ -87,8 +87,8 @@ struct RangeResult {
 struct Event {
   enum class Type { kPut, kDelete };
   Type type = Type::kPut;
-  KeyValue kv;  ///< of a delete: the key, modRevision of the deletion, and no value
-  std::optional<KeyValue> previous;
+  KeyValue kv;     ///< of a delete: the key, modRevision of the deletion, and no value
+  Value previous;  ///< what the key had before, or none
 };
 
 /// Changes in order of revision, nothing lost or doubled. Destroying it ends it.

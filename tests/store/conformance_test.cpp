@@ -22,7 +22,7 @@ class ConformanceTest : public StoreFixture, public testing::WithParamInterface<
     for (const auto& event : events) {
       text += (event.type == Event::Type::kPut ? "+" : "-") + event.kv.key + "=" +
               (event.kv.value.present() ? *event.kv.value : "");
-      if (event.previous) text += "(" + *event.previous->value + ")";
+      if (event.previous.present()) text += "(" + *event.previous + ")";
       text += "@" + std::to_string(event.kv.modRevision) + " ";
     }
     return text;
@@ -452,8 +452,8 @@ class DifferentialTest : public ConformanceTest {
         for (; event != batch->events.end() && event->kv.modRevision == follower.at; ++event) {
           auto it = follower.replica.find(event->kv.key);
           const bool was = it != follower.replica.end();
-          ASSERT_EQ(event->previous.has_value(), was) << context_;
-          if (was) ASSERT_EQ(text(*event->previous), text(it->second)) << context_;
+          ASSERT_EQ(event->previous.present(), was) << context_;
+          if (was) ASSERT_EQ(*event->previous, *it->second.value) << context_;
           if (event->type == Event::Type::kDelete) {
             ASSERT_TRUE(was) << context_;
             follower.replica.erase(it);

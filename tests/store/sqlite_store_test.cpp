@@ -70,9 +70,9 @@ TEST_F(SqliteStoreTest, KeepsStateHistoryAndRevisionOverARestart) {
   auto watcher = watch("a", "z", 1);
   auto batch = next(*watcher);
   ASSERT_EQ(batch->events.size(), 3u);
-  EXPECT_EQ(*batch->events[0].previous->value, "1");
+  EXPECT_EQ(*batch->events[0].previous, "1");
   EXPECT_EQ(batch->events[2].type, Event::Type::kDelete);
-  EXPECT_EQ(*batch->events[2].previous->value, "1");
+  EXPECT_EQ(*batch->events[2].previous, "1");
   EXPECT_EQ(put("c", "1"), 5);
 }
 
