@@ -21,11 +21,9 @@ struct Unpacked {
 
 PackedPtr Packed::of(const ObjectPtr& object) {
   if (const auto* unpacked = std::get_deleter<Unpacked>(object)) return unpacked->packed;
-  auto packed = std::make_shared<const Packed>(
+  return std::make_shared<const Packed>(
       *object->GetReflection()->GetMessageFactory()->GetPrototype(object->GetDescriptor()),
       object->SerializePartialAsString());
-  packed->alive_ = object;
-  return packed;
 }
 
 std::string Packed::bytesOf(const ObjectPtr& object) {
@@ -66,6 +64,13 @@ ObjectPtr Packed::adopt(ObjectPtr object) const {
   ObjectPtr unpacked(raw, Unpacked{std::move(object), shared_from_this()});
   alive_ = unpacked;
   return unpacked;
+}
+
+MutableObjectPtr toChange(ObjectPtr object) {
+  // What was decoded is found again by what it was decoded from.
+  const bool mayBeSeen = object.use_count() > 1 || std::get_deleter<Unpacked>(object) != nullptr;
+  return mayBeSeen ? copyOf(*object)
+                   : std::const_pointer_cast<google::protobuf::Message>(std::move(object));
 }
 
 }  // namespace podlab::api

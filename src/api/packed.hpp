@@ -52,6 +52,9 @@ class Packed : public std::enable_shared_from_this<Packed> {
   mutable std::weak_ptr<const google::protobuf::Message> alive_;
 };
 
+/// The object, to be changed: itself when the caller is the only one who has it, else a copy.
+MutableObjectPtr toChange(ObjectPtr object);
+
 /// An object of a list, which is decoded when somebody looks at it, and stays so.
 class ListItem {
  public:

@@ -111,8 +111,8 @@ class ApiService::BoundApi final : public api::Api {
                                       api::WriteOptions options) override {
     api::ResourceId named = id;
     if (named.name.empty() && object) named.name = api::meta(*object).name();
-    const Attributes attributes{"create", std::move(named), "", nullptr, object};
-    if (Status denied = check(attributes); !denied) co_return denied;
+    const Status denied = check({"create", std::move(named), "", nullptr, object});
+    if (!denied) co_return denied;
     if (auto* kind = state_.virtualKind(id)) {
       auto made = co_await kind->create(user_, std::move(id), std::move(object));
       if (!made) co_return made.status();

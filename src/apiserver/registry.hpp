@@ -67,10 +67,10 @@ class Registry {
   /// Decides a change from the present state. Called again when another writer was faster.
   using Decide = std::function<Result<Change>(const google::protobuf::Message& current)>;
   /// Settles the managedFields of `next`, which is to follow `current` (null: it is made), as the
-  /// writer of `wanted` has it.
+  /// writer of the metadata `wanted` has it.
   using Track =
-      std::function<void(const google::protobuf::Message* current,
-                         const google::protobuf::Message& wanted, google::protobuf::Message& next)>;
+      std::function<void(const google::protobuf::Message* current, const metav1::ObjectMeta& wanted,
+                         google::protobuf::Message& next)>;
 
   /// Completes a removal that has been decided from the present state.
   using Adjust = std::function<Status(const google::protobuf::Message& current, Change& change)>;
@@ -95,7 +95,7 @@ class Registry {
                                const api::DeleteOptions& options) const;
   Result<Change> decideBinding(const google::protobuf::Message& current,
                                const corev1::Binding& binding) const;
-  Result<Change> prepareCreate(const api::ResourceId& id, const google::protobuf::Message& object,
+  Result<Change> prepareCreate(const api::ResourceId& id, api::MutableObjectPtr made,
                                const Track& track);
   /// Gives an object what is the cluster's to give; `before` is null for a new one.
   Result<std::shared_ptr<void>> allocate(const api::Kind& kind, google::protobuf::Message& next,

@@ -1,5 +1,6 @@
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/conditions.hpp"
 #include "api/status_conversion.hpp"
 #include "apiserver/registry.hpp"
@@ -29,7 +30,7 @@ Result<Registry::Change> Registry::decideBinding(const Message& current,
   if (!pod.spec().schedulinggates().empty()) {
     return refuse("pod " + name + " has non-empty .spec.schedulingGates");
   }
-  auto next = std::make_shared<corev1::Pod>(pod);
+  auto next = std::static_pointer_cast<corev1::Pod>(api::copyOf(pod));
   next->mutable_spec()->set_nodename(binding.target().name());
   for (const auto& [key, value] : wanted.annotations()) {
     (*next->mutable_metadata()->mutable_annotations())[key] = value;

@@ -174,10 +174,9 @@ Result<std::shared_ptr<void>> Registry::allocate(const api::Kind& kind, Message&
                             static_cast<const corev1::Service*>(before));
 }
 
-Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, const Message& object,
-                                                 const Track& track) {
+Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id,
+                                                 api::MutableObjectPtr made, const Track& track) {
   const api::Kind& kind = *id.kind;
-  auto made = api::copyOf(object);
   metav1::ObjectMeta& metadata = api::mutableMeta(*made);
   if (Status bad = checkAddress(id, metadata); !bad) return bad;
   if (!metadata.resourceversion().empty()) {
@@ -190,10 +189,12 @@ Result<Registry::Change> Registry::prepareCreate(const api::ResourceId& id, cons
   fresh.set_uid(rng_.uuid());
   *fresh.mutable_creationtimestamp() = api::toTime(clock_.wallNow());
   if (kind.strategy.hasGeneration) fresh.set_generation(1);
+  metav1::ObjectMeta wanted;
+  wanted.mutable_managedfields()->Swap(metadata.mutable_managedfields());
   keepServerFields(fresh, metadata);
   metadata.clear_resourceversion();
   if (kind.strategy.applyDefaults) kind.strategy.applyDefaults(*made);
-  track(nullptr, object, *made);
+  track(nullptr, wanted, *made);
   if (kind.strategy.prepareForCreate) kind.strategy.prepareForCreate(*made);
   if (accountsRequired_ && &kind == &api::kindFor<corev1::Pod>()) {
     Status refused = admitServiceAccount(static_cast<corev1::Pod&>(*made), cache_, rng_);
@@ -252,7 +253,8 @@ Co<Result<api::WriteResult>> Registry::make(api::ResourceId id, api::ObjectPtr o
     co_await waitForAccount(id.ns, *object);
   const bool generated = api::meta(*object).name().empty();
   for (int attempt = 1;; ++attempt) {
-    auto made = prepareCreate(id, *object, track);
+    // A name that is taken is made anew of what was wanted.
+    auto made = prepareCreate(id, api::toChange(generated ? object : std::move(object)), track);
     if (!made) co_return made.status();
     if (Status refused = guard ? guard(*made->next, nullptr) : Status(); !refused)
       co_return refused;
@@ -408,8 +410,8 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
 
 Registry::Track Registry::trackerOf(const api::ResourceId& id,
                                     const api::WriteOptions& options) const {
-  return [this, id, manager = options.fieldManager](const Message* current, const Message& wanted,
-                                                    Message& next) {
+  return [this, id, manager = options.fieldManager](
+             const Message* current, const metav1::ObjectMeta& wanted, Message& next) {
     // podlab's own parts name no manager. Of what they make and of the status that they write no
     // account is kept: that is most of all writes. Where they change what others manage, they own
     // it.
@@ -417,7 +419,7 @@ Registry::Track Registry::trackerOf(const api::ResourceId& id,
     if (manager.empty() && (!known || id.subresource == "status")) return;
     api::FieldWriter writer{manager.empty() ? kOwnManager : manager, id.subresource,
                             clock_.wallNow()};
-    api::trackUpdate(*id.kind, current, api::meta(wanted), next, writer);
+    api::trackUpdate(*id.kind, current, wanted, next, writer);
   };
 }
 
@@ -434,7 +436,7 @@ Co<Result<api::WriteResult>> Registry::write(api::ResourceId id, Desired desired
     if (!wanted) return wanted.status();
     auto decided = decideUpdate(id, current, **wanted);
     if (decided) {
-      track(&current, **wanted, *decided->next);
+      track(&current, api::meta(**wanted), *decided->next);
       keepManagersOfNoChange(current, *decided->next);
       Status refused = guard ? guard(*decided->next, &current) : Status();
       if (!refused) return refused;
@@ -524,8 +526,8 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string con
     if (!scales) warnings = std::move(made->warnings);
     return api::ObjectPtr(std::move(made->object));
   };
-  const Track track = [](const Message*, const Message& wanted, Message& next) {
-    *api::mutableMeta(next).mutable_managedfields() = api::meta(wanted).managedfields();
+  const Track track = [](const Message*, const metav1::ObjectMeta& wanted, Message& next) {
+    *api::mutableMeta(next).mutable_managedfields() = wanted.managedfields();
   };
   const Desired desired = [&](const Message& current) { return applied(&current); };
   if (scales) id.subresource.clear();

@@ -6,10 +6,14 @@
 #include "custom_object.pb.h"
 #include "runtime.pb.h"
 
+#include "api/arena_object.hpp"
+
 namespace podlab::apiserver {
 namespace {
 
 constexpr std::string_view kMagic("k8s\0", 4);
+/// How much longer an object is in JSON than in the wire format, about.
+constexpr std::size_t kJsonExpansion = 2;
 
 Status checkType(const api::TypeMeta& given, const api::TypeMeta& wanted) {
   if (wanted.kind.empty()) return {};
@@ -64,7 +68,7 @@ Result<api::MutableObjectPtr> readProtobuf(std::string_view bytes,
   if (Status same = checkType({given.apiversion(), given.kind()}, type); !same.ok()) return same;
   const std::unique_ptr<google::protobuf::Message> raw(prototype.New());
   if (!raw->ParseFromString(envelope.raw())) return malformed();
-  api::MutableObjectPtr object(prototype.New());
+  const auto object = api::makeOnArena(prototype, envelope.raw().size());
   if (Status read = api::fromJson(api::toJson(*raw), *object); !read.ok()) return read;
   return object;
 }
@@ -109,7 +113,7 @@ Result<RestBody> readRestBody(const http::Request& request,
   const auto given = api::readTypeMeta(request.body);
   if (!given) return given.status();
   if (Status same = checkType(*given, type); !same.ok()) return same;
-  api::MutableObjectPtr object(prototype.New());
+  auto object = api::makeOnArena(prototype, request.body.size() / kJsonExpansion);
   std::vector<api::FieldProblem> problems;
   if (Status read = api::fromJson(request.body, *object, {}, &problems); !read.ok()) {
     return Status(read.code(), cannotHandle(type) + read.message(), read.causes());

@@ -80,10 +80,10 @@ Co<Status> answer(api::Api& api, const rpc::ApiRequest& request, rpc::ApiRespons
       co_return fill(response, co_await api.list(*id, std::move(options)));
     }
     case rpc::ApiRequest::kCreate: {
-      const auto object = toObject(*id, request.create().object());
+      auto object = toObject(*id, request.create().object());
       if (!object) co_return object.status();
       auto options = toWriteOptions(request.create());
-      co_return fill(response, co_await api.create(*id, *object, std::move(options)));
+      co_return fill(response, co_await api.create(*id, std::move(*object), std::move(options)));
     }
     case rpc::ApiRequest::kUpdate: {
       const auto object = toObject(*id, request.update().object());

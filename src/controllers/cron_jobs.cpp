@@ -239,11 +239,11 @@ Co<Status> CronJobController::replaceRunning(std::shared_ptr<CronJob> job) {
 
 Co<Status> CronJobController::startJob(std::shared_ptr<CronJob> job, TimeZone::Instant at,
                                        TimeZone zone) {
-  const auto wanted = std::make_shared<Job>(scheduledJob(*job, at, zone));
+  auto wanted = std::make_shared<Job>(scheduledJob(*job, at, zone));
   const std::string name = wanted->metadata().name();
   api::WriteOptions options;
-  auto made = co_await context_.api.create(jobId(job->metadata().namespace_(), ""), wanted,
-                                           std::move(options));
+  auto made = co_await context_.api.create(jobId(job->metadata().namespace_(), ""),
+                                           std::move(wanted), std::move(options));
   api::ObjectPtr running;
   if (made) {
     running = made->object;

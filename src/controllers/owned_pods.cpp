@@ -48,7 +48,7 @@ Co<void> createOne(Context& context, client::EventRecorder& events, api::ObjectP
                    std::shared_ptr<const corev1::Pod> pod, std::shared_ptr<Batch> batch) {
   api::ResourceId id{&api::kindFor<corev1::Pod>(), pod->metadata().namespace_(), "", ""};
   api::WriteOptions options;
-  auto made = co_await context.api.create(std::move(id), pod, std::move(options));
+  auto made = co_await context.api.create(std::move(id), std::move(pod), std::move(options));
   if (made) {
     const auto& metadata = api::meta(*made->object);
     batch->revisions.push_back(metadata.resourceversion());

@@ -39,7 +39,7 @@ TEST(Packed, PacksWhatCameDecoded) {
   const ObjectPtr object = mapOf("v");
   const PackedPtr packed = Packed::of(object);
   EXPECT_EQ(packed->bytes(), object->SerializeAsString());
-  EXPECT_EQ(packed->decode(), object);
+  EXPECT_EQ(packed->decode()->SerializeAsString(), object->SerializeAsString());
 }
 
 TEST(Packed, TakesTheObjectThatItsWriterHas) {
@@ -61,6 +61,25 @@ TEST(Packed, AdoptedTwiceStaysWithWhoHasItStill) {
 TEST(Packed, OfDamagedBytesIsNoObject) {
   const Packed damaged(corev1::ConfigMap::default_instance(), "\x0a\x7f");
   EXPECT_EQ(damaged.decode(), nullptr);
+}
+
+TEST(Packed, IsChangedInPlaceOnlyByItsOnlyOwner) {
+  ObjectPtr owned = mapOf("v");
+  const auto* raw = owned.get();
+  EXPECT_EQ(toChange(std::move(owned)).get(), raw);
+
+  const ObjectPtr shared = mapOf("v");
+  EXPECT_NE(toChange(shared), shared);
+  // Whoever has the bytes can have the object.
+  const PackedPtr packed = packedMap("v");
+  ObjectPtr decoded = packed->decode();
+  raw = decoded.get();
+  EXPECT_NE(toChange(std::move(decoded)).get(), raw);
+  // Nobody can by bytes that were made of it.
+  ObjectPtr object = mapOf("v");
+  const PackedPtr made = Packed::of(object);
+  mutableMeta(*toChange(std::move(object))).set_name("changed");
+  EXPECT_EQ(meta(*made->decode()).name(), "a");
 }
 
 TEST(ListItem, IsDecodedWhenLookedAt) {
