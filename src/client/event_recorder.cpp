@@ -128,7 +128,10 @@ struct EventRecorder::State {
         host(std::move(host)),
         tasks(std::move(executor)) {}
 
-  bool drops(EventClass type) const { return warningsOnly && type == EventClass::kNormal; }
+  /// When many wait already, too, as client-go's broadcaster: before it is compared to others.
+  bool drops(EventClass type) const {
+    return (warningsOnly && type == EventClass::kNormal) || queue.size() >= kMaxQueue;
+  }
   void add(corev1::ObjectReference about, EventClass type, std::string_view reason,
            std::string message);
   Key count(corev1::Event& event);
@@ -212,7 +215,7 @@ void EventRecorder::State::add(corev1::ObjectReference about, EventClass type,
   auto [bucket, first] = buckets.use(keyOf({object.kind(), object.namespace_(), object.name()}));
   if (first) bucket->refilled = now;
   const bool isQueued = stored->next != nullptr;
-  const bool mayQueue = bucket->take(now) && queue.size() < kMaxQueue;
+  const bool mayQueue = bucket->take(now);
   if (!isQueued && !mayQueue) return;
   stored->next = std::make_shared<const corev1::Event>(std::move(event));
   if (isQueued) return;

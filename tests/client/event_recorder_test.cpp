@@ -196,6 +196,16 @@ TEST_F(EventRecorderTest, StopsInTheMiddle) {
   EXPECT_EQ(clock_.pendingTimers(), 0U);
 }
 
+TEST_F(EventRecorderTest, ThoseThatComeWhileAThousandWaitAreDropped) {
+  for (int i = 0; i < 1200; ++i) record("web-" + std::to_string(i), "Started", "");
+  record("web-0", "Started", "");
+  const auto got = stored();
+  EXPECT_EQ(got.size(), 1000U);
+  EXPECT_EQ(got.front().count(), 1);
+  record("web-1100", "Started", "");
+  EXPECT_EQ(stored().size(), 1001U);
+}
+
 TEST_F(EventRecorderTest, WarningsOnly) {
   recorder_.recordWarningsOnly();
   record("web", "Started", "it runs");
