@@ -10,7 +10,6 @@
 #include "api/conditions.hpp"
 #include "api/ephemeral_containers.hpp"
 #include "api/times.hpp"
-#include "common/hash.hpp"
 #include "common/log.hpp"
 #include "node/container_id.hpp"
 #include "node/pod_container.hpp"
@@ -213,11 +212,13 @@ void PodWorker::checkpoint() {
   // After each step of the pod: without a heap's work for each of its strings.
   google::protobuf::Arena arena;
   auto& record = *google::protobuf::Arena::CreateMessage<records::PodRecord>(&arena);
-  *record.mutable_pod()->mutable_metadata() = pod_->metadata();
-  *record.mutable_pod()->mutable_spec() = pod_->spec();
-  *record.mutable_pod()->mutable_status() = *status_;
+  auto& pod = *record.mutable_pod();
+  *pod.mutable_metadata() = pod_->metadata();
   // The server's, and another after each write of the status.
-  record.mutable_pod()->mutable_metadata()->clear_resourceversion();
+  pod.mutable_metadata()->clear_resourceversion();
+  // Only read: an arena's message does not own what it is lent.
+  pod.unsafe_arena_set_allocated_spec(const_cast<corev1::PodSpec*>(&pod_->spec()));
+  pod.unsafe_arena_set_allocated_status(const_cast<corev1::PodStatus*>(&*status_));
   record.set_stopping(stopping_);
   for (const auto& ip : podIps_) record.add_addresses(ip);
   for (const auto& container : containers_) {
@@ -236,7 +237,7 @@ void PodWorker::checkpoint() {
     if (container->view.previous) *saved.mutable_previous() = *container->view.previous;
   }
   const std::string content = record.SerializeAsString();
-  const std::uint64_t hash = fnv1a(content);
+  const std::size_t hash = std::hash<std::string>()(content);
   if (hash == savedRecord_) return;
   Status status = services_.checkpoints.savePod(uid_, content);
   if (status.ok()) {

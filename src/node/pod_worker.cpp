@@ -300,8 +300,10 @@ void PodWorker::publish() {
   reported_ = api::isSame(status, pod_->status());
   bool fresh = !api::isSame(status, *status_);
   status_ = std::move(status);
+  // What is about to change waits for that: the end of a pod for its sandbox's.
   if (!reported_ || fresh)
-    services_.statuses.set(uid_, status_.share(), busy ? kStatusDelay : Duration::zero());
+    services_.statuses.set(uid_, status_.share(),
+                           busy || tearingDown_ ? kStatusDelay : Duration::zero());
   // What is begun has its record before; its steps need none, for a restarted agent looks itself.
   if (!finished_ && !busy) checkpoint();
 }

@@ -591,6 +591,30 @@ TEST_P(PodLifecycleTest, EphemeralContainersJoinTheRunningPod) {
   EXPECT_FALSE(exists("web"));
 }
 
+TEST_P(PodLifecycleTest, ItsEndIsWrittenOnceWithThatOfItsSandbox) {
+  runtime_.setScript([](const ContainerSpec&) {
+    ContainerScript script;
+    script.runsFor = seconds(5);
+    return script;
+  });
+  boot();
+  auto pod = makePod("job");
+  pod.mutable_spec()->set_restartpolicy("Never");
+  add(pod);
+  ASSERT_EQ(status("job").phase(), "Running");
+  api::WatchOptions options;
+  options.resourceVersion = std::to_string(api_.revision());
+  const auto watch = *sim::runInSim(
+      clock_, api_.watch({&api::kindFor<corev1::Pod>(), "", "", ""}, std::move(options)));
+  clock_.advance(seconds(6));
+  const auto first = sim::runInSim(clock_, watch->next());
+  ASSERT_TRUE(first);
+  EXPECT_EQ(api::as<corev1::Pod>(first->object).status().phase(), "Succeeded");
+  EXPECT_EQ(api::meta(*first->object).resourceversion(),
+            api_.find<corev1::Pod>("default/job")->metadata().resourceversion());
+  EXPECT_TRUE(dataplane_.sandboxes().empty());
+}
+
 TEST_P(PodLifecycleTest, EphemeralContainersDoNotKeepAPodAlive) {
   runtime_.setScript([](const ContainerSpec& spec) {
     ContainerScript script;
