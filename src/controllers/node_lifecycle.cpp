@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,10 @@ std::string readyStatus(const corev1::Node& node) {
   return ready == nullptr ? "" : ready->status();
 }
 
+bool isUnknown(const corev1::Node& node) {
+  return readyStatus(node) == "Unknown";
+}
+
 /// Whether the agent itself has written the node's condition meanwhile.
 bool agentReported(const corev1::Node& before, const corev1::Node& now) {
   const auto* last = api::findCondition(now.status(), "Ready");
@@ -57,7 +62,7 @@ NodeLifecycleController::NodeLifecycleController(Context& context, Duration grac
   client::Informer::Handlers nodes;
   nodes.added = [this](const api::ObjectPtr& node) {
     const std::string& name = api::meta(*node).name();
-    seen_[name] = context_.clock.now();
+    lives_[name] = {context_.clock.now(), isUnknown(api::as<corev1::Node>(node))};
     reconciler_.add(name);
     if (!context_.nodes.synced()) return;
     context_.events.record(referenceToNode(name), EventClass::kNormal, "RegisteredNode",
@@ -69,7 +74,7 @@ NodeLifecycleController::NodeLifecycleController(Context& context, Duration grac
   };
   nodes.deleted = [this](const api::ObjectPtr& node) {
     const std::string& name = api::meta(*node).name();
-    seen_.erase(name);
+    lives_.erase(name);
     context_.events.record(referenceToNode(name), EventClass::kNormal, "RemovingNode",
                            "Node " + name + " event: Removing Node " + name + " from Controller");
   };
@@ -88,10 +93,9 @@ NodeLifecycleController::NodeLifecycleController(Context& context, Duration grac
   pods.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& now) {
     const auto& pod = api::as<corev1::Pod>(now);
     if (!api::isTrue(pod.status(), "Ready")) return;
-    const auto node = context_.nodes.get(pod.spec().nodename());
-    if (node && readyStatus(api::as<corev1::Node>(node)) == "Unknown") {
-      reconciler_.addAfter(pod.spec().nodename(), kBeforeMarkingAgain);
-    }
+    const auto node = lives_.find(pod.spec().nodename());
+    if (node != lives_.end() && node->second.unknown)
+      reconciler_.addAfter(node->first, kBeforeMarkingAgain);
   };
   context_.pods.addHandlers(std::move(pods));
 }
@@ -101,11 +105,13 @@ void NodeLifecycleController::start() {
 }
 
 void NodeLifecycleController::observeLife(const std::string& name) {
-  if (const auto node = seen_.find(name); node != seen_.end()) node->second = context_.clock.now();
+  if (const auto node = lives_.find(name); node != lives_.end())
+    node->second.seen = context_.clock.now();
 }
 
 void NodeLifecycleController::observeStatus(const corev1::Node& before, const corev1::Node& now) {
   if (agentReported(before, now)) observeLife(now.metadata().name());
+  lives_.at(now.metadata().name()).unknown = isUnknown(now);
   const bool wasReady = readyStatus(before) == "True";
   const bool isReady = readyStatus(now) == "True";
   if (wasReady == isReady) return;
@@ -120,21 +126,22 @@ Co<Status> NodeLifecycleController::reconcile(std::string name) {
   const auto object = context_.nodes.get(name);
   if (!object) co_return Status();
   const auto& node = api::as<corev1::Node>(object);
-  const MonoTime deadline = seen_.at(name) + grace_;
+  const MonoTime deadline = lives_.at(name).seen + grace_;
   if (deadline <= context_.clock.now()) {
     // The change comes back by the cache, for the taints and pods.
-    if (readyStatus(node) != "Unknown") co_return co_await markUnknown(node);
+    if (!isUnknown(node)) co_return co_await markUnknown(node);
   } else {
     reconciler_.addAfter(name, deadline - context_.clock.now());
   }
-  auto tainted = std::make_shared<corev1::Node>(node);
-  if (adjustTaints(*tainted)) {
+  if (auto taints = adjustedTaints(node)) {
+    auto tainted = std::make_shared<corev1::Node>(node);
+    *tainted->mutable_spec()->mutable_taints() = std::move(*taints);
     auto id = nodeId(name, "");
     api::WriteOptions options;
     auto written = co_await context_.api.update(std::move(id), tainted, std::move(options));
     if (!written && !written.status().is(Code::kNotFound)) co_return written.status();
   }
-  if (readyStatus(node) == "Unknown") co_return co_await markPodsNotReady(name);
+  if (isUnknown(node)) co_return co_await markPodsNotReady(name);
   co_return Status();
 }
 
@@ -181,9 +188,8 @@ Co<Status> NodeLifecycleController::markPodsNotReady(std::string name) {
   co_return Status();
 }
 
-// Whether anything changed. A node whose agent has not reported yet keeps the taint with which it
-// registered.
-bool NodeLifecycleController::adjustTaints(corev1::Node& node) const {
+// A node whose agent has not reported yet keeps the taint with which it registered.
+std::optional<api::Taints> NodeLifecycleController::adjustedTaints(const corev1::Node& node) const {
   const std::string ready = readyStatus(node);
   std::vector<Rule> rules{
       {api::kTaintUnschedulable, api::kNoSchedule, node.spec().unschedulable()}};
@@ -199,12 +205,12 @@ bool NodeLifecycleController::adjustTaints(corev1::Node& node) const {
   pressure(api::kTaintMemoryPressure, "MemoryPressure");
   pressure(api::kTaintDiskPressure, "DiskPressure");
   pressure(api::kTaintPidPressure, "PIDPressure");
-  bool changed = false;
+  std::optional<api::Taints> adjusted;
   for (const Rule& rule : rules) {
     const bool present = api::findTaint(node, rule.key, rule.effect) != nullptr;
     if (present == rule.wanted) continue;
-    changed = true;
-    auto& taints = *node.mutable_spec()->mutable_taints();
+    if (!adjusted) adjusted = node.spec().taints();
+    auto& taints = *adjusted;
     if (rule.wanted) {
       auto& added = *taints.Add();
       added.set_key(std::string(rule.key));
@@ -218,7 +224,7 @@ bool NodeLifecycleController::adjustTaints(corev1::Node& node) const {
                             static_cast<int>(taints.end() - kept));
     }
   }
-  return changed;
+  return adjusted;
 }
 
 }  // namespace podlab::controllers

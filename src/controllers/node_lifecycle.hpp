@@ -1,8 +1,9 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
+#include "api/taints.hpp"
 #include "controllers/context.hpp"
 #include "controllers/reconciler.hpp"
 
@@ -24,13 +25,18 @@ class NodeLifecycleController {
   void observeStatus(const corev1::Node& before, const corev1::Node& now);
   Co<Status> markUnknown(const corev1::Node& node);
   Co<Status> markPodsNotReady(std::string name);
-  bool adjustTaints(corev1::Node& node) const;
+  /// The node's taints as its conditions want them; none when they are so.
+  std::optional<api::Taints> adjustedTaints(const corev1::Node& node) const;
 
   Context& context_;
   const Duration grace_;
-  /// When each node last gave a sign of life, by this process's clock: the clocks of nodes do not
-  /// matter, and a new server grants everybody a whole grace period.
-  std::unordered_map<std::string, MonoTime> seen_;
+  struct Life {
+    /// When the node last gave a sign of life, by this process's clock: the clocks of nodes do not
+    /// matter, and a new server grants everybody a whole grace period.
+    MonoTime seen;
+    bool unknown = false;  ///< its condition Ready says so
+  };
+  std::unordered_map<std::string, Life> lives_;  ///< of each node
   Reconciler reconciler_;
 };
 

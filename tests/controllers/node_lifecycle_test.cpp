@@ -36,6 +36,13 @@ TEST_F(NodeLifecycleTest, ASilentNodeBecomesUnknownAfterItsGraceAndComesBack) {
   EXPECT_THAT(taints("n1"), UnorderedElementsAre(std::string(kUnreachable) + ":NoSchedule",
                                                  std::string(kUnreachable) + ":NoExecute"));
   EXPECT_FALSE(api::isTrue(get<corev1::Pod>("web")->status(), "Ready"));
+  // A status of before the silence that comes late.
+  auto late = get<corev1::Pod>("web");
+  const api::ConditionState stillReady{"Ready", "True", "", ""};
+  api::setCondition(*late->mutable_status(), stillReady, clock_.wallNow());
+  ASSERT_TRUE(update(*late, "status").ok());
+  pass(seconds(2));
+  EXPECT_FALSE(api::isTrue(get<corev1::Pod>("web")->status(), "Ready"));
   EXPECT_THAT(events("n1"), Contains("NodeNotReady").Times(1));
 
   alive_.insert("n1");
