@@ -336,6 +336,14 @@ std::vector<api::ObjectPtr> Informer::list() const {
   return objects;
 }
 
+std::vector<std::string> Informer::keysIn(std::string_view ns) const {
+  std::vector<std::string> keys;
+  if (state_->cache.empty()) return keys;
+  for (const auto* entry : state_->cache.withPrefix(std::string(ns) + "/"))
+    keys.push_back(entry->first);
+  return keys;
+}
+
 std::size_t Informer::size() const {
   return state_->cache.size();
 }

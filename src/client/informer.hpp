@@ -52,6 +52,8 @@ class Informer {
   api::ObjectPtr get(std::string_view key) const;
   bool contains(std::string_view key) const;
   std::vector<api::ObjectPtr> list() const;
+  /// The keys of a namespace's objects, in order.
+  std::vector<std::string> keysIn(std::string_view ns) const;
   std::size_t size() const;
 
  private:

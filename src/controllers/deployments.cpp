@@ -27,7 +27,6 @@ const std::string& uidOfController(const Message& object) {
 DeploymentController::DeploymentController(Context& context, client::EventRecorder& events)
     : context_(context),
       events_(events),
-      byNamespace_(context.deployments, namespaceOf),
       reconciler_("deployments", context.clock, context.rng, context.executor,
                   [this](std::string key) { return reconcile(std::move(key)); }) {
   client::Informer::Handlers deployments;
@@ -72,7 +71,7 @@ void DeploymentController::addController(const Message& set) {
 }
 
 void DeploymentController::addSelecting(const Message& set) {
-  for (const auto& key : byNamespace_.of(api::meta(set).namespace_())) {
+  for (const auto& key : context_.deployments.keysIn(api::meta(set).namespace_())) {
     const auto deployment = context_.deployments.get(key);
     const auto selector =
         api::LabelSelector::of(api::as<appsv1::Deployment>(deployment).spec().selector());

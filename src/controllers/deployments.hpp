@@ -25,7 +25,6 @@ class DeploymentController {
 
   Context& context_;
   client::EventRecorder& events_;
-  ObjectIndex byNamespace_;
   Reconciler reconciler_;
 };
 

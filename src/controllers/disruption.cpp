@@ -1,6 +1,7 @@
 #include "controllers/disruption.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "autoscaling_v1.pb.h"
@@ -42,17 +43,9 @@ DisruptionController::DisruptionController(Context& context, client::EventRecord
       reconciler_("disruption", context.clock, context.rng, context.executor,
                   [this](std::string key) { return reconcile(std::move(key)); }) {
   client::Informer::Handlers budgets;
-  budgets.added = [this](const api::ObjectPtr& budget) {
-    byNamespace_[api::meta(*budget).namespace_()].insert(api::keyOf(*budget));
-    reconciler_.add(api::keyOf(*budget));
-  };
+  budgets.added = [this](const api::ObjectPtr& budget) { reconciler_.add(api::keyOf(*budget)); };
   budgets.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& now) {
     reconciler_.add(api::keyOf(*now));
-  };
-  budgets.deleted = [this](const api::ObjectPtr& budget) {
-    auto& keys = byNamespace_[api::meta(*budget).namespace_()];
-    keys.erase(api::keyOf(*budget));
-    if (keys.empty()) byNamespace_.erase(api::meta(*budget).namespace_());
   };
   budgets_.addHandlers(std::move(budgets));
 
@@ -71,9 +64,7 @@ void DisruptionController::start() {
 }
 
 void DisruptionController::observePod(const google::protobuf::Message& object) {
-  const auto keys = byNamespace_.find(api::meta(object).namespace_());
-  if (keys == byNamespace_.end()) return;
-  for (const auto& key : keys->second) {
+  for (const auto& key : budgets_.keysIn(api::meta(object).namespace_())) {
     const auto budget = budgets_.get(key);
     if (budget && api::selects(api::as<Budget>(budget), static_cast<const corev1::Pod&>(object)))
       reconciler_.add(key);

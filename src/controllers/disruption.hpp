@@ -1,7 +1,6 @@
 #pragma once
 #include <cstdint>
 #include <map>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -43,7 +42,6 @@ class DisruptionController {
   Context& context_;
   client::Informer& budgets_;
   client::EventRecorder& events_;
-  std::map<std::string, std::set<std::string>> byNamespace_;  ///< keys of budgets
   Reconciler reconciler_;
 };
 

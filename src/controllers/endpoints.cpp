@@ -50,7 +50,6 @@ bool isIn(const std::string& key, const std::string& ns) {
 
 EndpointsController::EndpointsController(Context& context)
     : context_(context),
-      podsByNamespace_(context.pods, namespaceOf),
       slicesByService_(context.endpointSlices, serviceOf),
       reconciler_("endpoints", context.clock, context.rng, context.executor,
                   [this](std::string key) { return reconcile(std::move(key)); }) {
@@ -114,7 +113,7 @@ void EndpointsController::observeService(const api::ObjectPtr& object) {
   if (selection.selector.empty() || selection.selector.toString() != selector->toString()) {
     selection = {std::move(*selector), {}};
     const std::string& ns = service.metadata().namespace_();
-    for (const auto& pod : podsByNamespace_.of(ns)) {
+    for (const auto& pod : context_.pods.keysIn(ns)) {
       if (selection.selector.matches(api::meta(*context_.pods.get(pod)).labels()))
         selection.pods.insert(pod);
     }

@@ -45,7 +45,6 @@ class EndpointsController {
 
   Context& context_;
   std::map<std::string, Selection> services_;  ///< by key
-  ObjectIndex podsByNamespace_;
   ObjectIndex slicesByService_;
   Reconciler reconciler_;
 };

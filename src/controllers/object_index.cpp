@@ -54,10 +54,6 @@ std::string orphansOf(const std::string& ns) {
   return "orphans/" + ns;
 }
 
-std::vector<std::string> namespaceOf(const google::protobuf::Message& object) {
-  return {api::meta(object).namespace_()};
-}
-
 std::vector<std::string> nodeOf(const google::protobuf::Message& pod) {
   const std::string& node = static_cast<const corev1::Pod&>(pod).spec().nodename();
   return node.empty() ? std::vector<std::string>{} : std::vector<std::string>{node};

@@ -42,8 +42,6 @@ class ObjectIndex {
 std::vector<std::string> ownerOf(const google::protobuf::Message& object);
 /// The property of the namespace's objects that have no controller.
 std::string orphansOf(const std::string& ns);
-/// For an index by namespace.
-std::vector<std::string> namespaceOf(const google::protobuf::Message& object);
 /// For indices of pods, by node and by claim ("namespace/name").
 std::vector<std::string> nodeOf(const google::protobuf::Message& pod);
 std::vector<std::string> claimsOf(const google::protobuf::Message& pod);

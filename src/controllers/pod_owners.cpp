@@ -12,8 +12,7 @@ PodOwners::PodOwners(Context& context, client::Informer& objects, std::string_vi
     : objects_(objects),
       kind_(kind),
       selectorOf_(std::move(selectorOf)),
-      changed_(std::move(changed)),
-      byNamespace_(objects, namespaceOf) {
+      changed_(std::move(changed)) {
   client::Informer::Handlers own;
   own.added = [this](const api::ObjectPtr& object) { changed_(api::keyOf(*object)); };
   own.updated = [this](const api::ObjectPtr&, const api::ObjectPtr& object) {
@@ -50,7 +49,7 @@ void PodOwners::observe(const google::protobuf::Message& pod) {
     if (object && api::meta(*object).uid() == controller->uid()) changed_(std::move(key));
     return;
   }
-  for (const auto& key : byNamespace_.of(metadata.namespace_())) {
+  for (const auto& key : objects_.keysIn(metadata.namespace_())) {
     if (selectorOf_(*objects_.get(key)).matches(metadata.labels())) changed_(key);
   }
 }

@@ -28,7 +28,6 @@ class PodOwners {
   const std::string kind_;
   const SelectorOf selectorOf_;
   const std::function<void(std::string)> changed_;
-  ObjectIndex byNamespace_;
 };
 
 /// A selector that does not parse selects nothing; validation lets none through.

@@ -1,6 +1,8 @@
 #include "controllers/resource_quota.hpp"
 
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "api/kinds.hpp"
 #include "api/quota.hpp"
@@ -23,18 +25,10 @@ ResourceQuotaController::ResourceQuotaController(Context& context)
       reconciler_("resource_quota", context.clock, context.rng, context.executor,
                   [this](std::string key) { return reconcile(std::move(key)); }) {
   client::Informer::Handlers quotas;
-  quotas.added = [this](const api::ObjectPtr& quota) {
-    byNamespace_[api::meta(*quota).namespace_()].insert(api::keyOf(*quota));
-    reconciler_.add(api::keyOf(*quota));
-  };
+  quotas.added = [this](const api::ObjectPtr& quota) { reconciler_.add(api::keyOf(*quota)); };
   quotas.updated = [this](const api::ObjectPtr& before, const api::ObjectPtr& now) {
     if (!sameAmounts(api::as<Quota>(before).spec().hard(), api::as<Quota>(now).spec().hard()))
       reconciler_.add(api::keyOf(*now));
-  };
-  quotas.deleted = [this](const api::ObjectPtr& quota) {
-    auto& keys = byNamespace_[api::meta(*quota).namespace_()];
-    keys.erase(api::keyOf(*quota));
-    if (keys.empty()) byNamespace_.erase(api::meta(*quota).namespace_());
   };
   quotas_.addHandlers(std::move(quotas));
 
@@ -55,10 +49,10 @@ void ResourceQuotaController::start() {
 /// Something that was counted is no more, or counts for less.
 void ResourceQuotaController::observe(const google::protobuf::Message* before,
                                       const google::protobuf::Message* now) {
-  const auto keys = byNamespace_.find(api::meta(*before).namespace_());
-  if (keys == byNamespace_.end()) return;
+  const auto keys = quotas_.keysIn(api::meta(*before).namespace_());
+  if (keys.empty()) return;
   if (now != nullptr && api::quotaUsage(*before) == api::quotaUsage(*now)) return;
-  for (const auto& key : keys->second) reconciler_.add(key);
+  for (const auto& key : keys) reconciler_.add(key);
 }
 
 Co<Status> ResourceQuotaController::reconcile(std::string key) {

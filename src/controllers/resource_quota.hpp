@@ -1,6 +1,4 @@
 #pragma once
-#include <map>
-#include <set>
 #include <string>
 
 #include "core_v1_policies.pb.h"
@@ -28,7 +26,6 @@ class ResourceQuotaController {
 
   Context& context_;
   client::Informer& quotas_;
-  std::map<std::string, std::set<std::string>> byNamespace_;  ///< keys of quotas
   Reconciler reconciler_;
 };
 

@@ -39,7 +39,6 @@ SchedulingController::SchedulingController(Context& context, client::EventRecord
       clock_(context.clock),
       events_(events),
       budgets_(*context.caches.of(api::kindFor<policyv1::PodDisruptionBudget>())),
-      servicesByNamespace_(context.services, namespaceOf),
       scheduler_(context.rng, std::move(profiles)),
       tasks_(context.executor) {
   watchPods();
@@ -162,7 +161,7 @@ std::optional<api::LabelSelector> SchedulingController::selectorOf(const corev1:
   if (pod.spec().topologyspreadconstraints_size() > 0) return std::nullopt;
   const auto& meta = pod.metadata();
   std::vector<api::ObjectPtr> services;
-  for (const auto& key : servicesByNamespace_.of(meta.namespace_())) {
+  for (const auto& key : context_.services.keysIn(meta.namespace_())) {
     if (auto service = context_.services.get(key)) services.push_back(std::move(service));
   }
   api::ObjectPtr owner;

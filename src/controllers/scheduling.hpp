@@ -15,7 +15,6 @@
 #include "common/indexed_map.hpp"
 #include "common/sync.hpp"
 #include "controllers/context.hpp"
-#include "controllers/object_index.hpp"
 #include "scheduler/scheduler.hpp"
 
 namespace podlab::controllers {
@@ -61,7 +60,6 @@ class SchedulingController {
   Clock& clock_;
   client::EventRecorder& events_;
   client::Informer& budgets_;
-  ObjectIndex servicesByNamespace_;
   scheduler::Scheduler scheduler_;
   bool budgetsChanged_ = true;
   IndexedMap<std::monostate> waiting_;  ///< keys of pods without a node
