@@ -128,7 +128,8 @@ struct EventRecorder::State {
         host(std::move(host)),
         tasks(std::move(executor)) {}
 
-  /// When many wait already, too, as client-go's broadcaster: before it is compared to others.
+  /// What is not wanted, and what comes while many wait: before it is compared to others, as
+  /// client-go's broadcaster does.
   bool drops(EventClass type) const {
     return (warningsOnly && type == EventClass::kNormal) || queue.size() >= kMaxQueue;
   }

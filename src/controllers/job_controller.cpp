@@ -1,8 +1,6 @@
 #include "controllers/job_controller.hpp"
 
-#include <string>
 #include <utility>
-#include <vector>
 
 #include "api/jobs.hpp"
 #include "api/kinds.hpp"
@@ -120,9 +118,7 @@ Co<Status> JobController::reconcile(std::string key) {
 Co<Status> JobController::cleanUp(JobPtr job) {
   backOffs_.erase(job->metadata().uid());
   const auto failure = std::make_shared<Status>();
-  const auto pods = context_.podsByOwner.of(job->metadata().uid());
-  const std::vector<std::string> keys(pods.begin(), pods.end());
-  for (const auto& key : keys) {
+  for (const auto& key : context_.podsByOwner.of(job->metadata().uid())) {
     const auto pod = api::share<corev1::Pod>(context_.pods.get(key));
     if (pod && hasJobFinalizer(*pod)) co_await removeJobFinalizer(context_, pod, failure);
   }

@@ -170,9 +170,7 @@ Co<Status> NodeLifecycleController::markUnknown(const corev1::Node& node) {
 }
 
 Co<Status> NodeLifecycleController::markPodsNotReady(std::string name) {
-  const auto pods = context_.podsByNode.of(name);
-  const std::vector<std::string> keys(pods.begin(), pods.end());
-  for (const auto& key : keys) {
+  for (const auto& key : context_.podsByNode.of(name)) {
     const auto object = context_.pods.get(key);
     if (!object || !api::isTrue(api::as<corev1::Pod>(object).status(), "Ready")) continue;
     auto pod = std::make_shared<corev1::Pod>(api::as<corev1::Pod>(object));

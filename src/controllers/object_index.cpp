@@ -39,10 +39,12 @@ void ObjectIndex::remove(const std::vector<std::string>& properties, const std::
   }
 }
 
-const ObjectIndex::Keys& ObjectIndex::keysOf(const std::string& property) const {
-  static const Keys kNone;
+std::vector<std::string> ObjectIndex::of(const std::string& property) const {
+  std::vector<std::string> keys;
   const auto found = keys_.find(property);
-  return found == keys_.end() ? kNone : found->second;
+  if (found == keys_.end()) return keys;
+  for (const auto* entry : found->second.inOrder()) keys.push_back(entry->first);
+  return keys;
 }
 
 std::vector<std::string> ownerOf(const google::protobuf::Message& object) {

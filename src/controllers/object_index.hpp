@@ -1,6 +1,5 @@
 #pragma once
 #include <functional>
-#include <ranges>
 #include <string>
 #include <unordered_map>
 #include <variant>
@@ -22,20 +21,15 @@ class ObjectIndex {
   ObjectIndex(const ObjectIndex&) = delete;
   ObjectIndex& operator=(const ObjectIndex&) = delete;
 
-  /// Keys, in order, until the cache changes.
-  auto of(const std::string& property) const {
-    return keysOf(property).inOrder() | std::views::transform(&Keys::Entry::first);
-  }
+  /// Keys, in order.
+  std::vector<std::string> of(const std::string& property) const;
 
  private:
-  using Keys = IndexedMap<std::monostate>;
-
-  const Keys& keysOf(const std::string& property) const;
   void add(const std::vector<std::string>& properties, const std::string& key);
   void remove(const std::vector<std::string>& properties, const std::string& key);
 
   const PropertiesOf propertiesOf_;
-  std::unordered_map<std::string, Keys> keys_;
+  std::unordered_map<std::string, IndexedMap<std::monostate>> keys_;
 };
 
 /// For an index by owner: the uid of the object's controller, or what orphansOf() says.
