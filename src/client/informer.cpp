@@ -337,11 +337,8 @@ std::vector<api::ObjectPtr> Informer::list() const {
 }
 
 std::vector<std::string> Informer::keysIn(std::string_view ns) const {
-  std::vector<std::string> keys;
-  if (state_->cache.empty()) return keys;
-  for (const auto* entry : state_->cache.withPrefix(std::string(ns) + "/"))
-    keys.push_back(entry->first);
-  return keys;
+  if (state_->cache.empty()) return {};
+  return Cache::keysOf(state_->cache.withPrefix(std::string(ns) + "/"));
 }
 
 std::size_t Informer::size() const {

@@ -96,6 +96,13 @@ class IndexedMap {
               return entry->first.starts_with(prefix);
             })};
   }
+  /// A copy of their keys: what outlives changes of the map.
+  static std::vector<std::string> keysOf(Entries entries) {
+    std::vector<std::string> keys;
+    keys.reserve(entries.size());
+    for (const Entry* entry : entries) keys.push_back(entry->first);
+    return keys;
+  }
 
  private:
   using Gone = std::pair<Entry*, typename Map::node_type>;

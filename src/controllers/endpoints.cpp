@@ -42,10 +42,6 @@ std::vector<std::string> serviceOf(const google::protobuf::Message& object) {
   return {api::meta(object).namespace_() + "/" + service->second};
 }
 
-bool isIn(const std::string& key, const std::string& ns) {
-  return key.size() > ns.size() && key[ns.size()] == '/' && key.starts_with(ns);
-}
-
 }  // namespace
 
 EndpointsController::EndpointsController(Context& context)
@@ -127,13 +123,11 @@ void EndpointsController::forgetService(const std::string& key) {
 
 void EndpointsController::observePod(const api::ObjectPtr& pod, bool present) {
   const std::string key = api::keyOf(*pod);
-  const std::string& ns = api::meta(*pod).namespace_();
-  for (auto at = services_.lower_bound(ns + "/"); at != services_.end() && isIn(at->first, ns);
-       ++at) {
-    Selection& selection = at->second;
+  for (auto* entry : services_.withPrefix(api::meta(*pod).namespace_() + "/")) {
+    auto& [service, selection] = *entry;
     const bool selected = present && selection.selector.matches(api::meta(*pod).labels());
     const bool was = selected ? !selection.pods.insert(key).second : selection.pods.erase(key) > 0;
-    if (selected || was) reconciler_.add(at->first);
+    if (selected || was) reconciler_.add(service);
   }
 }
 
@@ -175,11 +169,10 @@ Co<Status> EndpointsController::reconcile(std::string key) {
     auto removed = co_await context_.api.remove(std::move(id), std::move(options));
     co_return unlessGone(removed.status());
   }
-  const auto selection = services_.find(key);
-  if (selection == services_.end() || api::meta(*object).has_deletiontimestamp())
-    co_return Status();
+  const auto* selection = services_.find(key);
+  if (selection == nullptr || api::meta(*object).has_deletiontimestamp()) co_return Status();
   const auto service = api::share<Service>(object);
-  const std::set<std::string> pods = selection->second.pods;
+  const std::set<std::string> pods = selection->pods;
   for (int i = 0; i < service->spec().ipfamilies_size(); ++i) {
     const std::string& family = service->spec().ipfamilies(i);
     const auto endpoints = endpointsOf(*service, family, pods);

@@ -1,5 +1,4 @@
 #pragma once
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -8,6 +7,7 @@
 #include "core_v1_services.pb.h"
 
 #include "api/selectors.hpp"
+#include "common/indexed_map.hpp"
 #include "controllers/context.hpp"
 #include "controllers/reconciler.hpp"
 #include "controllers/service_endpoints.hpp"
@@ -44,7 +44,7 @@ class EndpointsController {
                                        const std::set<std::string>& pods) const;
 
   Context& context_;
-  std::map<std::string, Selection> services_;  ///< by key
+  IndexedMap<Selection> services_;  ///< by key
   ObjectIndex slicesByService_;
   Reconciler reconciler_;
 };

@@ -40,11 +40,9 @@ void ObjectIndex::remove(const std::vector<std::string>& properties, const std::
 }
 
 std::vector<std::string> ObjectIndex::of(const std::string& property) const {
-  std::vector<std::string> keys;
   const auto found = keys_.find(property);
-  if (found == keys_.end()) return keys;
-  for (const auto* entry : found->second.inOrder()) keys.push_back(entry->first);
-  return keys;
+  if (found == keys_.end()) return {};
+  return found->second.keysOf(found->second.inOrder());
 }
 
 std::vector<std::string> ownerOf(const google::protobuf::Message& object) {

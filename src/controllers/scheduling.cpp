@@ -149,9 +149,7 @@ void SchedulingController::observe(const api::ObjectPtr& object) {
 }
 
 void SchedulingController::servicesChanged(const std::string& ns) {
-  std::vector<std::string> pods;
-  for (const auto* entry : waiting_.withPrefix(ns + "/")) pods.push_back(entry->first);
-  for (const auto& key : pods) {
+  for (const auto& key : waiting_.keysOf(waiting_.withPrefix(ns + "/"))) {
     if (const auto pod = context_.pods.get(key)) observe(pod);
   }
 }
