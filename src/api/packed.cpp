@@ -57,9 +57,8 @@ bool Packed::decodeTo(google::protobuf::Message& object) const {
 }
 
 ObjectPtr Packed::adopt(ObjectPtr object) const {
-  // Adopted twice, it would be forgotten when the first of two owners lets go of it.
-  const auto* unpackedFrom = std::get_deleter<Unpacked>(object);
-  if (unpackedFrom != nullptr && unpackedFrom->packed.get() == this) return object;
+  // Of two owners the first to let go of it would have it forgotten.
+  if (auto alive = alive_.lock()) return alive;
   const auto* raw = object.get();
   ObjectPtr unpacked(raw, Unpacked{std::move(object), shared_from_this()});
   alive_ = unpacked;

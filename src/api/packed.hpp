@@ -41,8 +41,8 @@ class Packed : public std::enable_shared_from_this<Packed> {
   ObjectPtr decode() const;
   /// Into a message of the same type, whose memory is used again; false when they are damaged.
   bool decodeTo(google::protobuf::Message& object) const;
-  /// The object, which is what the bytes say, as decode() gives it from now on while somebody has
-  /// it.
+  /// What decode() gives from now on while somebody has it: the object, which is what the bytes
+  /// say, or the same one that somebody has already.
   ObjectPtr adopt(ObjectPtr object) const;
 
  private:

@@ -56,6 +56,8 @@ TEST(Packed, AdoptedTwiceStaysWithWhoHasItStill) {
   const ObjectPtr first = packed->decode();
   packed->adopt(first).reset();
   EXPECT_EQ(packed->decode(), first);
+  // Another that says the same is not needed.
+  EXPECT_EQ(packed->adopt(mapOf("v")), first);
 }
 
 TEST(Packed, OfDamagedBytesIsNoObject) {

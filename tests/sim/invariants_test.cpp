@@ -107,7 +107,8 @@ const Bug kBugs[] = {
     {"WrittenOverAndOver",
      changing<appsv1::ReplicaSet>("/registry/apps/replicasets/",
                                   [](appsv1::ReplicaSet& set) {
-                                    set.mutable_spec()->set_replicas(set.spec().replicas() + 1);
+                                    auto& status = *set.mutable_status();
+                                    status.set_replicas(status.replicas() + 1);
                                     return true;
                                   }),
      0, "was written 600 times in"},
