@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
-#include <memory>
+#include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "core_v1_workloads.pb.h"
 #include "field_options.pb.h"
@@ -85,27 +87,41 @@ bool isList(const FieldDescriptor& field) {
          !field.is_map();
 }
 
-/// What the rows say of a place in objects of a kind. Made when an object first has something
-/// there, and kept.
+bool isSet(const Message& message, const FieldDescriptor& field) {
+  const Reflection& reflection = *message.GetReflection();
+  return field.is_repeated() ? reflection.FieldSize(message, &field) > 0
+                             : reflection.HasField(message, &field);
+}
+
+/// What the rows say of a place in objects of a kind.
 class Place {
  public:
   explicit Place(std::string_view kind) : kind_(kind), pattern_("spec") {}
 
-  const Place& at(const FieldDescriptor& field) const {
-    std::unique_ptr<Place>& place = below_[&field];
-    if (place == nullptr) place.reset(new Place(*this, field));
-    return *place;
+  /// The fields of the message here, less those on which podlab acts with all that is below them:
+  /// most are such. In the order of their numbers. Made when an object first has something here,
+  /// and kept.
+  const std::vector<Place>& fieldsOf(const Message& message) const {
+    if (std::exchange(isListed_, true)) return fields_;
+    const auto& type = *message.GetDescriptor();
+    for (int i = 0; i < type.field_count(); ++i) {
+      Place place(*this, *type.field(i));
+      if (!place.actsThroughout_) fields_.push_back(std::move(place));
+    }
+    std::ranges::sort(fields_, {}, [](const Place& place) { return place.field_->number(); });
+    return fields_;
   }
 
+  /// Of a field.
+  const FieldDescriptor& field() const { return *field_; }
   bool isInline() const { return isInline_; }
   /// The row that covers it, or nullptr.
   const FieldSupport* row() const { return row_; }
-  /// podlab acts on all that is here and below.
-  bool actsThroughout() const { return actsThroughout_; }
 
  private:
   Place(const Place& above, const FieldDescriptor& field)
-      : kind_(above.kind_),
+      : field_(&field),
+        kind_(above.kind_),
         pattern_(above.pattern_),
         row_(above.row_),
         isInline_(field.options().GetExtension(podlab::inline_)) {
@@ -122,12 +138,14 @@ class Place {
                       std::ranges::none_of(fieldSupport(), isOtherBelow);
   }
 
+  const FieldDescriptor* field_ = nullptr;
   std::string_view kind_;
   std::string pattern_;  ///< as rows write it
   const FieldSupport* row_ = nullptr;
   bool isInline_ = false;
   bool actsThroughout_ = false;
-  mutable std::unordered_map<const FieldDescriptor*, std::unique_ptr<Place>> below_;
+  mutable bool isListed_ = false;
+  mutable std::vector<Place> fields_;
 };
 
 /// The spec of a kind.
@@ -140,22 +158,20 @@ class Walk {
  public:
   void visit(const Message& message, const FieldPath& path, const Place& place) {
     const Reflection& reflection = *message.GetReflection();
-    std::vector<const FieldDescriptor*> fields;
-    reflection.ListFields(message, &fields);
-    for (const FieldDescriptor* field : fields) {
-      const Place& there = place.at(*field);
-      if (there.actsThroughout()) continue;
+    for (const Place& there : place.fieldsOf(message)) {
+      const FieldDescriptor& field = there.field();
+      if (!isSet(message, field)) continue;
       if (there.isInline()) {
-        visit(reflection.GetMessage(message, field), path, there);
+        visit(reflection.GetMessage(message, &field), path, there);
         continue;
       }
-      const FieldPath at = path.child(field->name());
-      if (!isList(*field)) {
-        visitField(message, *field, at, there);
+      const FieldPath at = path.child(field.name());
+      if (!isList(field)) {
+        visitField(message, field, at, there);
         continue;
       }
-      for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
-        visitMessage(reflection.GetRepeatedMessage(message, field, i),
+      for (int i = 0; i < reflection.FieldSize(message, &field); ++i) {
+        visitMessage(reflection.GetRepeatedMessage(message, &field, i),
                      at.index(static_cast<std::size_t>(i)), there);
       }
     }
