@@ -11,6 +11,7 @@
 #include "api/custom/custom_kinds.hpp"
 #include "api/custom/custom_type.hpp"
 #include "api/kinds/rows.hpp"
+#include "api/type_cache.hpp"
 
 namespace podlab::api {
 namespace {
@@ -191,8 +192,11 @@ const Kind* kindOf(const google::protobuf::Message& object) {
     return customKindOf(static_cast<const CustomObject&>(object));
   // Not by descriptors: the first use of one builds those of the whole API, which takes longer than
   // most commands.
-  return firstOf(table().rows,
-                 [&](const Kind& row) { return typeid(*row.prototype) == typeid(object); });
+  thread_local TypeCache<const Kind*> known;
+  return known.of(object, [&] {
+    return firstOf(table().rows,
+                   [&](const Kind& row) { return typeid(*row.prototype) == typeid(object); });
+  });
 }
 
 const Kind* findByUserName(std::string_view name) {
