@@ -36,6 +36,7 @@ struct Entry {
   api::PackedPtr packed;
   api::ObjectPtr warm;  ///< decoded, while it is looked at again and again
   unsigned looks = 0;   ///< since the last change or cooling
+  bool listed = false;  ///< in State::looked
 };
 using Cache = IndexedMap<Entry>;
 
@@ -62,8 +63,9 @@ struct Informer::State {
   WaitQueue syncChanged;
   std::uint64_t seen = 0;  ///< the latest revision that the cache has been through
   WaitQueue advanced;
-  unsigned failures = 0;       ///< since the last sign of life
-  Clock::TimerId cooling = 0;  ///< runs while there are warm entries
+  unsigned failures = 0;            ///< since the last sign of life
+  Clock::TimerId cooling = 0;       ///< runs while there are warm entries
+  std::vector<std::string> looked;  ///< the keys of what cools next
 
   /// `self` keeps the state: the task may begin after the informer's end.
   Co<void> run(std::shared_ptr<State> self);
@@ -71,7 +73,7 @@ struct Informer::State {
   Co<Status> follow();
   Duration backOff();
 
-  api::ObjectPtr look(Entry& entry);
+  api::ObjectPtr look(std::string_view key, Entry& entry);
   void scheduleCooling();
   void cool();
   void upsert(const api::ObjectPtr& arrived);
@@ -81,9 +83,10 @@ struct Informer::State {
   void stop();
 };
 
-api::ObjectPtr Informer::State::look(Entry& entry) {
+api::ObjectPtr Informer::State::look(std::string_view key, Entry& entry) {
   if (cooling == 0) scheduleCooling();
   ++entry.looks;
+  if (!std::exchange(entry.listed, true)) looked.emplace_back(key);
   if (entry.warm) return entry.warm;
   auto object = entry.packed->decode();
   if (entry.looks > kOften) entry.warm = object;
@@ -96,15 +99,17 @@ void Informer::State::scheduleCooling() {
 
 void Informer::State::cool() {
   cooling = 0;
-  bool looked = false;
-  for (auto& [key, entry] : cache.entries()) {
-    if (std::exchange(entry.looks, 0) > 0) {
-      looked = true;
+  for (auto& key : std::exchange(looked, {})) {
+    Entry* const entry = cache.find(key);
+    if (entry == nullptr || !entry->listed) continue;
+    if (std::exchange(entry->looks, 0) > 0) {
+      looked.push_back(std::move(key));
     } else {
-      entry.warm = nullptr;
+      entry->warm = nullptr;
+      entry->listed = false;
     }
   }
-  if (looked) scheduleCooling();
+  if (!looked.empty()) scheduleCooling();
 }
 
 void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) {
@@ -322,7 +327,7 @@ const api::ResourceId& Informer::collection() const {
 
 api::ObjectPtr Informer::get(std::string_view key) const {
   auto* const found = state_->cache.find(key);
-  return found == nullptr ? nullptr : state_->look(*found);
+  return found == nullptr ? nullptr : state_->look(key, *found);
 }
 
 bool Informer::contains(std::string_view key) const {
@@ -332,7 +337,8 @@ bool Informer::contains(std::string_view key) const {
 std::vector<api::ObjectPtr> Informer::list() const {
   std::vector<api::ObjectPtr> objects;
   objects.reserve(state_->cache.size());
-  for (auto* entry : state_->cache.inOrder()) objects.push_back(state_->look(entry->second));
+  for (auto* entry : state_->cache.inOrder())
+    objects.push_back(state_->look(entry->first, entry->second));
   return objects;
 }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -91,6 +92,41 @@ TEST_F(InformerTest, DeliversTheListThenTheChanges) {
   EXPECT_EQ(informer->get("default/b"), nullptr);
   EXPECT_EQ(api_.calls(Verb::kList), 1);
   EXPECT_EQ(api_.calls(Verb::kWatch), 1);
+  stop(*informer);
+}
+
+TEST_F(InformerTest, KeepsDecodedWhatIsLookedAtAgainAndAgain) {
+  using Seen = std::weak_ptr<const google::protobuf::Message>;
+  for (const char* name : {"a", "b", "c"}) api_.put(pod(name));
+  auto informer = make();
+  start(*informer);
+  const auto lookOften = [&](const std::string& key) {
+    Seen seen;
+    for (int i = 0; i < 10; ++i) seen = informer->get(key);
+    return seen;
+  };
+  const Seen once = informer->get("default/a");
+  EXPECT_TRUE(once.expired());
+  const Seen often = lookOften("default/b");
+  const Seen still = lookOften("default/c");
+  // In each of its periods somebody looks at one of them.
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_FALSE(still.expired());
+    clock_.advance(seconds(12));
+    EXPECT_EQ(informer->get("default/c"), still.lock());
+  }
+  EXPECT_TRUE(often.expired());
+  clock_.advance(seconds(31));
+  EXPECT_TRUE(still.expired());
+  // What was removed and made again begins anew.
+  EXPECT_FALSE(lookOften("default/b").expired());
+  api_.erase(kind_, "default/b");
+  api_.put(pod("b"));
+  take();
+  const Seen again = lookOften("default/b");
+  EXPECT_FALSE(again.expired());
+  clock_.advance(seconds(31));
+  EXPECT_TRUE(again.expired());
   stop(*informer);
 }
 
