@@ -30,6 +30,18 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   # One file to copy to a machine: only glibc stays dynamic.
   add_link_options(-static-libstdc++ -static-libgcc -Wl,--gc-sections)
   add_compile_options(-ffunction-sections -fdata-sections)
+  # What runs often is known from scripts/profile (docs/adr/0018-profile.md). What has changed since is compiled as without it.
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 19)
+    # The same names for functions of one file in whatever folder the sources are.
+    add_compile_options("SHELL:-mllvm -static-func-full-module-prefix=false")
+    if(PODLAB_RECORD_PROFILE)
+      add_compile_options(-fprofile-generate)
+      add_link_options(-fprofile-generate)
+    else()
+      add_compile_options(-fprofile-use=${CMAKE_SOURCE_DIR}/cmake/release.profdata -Wno-backend-plugin
+                          -Wno-profile-instr-out-of-date -Wno-profile-instr-unprofiled)
+    endif()
+  endif()
 endif()
 if(PODLAB_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
