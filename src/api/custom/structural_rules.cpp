@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <string_view>
 
 #include <nlohmann/json.hpp>
 #include <re2/re2.h>
@@ -22,7 +23,7 @@ constexpr int kMaxDepth = 40;
 constexpr std::array<std::string_view, 6> kTypes{"array",  "boolean", "integer",
                                                  "number", "object",  "string"};
 
-FieldPath property(const FieldPath& path, const std::string& name) {
+FieldPath property(const FieldPath& path, std::string_view name) {
   return path.child("properties").key(name);
 }
 
