@@ -23,9 +23,9 @@ constexpr std::size_t kMaxQueued = 1 << 13;
 /// So many of the events that wait are kept decoded, for all watches to share; what lies farther
 /// ahead of a reader that lags is packed.
 constexpr std::size_t kDecodedAhead = 256;
-/// After so many rounds without an event a watch gets a bookmark: well before the history forgets
-/// what it has seen. Of thousands of watches most are quiet.
-constexpr unsigned kQuietRounds = 3;
+/// A watch that was told of nothing since a change of this age gets a bookmark: well before the
+/// history forgets the change. Of thousands of watches most are quiet.
+constexpr Duration kBookmarkAge = std::chrono::minutes(3);
 /// Room for so many events stays with a watch that waits.
 constexpr std::size_t kKeptQueue = 32;
 
@@ -66,7 +66,6 @@ struct KindCache::Watcher {
   Filter filter;
   bool bookmarks = false;
   store::Revision told = 0;  ///< the last that it was told of
-  unsigned quiet = 0;        ///< rounds of bookmarks since
   struct Queued {
     api::EventType type;
     api::ListItem object;  ///< what was there at first is decoded when it is its turn
@@ -170,6 +169,17 @@ std::string KindCache::nodeNameOf(const api::ObjectPtr& object) const {
   return nodeNameReader_ != nullptr && object ? (*nodeNameReader_)(*object) : std::string();
 }
 
+bool KindCache::knowsLatest(const Filter& filter, store::Revision revision) const {
+  if (filter.name) {
+    if (filter.ns.empty() && kind_.namespaced()) return false;
+    const auto object = find(filter.ns.empty() ? *filter.name : filter.ns + "/" + *filter.name);
+    return object && object->revision() != 0 && object->revision() <= revision;
+  }
+  if (!filter.nodeName || filter.nodeName->empty() || nodeNameReader_ == nullptr) return false;
+  const auto changed = changedOnNode_.find(*filter.nodeName);
+  return revision >= (changed == changedOnNode_.end() ? resetAt_ : changed->second);
+}
+
 void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
   const std::string prefix = filter.ns.empty() ? "" : filter.ns + "/";
   const auto matches = [&](const api::ListItem& object) {
@@ -230,7 +240,7 @@ void KindCache::unsubscribe(const std::shared_ptr<Watcher>& watcher) {
 
 Result<std::unique_ptr<api::Watch>> KindCache::watchFrom(Filter filter, store::Revision revision,
                                                          const api::WatchOptions& options) {
-  if (revision < historyStart_) {
+  if (revision < historyStart_ && !knowsLatest(filter, revision)) {
     return api::expired(std::to_string(revision), std::to_string(historyStart_));
   }
   auto watcher = std::make_shared<Watcher>();
@@ -267,7 +277,6 @@ void KindCache::offer(Watcher& watcher, Change& change) const {
   const bool is = change.now && selects(watcher.filter, *change.now);
   if (!was && !is) return;
   watcher.told = change.revision;
-  watcher.quiet = 0;
   if (is) {
     const auto type = was ? api::EventType::kModified : api::EventType::kAdded;
     if (watcher.waiting() < kDecodedAhead) {
@@ -313,6 +322,8 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
   event.from = nodeNameOf(change.before);
   event.to = nodeNameOf(change.now);
   index(key, change.before, change.now);
+  if (!event.from.empty()) changedOnNode_[event.from] = revision;
+  if (!event.to.empty() && event.to != event.from) changedOnNode_[event.to] = revision;
   auto offerAll = [&](const Watchers& list) {
     for (const auto& watcher : list) {
       if (watcher->waiting() >= watcher->most && !watcher->end) {
@@ -375,7 +386,8 @@ void KindCache::reset(Objects objects, store::Revision revision) {
   for (const auto& key : damaged) objects_.erase(key);
   history_.clear();
   historyBytes_ = 0;
-  historyStart_ = revision;
+  historyStart_ = resetAt_ = revision;
+  changedOnNode_.clear();
 }
 
 void KindCache::convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted) {
@@ -387,20 +399,17 @@ void KindCache::restartWatches() {
   endWatches({Code::kEndOfStream, "the definition of the resource has changed"});
 }
 
-void KindCache::forEachWatcher(const std::function<void(Watcher&)>& visit) {
-  for (const auto& watcher : watchers_) visit(*watcher);
-  for (const auto* lists : {&watchersByName_, &watchersByNode_}) {
-    for (const auto& [value, list] : *lists) {
-      for (const auto& watcher : list) visit(*watcher);
-    }
-  }
-}
-
 void KindCache::endWatches(const Status& status) {
-  forEachWatcher([&](Watcher& watcher) {
-    watcher.cache = nullptr;
-    watcher.finish(status);
-  });
+  const auto endAll = [&](const Watchers& list) {
+    for (const auto& watcher : list) {
+      watcher->cache = nullptr;
+      watcher->finish(status);
+    }
+  };
+  endAll(watchers_);
+  for (const auto* lists : {&watchersByName_, &watchersByNode_}) {
+    for (const auto& [value, list] : *lists) endAll(list);
+  }
   watchers_.clear();
   watchersByName_.clear();
   watchersByNode_.clear();
@@ -416,16 +425,20 @@ api::ObjectPtr KindCache::bookmark(store::Revision revision, bool endOfInitialEv
 }
 
 void KindCache::sendBookmarks(store::Revision revision) {
+  const MonoTime old = clock_.now() - kBookmarkAge;
+  const auto young = std::ranges::upper_bound(history_, old, {}, &Event::at);
+  auto forgottenNext = static_cast<std::size_t>(young - history_.begin());
+  if (historyBytes_ > kMaxHistory / 2) forgottenNext = std::max(forgottenNext, history_.size() / 2);
+  if (forgottenNext == 0) return;
+  const store::Revision due = history_[forgottenNext - 1].revision;
   api::ObjectPtr object;
-  const store::Revision half = history_.empty() ? 0 : history_[history_.size() / 2].revision;
-  forEachWatcher([&](Watcher& watcher) {
-    if (!watcher.bookmarks || watcher.end) return;
-    if (++watcher.quiet < kQuietRounds && watcher.told >= half) return;
-    watcher.told = revision;
-    watcher.quiet = 0;
+  // Those by name and by node are many, and can mostly go on from where they are: knowsLatest().
+  for (const auto& watcher : watchers_) {
+    if (!watcher->bookmarks || watcher->end || watcher->told >= due) continue;
+    watcher->told = revision;
     if (!object) object = bookmark(revision, false);
-    watcher.push(api::EventType::kBookmark, object);
-  });
+    watcher->push(api::EventType::kBookmark, object);
+  }
 }
 
 void KindCache::trimHistory() {

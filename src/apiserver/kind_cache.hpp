@@ -48,7 +48,8 @@ class KindCache {
   using Visitor = std::function<bool(const std::string& key, const api::ListItem& object)>;
   void forEach(const Filter& filter, const Visitor& visit) const;
 
-  /// Changes after `revision`, then what comes. kExpired when they are no longer kept.
+  /// Changes after `revision`, then what comes. kExpired when they are no longer kept, unless there
+  /// were surely none of what the filter asks for.
   Result<std::unique_ptr<api::Watch>> watchFrom(Filter filter, store::Revision revision,
                                                 const api::WatchOptions& options);
   /// Added for each present match, a bookmark with `revision` when options.sendInitialEvents, then
@@ -70,7 +71,7 @@ class KindCache {
   void convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted);
   /// Ends all watches in good order, for clients to begin anew.
   void restartWatches();
-  /// To watches that want them and have lagged for a while.
+  /// To watches that want them and would soon not be able to go on from where they are.
   void sendBookmarks(store::Revision revision);
   /// Forgets changes older than five minutes, and those beyond 4 MiB.
   void trimHistory();
@@ -91,6 +92,9 @@ class KindCache {
 
   const api::ObjectPtr& decoded(const api::PackedPtr& packed) const;
   bool selects(const Filter& filter, const google::protobuf::Message& object) const;
+  /// Whether surely nothing that the filter lets through has changed since the revision, be it
+  /// remembered or not: of one object, or of a node's, that is known. Most watches are of these.
+  bool knowsLatest(const Filter& filter, store::Revision revision) const;
   std::string nodeNameOf(const api::ObjectPtr& object) const;
   void index(const std::string& key, const api::ObjectPtr& before, const api::ObjectPtr& now);
   void offer(Watcher& watcher, Change& change) const;
@@ -98,7 +102,6 @@ class KindCache {
                                         const api::WatchOptions& options);
   Watchers& listOf(const Filter& filter);
   void unsubscribe(const std::shared_ptr<Watcher>& watcher);
-  void forEachWatcher(const std::function<void(Watcher&)>& visit);
   void remember(Event event);
   void forgetOldest();
   void endWatches(const Status& status);
@@ -111,10 +114,12 @@ class KindCache {
   Objects objects_;
   mutable std::array<Recent, kRecent> recent_;
   std::unordered_map<std::string, std::set<std::string>> keysByNode_;
+  std::unordered_map<std::string, store::Revision> changedOnNode_;  ///< last, since resetAt_
   std::vector<Observer> observers_;
   std::deque<Event> history_;
   std::size_t historyBytes_ = 0;
   store::Revision historyStart_ = 0;  ///< every change after this one is in history_
+  store::Revision resetAt_ = 0;
   Watchers watchers_;                 ///< of filters without an indexed value
   std::unordered_map<std::string, Watchers> watchersByName_;
   std::unordered_map<std::string, Watchers> watchersByNode_;

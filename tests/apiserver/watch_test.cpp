@@ -102,18 +102,27 @@ TEST_F(WatchTest, InitialEventsEndWithABookmark) {
   EXPECT_EQ(api::meta(*events[2].object).resourceversion(), now());
 }
 
-TEST_F(WatchTest, BookmarksComeWithTheClockAndCoverOtherKinds) {
+TEST_F(WatchTest, BookmarksComeBeforeTheHistoryForgets) {
   api::WatchOptions options;
+  options.labelSelector = "app=web";
+  auto plain = watch<ConfigMap>(options);
   options.bookmarks = true;
   auto marked = watch<ConfigMap>(options);
-  auto plain = watch<ConfigMap>({});
+  auto ofQuietKind = watch<corev1::Secret>(options);
+  ASSERT_TRUE(create(configMap("a")).ok());
+  clock_.advance(std::chrono::seconds(179));
+  EXPECT_THAT(texts(*marked), IsEmpty());
   ASSERT_TRUE(create(pod("elsewhere")).ok());
-  clock_.advance(std::chrono::seconds(181));
+  clock_.advance(std::chrono::seconds(62));
   const auto events = drain(*marked);
   ASSERT_EQ(events.size(), 1U);
   EXPECT_EQ(text(events[0]), "BOOKMARK");
   EXPECT_EQ(api::meta(*events[0].object).resourceversion(), now());
   EXPECT_THAT(texts(*plain), IsEmpty());
+  EXPECT_THAT(texts(*ofQuietKind), IsEmpty());
+  // Nothing has happened since.
+  clock_.advance(std::chrono::hours(1));
+  EXPECT_THAT(texts(*marked), IsEmpty());
 }
 
 TEST_F(WatchTest, ATimeOutIsACleanEnd) {
@@ -143,6 +152,34 @@ TEST_F(WatchTest, TooOldIsExpired) {
   EXPECT_THAT(late.status().message(), testing::StartsWith("too old resource version: " + old));
   // Quiet kinds lose nothing.
   EXPECT_TRUE(run(admin_->watch(id<Pod>(""), watching("", "", old))).ok());
+}
+
+TEST_F(WatchTest, WhatHasNotChangedIsWatchedOnFromAnyRevision) {
+  for (const char* name : {"a", "b", "gone"}) ASSERT_TRUE(create(configMap(name)).ok());
+  for (const char* node : {"n1", "n2"})
+    ASSERT_TRUE(create(pod(std::string("on-") + node, node)).ok());
+  const std::string old = now();
+  ASSERT_TRUE(update(configMap("a", "2")).ok());
+  ASSERT_TRUE(remove<ConfigMap>("gone").ok());
+  ASSERT_TRUE(create(pod("other", "n1")).ok());
+  clock_.advance(std::chrono::minutes(7));
+  const auto watchOld = [&](const auto& where, const std::string& field) {
+    api::WatchOptions options;
+    options.resourceVersion = old;
+    options.fieldSelector = field;
+    return run(admin_->watch(where, options));
+  };
+  EXPECT_EQ(watchOld(id<ConfigMap>(""), "").status().code(), Code::kExpired);
+  EXPECT_EQ(watchOld(id<ConfigMap>(""), "metadata.name=a").status().code(), Code::kExpired);
+  EXPECT_EQ(watchOld(id<ConfigMap>(""), "metadata.name=gone").status().code(), Code::kExpired);
+  EXPECT_EQ(watchOld(id<Pod>(""), "spec.nodeName=n1").status().code(), Code::kExpired);
+  const auto unchanged = watchOld(id<ConfigMap>(""), "metadata.name=b");
+  const auto quiet = watchOld(id<Pod>(""), "spec.nodeName=n2");
+  ASSERT_TRUE(unchanged.ok() && quiet.ok());
+  ASSERT_TRUE(update(configMap("b", "2")).ok());
+  ASSERT_TRUE(create(pod("more", "n2")).ok());
+  EXPECT_THAT(texts(**unchanged), ElementsAre("MODIFIED b"));
+  EXPECT_THAT(texts(**quiet), ElementsAre("ADDED more"));
   EXPECT_EQ(run(admin_->watch(id<Pod>(""), watching("", "", "999999"))).status().code(),
             Code::kExpired);
 }
