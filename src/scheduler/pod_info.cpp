@@ -57,7 +57,10 @@ class KeyWriter {
     number(std::ssize(value));
     key_.append(value);
   }
-  void message(const google::protobuf::Message& value) { text(api::bytesOf(value)); }
+  void message(const google::protobuf::Message& value) {
+    // Most are empty.
+    text(value.ByteSizeLong() == 0 ? std::string() : api::bytesOf(value));
+  }
   void messages(const auto& values) {
     number(values.size());
     for (const auto& value : values) message(value);
