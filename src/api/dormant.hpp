@@ -1,7 +1,9 @@
 #pragma once
 #include <memory>
+#include <string>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/packed.hpp"
 
 namespace podlab::api {
@@ -30,6 +32,13 @@ class Dormant {
     message_ = std::static_pointer_cast<const Message>(packed_->adopt(message_));
     return packed_;
   }
+
+  /// Whether the messages are the same in every field.
+  bool isSame(const Message& other) {
+    const std::string& bytes = share()->value();
+    return other.ByteSizeLong() == bytes.size() && bytesOf(other) == bytes;
+  }
+  bool isSame(Dormant& other) { return share()->value() == other.share()->value(); }
 
   void rest() {
     (void)share();

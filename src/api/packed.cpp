@@ -23,7 +23,7 @@ PackedPtr Packed::of(const ObjectPtr& object) {
   if (const auto* unpacked = std::get_deleter<Unpacked>(object)) return unpacked->packed;
   return std::make_shared<const Packed>(
       *object->GetReflection()->GetMessageFactory()->GetPrototype(object->GetDescriptor()),
-      object->SerializePartialAsString());
+      api::bytesOf(*object));
 }
 
 std::string Packed::bytesOf(const ObjectPtr& object) {

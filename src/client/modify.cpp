@@ -20,6 +20,15 @@ bool isNewer(const google::protobuf::Message& a, const api::ObjectPtr& b) {
 
 Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::ObjectPtr known,
                                   Change change) {
+  return replace(api, std::move(id), std::move(known),
+                 [change = std::move(change)](const google::protobuf::Message& object) {
+                   auto changed = api::copyOf(object);
+                   return change(*changed) ? changed : nullptr;
+                 });
+}
+
+Co<Result<api::ObjectPtr>> replace(api::Api& api, api::ResourceId id, api::ObjectPtr known,
+                                   Replacement replacement) {
   constexpr int kRounds = 8;
   api::ResourceId main = id;
   main.subresource.clear();
@@ -30,10 +39,10 @@ Co<Result<api::ObjectPtr>> modify(api::Api& api, api::ResourceId id, api::Object
       if (!read.ok()) co_return read.status();
       known = *read;
     }
-    auto changed = api::copyOf(*known);
-    if (!change(*changed)) co_return known;
+    auto next = replacement(*known);
+    if (next == nullptr) co_return known;
     api::WriteOptions options;
-    auto written = co_await api.update(id, changed, options);
+    auto written = co_await api.update(id, std::move(next), options);
     if (written.ok()) co_return written->object;
     if (!written.status().is(Code::kConflict)) co_return written.status();
     conflict = written.status();

@@ -9,11 +9,11 @@
 namespace podlab::node {
 namespace {
 
-constexpr std::string_view kMagic = "podlab1\n";
+constexpr std::string_view kMagic = "podlab2\n";
 
-std::string hashLine(std::string_view content) {
+std::string hashLine(std::uint64_t hash) {
   char line[18];
-  std::snprintf(line, sizeof line, "%016llx\n", static_cast<unsigned long long>(fnv1a(content)));
+  std::snprintf(line, sizeof line, "%016llx\n", static_cast<unsigned long long>(hash));
   return line;
 }
 
@@ -23,7 +23,7 @@ std::optional<std::string_view> checkedContent(std::string_view file) {
   file.remove_prefix(kMagic.size());
   if (file.size() < 17) return std::nullopt;
   auto content = file.substr(17);
-  if (file.substr(0, 17) != hashLine(content)) return std::nullopt;
+  if (file.substr(0, 17) != hashLine(fnv1aOfWords(content))) return std::nullopt;
   return content;
 }
 
@@ -32,8 +32,9 @@ std::optional<std::string_view> checkedContent(std::string_view file) {
 CheckpointStore::CheckpointStore(Filesystem& files, std::string stateFolder)
     : files_(files), stateFolder_(std::move(stateFolder)) {}
 
-Status CheckpointStore::save(const std::string& path, const std::string& content) {
-  return files_.writeFileAtomic(path, std::string(kMagic) + hashLine(content) + content, 0600,
+Status CheckpointStore::save(const std::string& path, const std::string& content,
+                             std::uint64_t hash) {
+  return files_.writeFileAtomic(path, std::string(kMagic) + hashLine(hash) + content, 0600,
                                 /*durable=*/false);
 }
 
@@ -53,12 +54,17 @@ bool CheckpointStore::load(const std::string& path, google::protobuf::MessageLit
   return false;
 }
 
-Status CheckpointStore::savePod(const std::string& uid, const std::string& record) {
+Status CheckpointStore::savePod(const std::string& uid, const std::string& record,
+                                std::uint64_t& saved) {
+  const std::uint64_t hash = fnv1aOfWords(record);
+  if (hash == saved) return {};
   PodFolder folder(stateFolder_, uid);
   if (!files_.exists(folder.root())) {
     if (Status made = files_.createDirectories(folder.root()); !made) return made;
   }
-  return save(folder.record(), record);
+  Status status = save(folder.record(), record, hash);
+  if (status.ok()) saved = hash;
+  return status;
 }
 
 Status CheckpointStore::removePod(const std::string& uid) {
@@ -92,7 +98,8 @@ CheckpointStore::Loaded CheckpointStore::loadPods() {
 }
 
 Status CheckpointStore::saveNode(const records::NodeRecord& record) {
-  return save(stateFolder_ + "/node", record.SerializeAsString());
+  const std::string content = record.SerializeAsString();
+  return save(stateFolder_ + "/node", content, fnv1aOfWords(content));
 }
 
 std::optional<records::NodeRecord> CheckpointStore::loadNode() {

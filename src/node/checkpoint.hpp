@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,16 +33,17 @@ class PodFolder {
   std::string root_;
 };
 
-/// The records that let an agent find its pods again. File format: "podlab1\n", 16 hexadecimal
-/// digits of the content's FNV-1a hash, "\n", the message. Records are not fsynced: they must
+/// The records that let an agent find its pods again. File format: "podlab2\n", 16 hexadecimal
+/// digits of the content's hash (fnv1aOfWords), "\n", the message. Records are not fsynced: they must
 /// survive the death of the agent, which the page cache does; after a crash of the machine no
 /// container is left that a record could describe, and a torn one is set aside.
 class CheckpointStore {
  public:
   CheckpointStore(Filesystem& files, std::string stateFolder);
 
-  /// `record`: a PodRecord in the wire format.
-  Status savePod(const std::string& uid, const std::string& record);
+  /// `record`: a PodRecord in the wire format. Nothing is written when its hash is `saved`, which it
+  /// is afterwards.
+  Status savePod(const std::string& uid, const std::string& record, std::uint64_t& saved);
   /// Removes the pod's folder with all that is in it.
   Status removePod(const std::string& uid);
 
@@ -56,7 +58,7 @@ class CheckpointStore {
   std::optional<records::NodeRecord> loadNode();
 
  private:
-  Status save(const std::string& path, const std::string& content);
+  Status save(const std::string& path, const std::string& content, std::uint64_t hash);
   /// False when absent or corrupted (then set aside).
   bool load(const std::string& path, google::protobuf::MessageLite& message);
 

@@ -84,6 +84,7 @@ Co<void> PodManager::runWorker(std::string uid) {
     instanceEnded_.notifyAll();
   } else {
     entry.parked = entry.worker->parked();
+    entry.savedRecord = entry.worker->savedRecord();
     entry.worker = nullptr;
     services_.statuses.forget(uid);
   }
@@ -216,7 +217,9 @@ PodWorker* PodManager::workerOf(const std::string& uid) {
     auto found = remains_.extract(uid);
     return start(news, found ? found.mapped() : PodRemains());
   }
-  auto* worker = start(parked, PodWorker::remainsOf(api::as<corev1::Pod>(parked)));
+  auto remains = PodWorker::remainsOf(api::as<corev1::Pod>(parked));
+  remains.savedRecord = pod->second.savedRecord;
+  auto* worker = start(parked, remains);
   if (news != nullptr) worker->update(api::share<corev1::Pod>(news));
   return worker;
 }

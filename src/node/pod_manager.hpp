@@ -58,6 +58,7 @@ class PodManager {
     std::unique_ptr<PodWorker> worker;
     api::PackedPtr parked;  ///< what the last worker knew; only while there is none
     api::PackedPtr news;    ///< a newer object of the server's, for the next worker
+    std::uint64_t savedRecord = 0;  ///< the last worker's
   };
 
   /// Pods that could not be set up try again now.

@@ -7,6 +7,7 @@
 #include <map>
 #include <utility>
 
+#include "api/arena_object.hpp"
 #include "api/conditions.hpp"
 #include "api/ephemeral_containers.hpp"
 #include "api/times.hpp"
@@ -43,10 +44,17 @@ void PodWorker::addEphemeralContainers() {
   }
 }
 
+void PodWorker::takeOver(const corev1::PodStatus& theirs, const corev1::PodStatus& ours) {
+  const auto merged = api::makeOnArena(ours, ours.ByteSizeLong());
+  mergeStatus(static_cast<corev1::PodStatus&>(*merged), theirs, ours);
+  status_ = api::share<corev1::PodStatus>(merged);
+}
+
 void PodWorker::restore(const PodRemains& remains) {
   const auto& record = remains.record;
-  if (record.pod().has_status()) status_ = mergeStatus(*status_, record.pod().status());
+  if (record.pod().has_status()) takeOver(*status_, record.pod().status());
   if (api::isSet(status_->starttime())) startTime_ = api::toWallTime(status_->starttime());
+  savedRecord_ = remains.savedRecord;
   podIps_.assign(record.addresses().begin(), record.addresses().end());
   stopping_ = record.stopping();
   sandboxFound_ = remains.sandbox;
@@ -236,15 +244,8 @@ void PodWorker::checkpoint() {
     if (container->view.ended) *saved.mutable_ended() = *container->view.ended;
     if (container->view.previous) *saved.mutable_previous() = *container->view.previous;
   }
-  const std::string content = record.SerializeAsString();
-  const std::size_t hash = std::hash<std::string>()(content);
-  if (hash == savedRecord_) return;
-  Status status = services_.checkpoints.savePod(uid_, content);
-  if (status.ok()) {
-    savedRecord_ = hash;
-  } else {
-    logError("record_not_written", {{"pod", api::keyOf(*pod_)}, {"error", status}});
-  }
+  Status status = services_.checkpoints.savePod(uid_, record.SerializeAsString(), savedRecord_);
+  if (!status.ok()) logError("record_not_written", {{"pod", api::keyOf(*pod_)}, {"error", status}});
 }
 
 }  // namespace podlab::node

@@ -178,9 +178,8 @@ std::string_view podPhase(const corev1::PodSpec& spec, const PodView& view) {
   return spec.restartpolicy() == "Never" ? "Failed" : "Running";
 }
 
-corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
-                                const corev1::PodStatus& before, WallTime now) {
-  corev1::PodStatus status = before;
+void updateStatus(corev1::PodStatus& status, const corev1::Pod& pod, const PodView& view,
+                  WallTime now) {
   std::string_view phase = podPhase(pod.spec(), view);
   status.set_phase(std::string(phase));
   const bool evicted = view.failure && view.failure->reason == kEvicted;
@@ -195,7 +194,7 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
   }
   *status.mutable_starttime() = api::toTime(view.startTime);
   // As kubelet's rejectPod(): there is no more to say.
-  if (view.failure && view.failure->rejected) return status;
+  if (view.failure && view.failure->rejected) return;
 
   status.clear_hostip();
   status.clear_hostips();
@@ -236,11 +235,11 @@ corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
   const auto standIns = standInCondition(view);
   if (standIns.status == "True" || api::findCondition(status, kStandInCondition) != nullptr)
     api::setCondition(status, standIns, now);
-  return status;
 }
 
-corev1::PodStatus mergeStatus(const corev1::PodStatus& theirs, const corev1::PodStatus& ours) {
-  corev1::PodStatus merged = ours;
+void mergeStatus(corev1::PodStatus& merged, const corev1::PodStatus& theirs,
+                 const corev1::PodStatus& ours) {
+  merged.MergeFrom(ours);
   merged.clear_conditions();
   // Their order is kept, so that an unchanged status stays equal.
   for (const auto& condition : theirs.conditions()) {
@@ -260,7 +259,6 @@ corev1::PodStatus mergeStatus(const corev1::PodStatus& theirs, const corev1::Pod
   merged.clear_nominatednodename();
   if (theirs.has_nominatednodename()) merged.set_nominatednodename(theirs.nominatednodename());
   if (theirs.has_observedgeneration()) merged.set_observedgeneration(theirs.observedgeneration());
-  return merged;
 }
 
 }  // namespace podlab::node

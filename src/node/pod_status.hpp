@@ -58,13 +58,14 @@ struct PodView {
 /// The pod's phase as kubelet derives it (pkg/kubelet/kubelet_pods.go getPhase).
 std::string_view podPhase(const corev1::PodSpec& spec, const PodView& view);
 
-/// The status as kubelet reports it. `before` is the last one: it keeps what others own (qosClass,
-/// further conditions) and the transition times of what did not change.
-corev1::PodStatus computeStatus(const corev1::Pod& pod, const PodView& view,
-                                const corev1::PodStatus& before, WallTime now);
+/// Brings the last status up to date, as kubelet reports it: it keeps what others own (qosClass,
+/// further conditions) and the transition times of what does not change.
+void updateStatus(corev1::PodStatus& status, const corev1::Pod& pod, const PodView& view,
+                  WallTime now);
 
-/// `theirs`, the status that the server has, with the fields and conditions that the node owns
-/// taken from `ours`.
-corev1::PodStatus mergeStatus(const corev1::PodStatus& theirs, const corev1::PodStatus& ours);
+/// Makes of an empty status `theirs`, which the server has, with the fields and conditions that the
+/// node owns taken from `ours`.
+void mergeStatus(corev1::PodStatus& merged, const corev1::PodStatus& theirs,
+                 const corev1::PodStatus& ours);
 
 }  // namespace podlab::node

@@ -116,14 +116,14 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   const bool specMoved = generation == 0 || generation != std::exchange(generation_, generation);
   // The server's answer to this worker's own status: nothing to do.
   const bool isEcho = !metadataMoved && !specMoved && !pod->metadata().has_deletiontimestamp() &&
-                      api::isSame(*status_, pod->status());
+                      status_.isSame(pod->status());
   pod_ = std::move(pod);
   if (isEcho) {
     reported_ = true;
     if (operating_ == 0 && !dirty_) rest();
     return;
   }
-  status_ = mergeStatus(pod_->status(), *status_);
+  takeOver(pod_->status(), *status_);
   volumesStale_ = volumesStale_ || metadataMoved;
   for (auto& container : containers_) container->configFailed = false;
   if (specMoved) updateSpec();
@@ -292,13 +292,15 @@ PodView PodWorker::view() const {
 
 void PodWorker::publish() {
   if (inert_) return;
-  auto status = computeStatus(*pod_, view(), *status_, services_.clock.wallNow());
+  const auto updated = api::copyOf(*status_);
+  updateStatus(static_cast<corev1::PodStatus&>(*updated), *pod_, view(), services_.clock.wallNow());
+  api::Dormant<corev1::PodStatus> status(api::share<corev1::PodStatus>(updated));
   bool busy =
       sandbox_ == Step::kBusy || storage_ == Step::kBusy ||
       std::ranges::any_of(containers_, [](const auto& container) { return container->busy; });
   // Compared with the server's: a write that it lost, or never got, is made up for.
-  reported_ = api::isSame(status, pod_->status());
-  bool fresh = !api::isSame(status, *status_);
+  reported_ = status.isSame(pod_->status());
+  bool fresh = !status.isSame(status_);
   status_ = std::move(status);
   // What is about to change waits for that: the end of a pod for its sandbox's.
   if (!reported_ || fresh)

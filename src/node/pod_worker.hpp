@@ -24,6 +24,7 @@ struct PodRemains {
   records::PodRecord record;                ///< without `pod` the server's last status is taken
   std::vector<ContainerStatus> containers;  ///< all instances that the runtime knows
   bool sandbox = false;
+  std::uint64_t savedRecord = 0;  ///< the hash of the record that was written last; 0: unknown
 };
 
 /// One pod on this node: a level-triggered state machine. Each event (a newer object, an exit, a
@@ -55,6 +56,8 @@ class PodWorker {
   bool finished() const { return finished_; }
   /// The pod at rest, from which remainsOf() makes a worker go on where this one has come.
   api::PackedPtr parked() { return pod_.share(); }
+  /// PodRemains::savedRecord of a worker that goes on.
+  std::uint64_t savedRecord() const { return savedRecord_; }
   static PodRemains remainsOf(const corev1::Pod& parked);
   bool isRemovedAtServer() const { return removedAtServer_; }
   /// As last computed here.
@@ -84,6 +87,8 @@ class PodWorker {
   // What an earlier agent left (pod_restore.cpp).
   Container& addContainer(const corev1::Container& spec, Role role);
   void addEphemeralContainers();
+  /// The status is the server's from now on, with what is the node's of `ours`.
+  void takeOver(const corev1::PodStatus& theirs, const corev1::PodStatus& ours);
   void restore(const PodRemains& remains);
   static records::ContainerRecord recordOf(const corev1::ContainerStatus& status);
   void restoreContainer(Container& container, const records::ContainerRecord& record,
@@ -189,7 +194,7 @@ class PodWorker {
   std::int64_t generation_ = 0;                         ///< of the spec that was looked at last
   WallTime startTime_;
   bool reported_ = false;        ///< the server has this status
-  std::size_t savedRecord_ = 0;  ///< hash of what was written last
+  std::uint64_t savedRecord_ = 0;  ///< hash of what was written last
 
   std::vector<std::string> podIps_;
   SandboxNamespaces namespaces_;

@@ -1,6 +1,7 @@
 #include "node/status_writer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 #include <utility>
@@ -30,7 +31,8 @@ struct StatusWriter::State {
   struct Entry {
     api::PackedPtr latest;  // it is looked at for each write, and kept for long
     std::uint64_t revision = 0;
-    api::PackedPtr wanted;  // not yet at the server; thousands may wait
+    api::PackedPtr wanted;                  // not yet at the server; thousands may wait
+    std::array<api::ObjectPtr, 2> awake{};  // both decoded, of a write that begins at once
     MonoTime due;
     Clock::TimerId timer = 0;
     bool writing = false;
@@ -75,6 +77,7 @@ void StatusWriter::State::arm(const std::string& uid, Entry& entry) {
   clock.cancel(std::exchange(entry.timer, 0));
   if (entry.due <= clock.now()) {
     entry.writing = true;
+    if (limits == nullptr) entry.awake = {entry.latest->decode(), entry.wanted->decode()};
     tasks.spawn("status " + uid, write(uid));
     return;
   }
@@ -122,16 +125,25 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
   api::ResourceId id{&api::kindFor<corev1::Pod>(), metadata.namespace_(), metadata.name(),
                      "status"};
   const auto status = std::static_pointer_cast<const corev1::PodStatus>(wanted->decode());
-  client::Change change = [uid, status, replaced](google::protobuf::Message& message) {
-    auto& pod = static_cast<corev1::Pod&>(message);
+  entry->awake = {};
+  client::Replacement replacement =
+      [uid, status, replaced](const google::protobuf::Message& object) -> api::MutableObjectPtr {
+    const auto& pod = static_cast<const corev1::Pod&>(object);
     *replaced = pod.metadata().uid() != uid;
-    if (*replaced) return false;
-    auto merged = mergeStatus(pod.status(), *status);
-    if (api::isSame(merged, pod.status())) return false;
-    *pod.mutable_status() = std::move(merged);
-    return true;
+    if (*replaced) return nullptr;
+    // Of what else an update of the status says nothing is taken.
+    auto next = api::makeOnArena(pod, status->ByteSizeLong());
+    auto& body = static_cast<corev1::Pod&>(*next);
+    mergeStatus(*body.mutable_status(), pod.status(), *status);
+    if (api::isSame(body.status(), pod.status())) return nullptr;
+    auto& metadata = *body.mutable_metadata();
+    metadata.set_namespace_(pod.metadata().namespace_());
+    metadata.set_name(pod.metadata().name());
+    metadata.set_uid(uid);
+    metadata.set_resourceversion(pod.metadata().resourceversion());
+    return next;
   };
-  auto result = co_await client::modify(api, std::move(id), known, change);
+  auto result = co_await client::replace(api, std::move(id), known, std::move(replacement));
   entry = find(uid);
   if (entry == nullptr) co_return true;
   // The server does not tell a node of pods that are not its own: forbidden means gone, too.

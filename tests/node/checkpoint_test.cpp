@@ -20,7 +20,8 @@ records::PodRecord makeRecord(const std::string& uid) {
 }
 
 Status save(CheckpointStore& store, const std::string& uid) {
-  return store.savePod(uid, makeRecord(uid).SerializeAsString());
+  std::uint64_t saved = 0;
+  return store.savePod(uid, makeRecord(uid).SerializeAsString(), saved);
 }
 
 TEST(CheckpointStore, GivesBackWhatWasSaved) {
@@ -71,7 +72,26 @@ TEST(CheckpointStore, SaysWhenTheDiskIsFull) {
   SimulatedFilesystem files;
   CheckpointStore store(files, "/state");
   files.failWrites(Status(Code::kExhausted, "No space left on device"));
-  EXPECT_TRUE(save(store, "a").is(Code::kExhausted));
+  std::uint64_t saved = 0;
+  EXPECT_TRUE(store.savePod("a", "record", saved).is(Code::kExhausted));
+  EXPECT_EQ(saved, 0U);
+}
+
+TEST(CheckpointStore, WritesAgainOnlyWhatHasChanged) {
+  SimulatedFilesystem files;
+  CheckpointStore store(files, "/state");
+  const std::string path = PodFolder("/state", "a").record();
+  std::uint64_t saved = 0;
+  ASSERT_TRUE(store.savePod("a", "12345678 and a tail", saved).ok());
+  const std::string first = files.files().at(path);
+  ASSERT_TRUE(files.removeFile(path).ok());
+  ASSERT_TRUE(store.savePod("a", "12345678 and a tail", saved).ok());
+  EXPECT_EQ(files.files().count(path), 0U);
+  for (const char* other : {"12345678 and a tale", "12345679 and a tail", "12345678"}) {
+    ASSERT_TRUE(store.savePod("a", other, saved).ok());
+    EXPECT_TRUE(files.files().at(path).ends_with(other));
+    EXPECT_NE(files.files().at(path), first);
+  }
 }
 
 }  // namespace

@@ -10,6 +10,18 @@ namespace {
 
 using Phase = ContainerView::Phase;
 
+corev1::PodStatus updated(const corev1::Pod& pod, const PodView& view, corev1::PodStatus status,
+                          WallTime now) {
+  updateStatus(status, pod, view, now);
+  return status;
+}
+
+corev1::PodStatus merged(const corev1::PodStatus& theirs, const corev1::PodStatus& ours) {
+  corev1::PodStatus both;
+  mergeStatus(both, theirs, ours);
+  return both;
+}
+
 corev1::ContainerStateTerminated exited(int code) {
   corev1::ContainerStateTerminated how;
   how.set_exitcode(code);
@@ -122,7 +134,7 @@ TEST(PodConditions, FollowKubelet) {
   for (const auto& one : cases) {
     corev1::Pod pod;
     pod.mutable_spec()->set_restartpolicy("Never");
-    auto status = computeStatus(pod, makeView(one.init, one.main), {}, WallTime());
+    auto status = updated(pod, makeView(one.init, one.main), {}, WallTime());
     EXPECT_EQ(describe(status, "Initialized"), one.initialized) << one.init << "/" << one.main;
     EXPECT_EQ(describe(status, "Ready"), one.ready) << one.init << "/" << one.main;
     EXPECT_EQ(describe(status, "ContainersReady"), one.ready) << one.init << "/" << one.main;
@@ -134,7 +146,7 @@ TEST(PodConditions, FollowKubelet) {
 TEST(PodConditions, ReadinessGatesHoldReadyAlone) {
   corev1::Pod pod;
   pod.mutable_spec()->add_readinessgates()->set_conditiontype("example.com/gate");
-  auto status = computeStatus(pod, makeView("", "r"), {}, WallTime());
+  auto status = updated(pod, makeView("", "r"), {}, WallTime());
   EXPECT_EQ(describe(status, "ContainersReady"), "True");
   EXPECT_EQ(describe(status, "Ready"),
             "False ReadinessGatesNotReady: corresponding condition of pod readiness gate "
@@ -142,17 +154,17 @@ TEST(PodConditions, ReadinessGatesHoldReadyAlone) {
   auto& gate = *status.add_conditions();
   gate.set_type("example.com/gate");
   gate.set_status("True");
-  EXPECT_EQ(describe(computeStatus(pod, makeView("", "r"), status, WallTime()), "Ready"), "True");
+  EXPECT_EQ(describe(updated(pod, makeView("", "r"), status, WallTime()), "Ready"), "True");
 }
 
 TEST(PodConditions, KeepTheirTransitionTimes) {
   corev1::Pod pod;
   const WallTime t1{std::chrono::seconds(100)};
   const WallTime t2{std::chrono::seconds(200)};
-  auto first = computeStatus(pod, makeView("", "r"), {}, t1);
-  auto second = computeStatus(pod, makeView("", "r"), first, t2);
+  auto first = updated(pod, makeView("", "r"), {}, t1);
+  auto second = updated(pod, makeView("", "r"), first, t2);
   EXPECT_EQ(first.SerializeAsString(), second.SerializeAsString());
-  auto third = computeStatus(pod, makeView("", "n"), second, t2);
+  auto third = updated(pod, makeView("", "n"), second, t2);
   EXPECT_EQ(api::findCondition(third, "Ready")->lasttransitiontime().seconds(), 200);
   EXPECT_EQ(api::findCondition(third, "Initialized")->lasttransitiontime().seconds(), 100);
 }
@@ -161,7 +173,7 @@ TEST(ContainerStatus, ShowsTheInstanceBefore) {
   PodView view = makeView("", "rbf");
   view.containers[0].previous = exited(7);
   view.containers[2].previous = exited(8);
-  auto status = computeStatus(corev1::Pod(), view, {}, WallTime());
+  auto status = updated(corev1::Pod(), view, {}, WallTime());
   EXPECT_EQ(status.containerstatuses(0).laststate().terminated().exitcode(), 7);
   EXPECT_TRUE(status.containerstatuses(0).state().has_running());
   EXPECT_TRUE(status.containerstatuses(0).started());
@@ -184,14 +196,14 @@ TEST(MergeStatus, TakesOnlyWhatTheNodeOwns) {
   scheduled.set_type("PodScheduled");
   scheduled.set_status("True");
   scheduled.mutable_lasttransitiontime()->set_seconds(5);
-  auto ours = computeStatus(corev1::Pod(), makeView("", "r"), {}, WallTime());
-  auto merged = mergeStatus(theirs, ours);
-  EXPECT_EQ(merged.phase(), "Running");
-  EXPECT_EQ(merged.qosclass(), "Burstable");
-  EXPECT_EQ(describe(merged, "DisruptionTarget"), "True");
-  EXPECT_EQ(api::findCondition(merged, "PodScheduled")->lasttransitiontime().seconds(), 5);
-  EXPECT_EQ(describe(merged, "Ready"), "True");
-  EXPECT_EQ(mergeStatus(merged, ours).SerializeAsString(), merged.SerializeAsString());
+  auto ours = updated(corev1::Pod(), makeView("", "r"), {}, WallTime());
+  const auto both = merged(theirs, ours);
+  EXPECT_EQ(both.phase(), "Running");
+  EXPECT_EQ(both.qosclass(), "Burstable");
+  EXPECT_EQ(describe(both, "DisruptionTarget"), "True");
+  EXPECT_EQ(api::findCondition(both, "PodScheduled")->lasttransitiontime().seconds(), 5);
+  EXPECT_EQ(describe(both, "Ready"), "True");
+  EXPECT_EQ(merged(both, ours).SerializeAsString(), both.SerializeAsString());
 }
 
 }  // namespace
