@@ -11,8 +11,40 @@
 namespace podlab {
 namespace {
 
-/// A suspended coroutine's handler, whatever its type.
-class Waiter {
+/// Runs the function soon. An io_context, which it nearly always is, is spared the detours of an
+/// executor of any type.
+template <typename Function>
+void postTo(const asio::any_io_executor& executor, Function function) {
+  if (const auto* io = executor.target<asio::io_context::executor_type>()) {
+    asio::post(*io, std::move(function));
+  } else {
+    asio::post(executor, std::move(function));
+  }
+}
+
+/// In a ring.
+struct Link {
+  Link* before = this;
+  Link* next = this;
+
+  Link() = default;
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  void insertBefore(Link& other) {
+    before = other.before;
+    next = &other;
+    before->next = next->before = this;
+  }
+  void unlink() {
+    before->next = next;
+    next->before = before;
+    before = next = this;
+  }
+};
+
+/// A suspended coroutine's handler, whatever its type. It is there until it is resumed.
+class Waiter : public Link {
  public:
   virtual ~Waiter() = default;
   virtual void resume(asio::error_code error) = 0;
@@ -22,32 +54,47 @@ template <typename Handler>
 class WaiterOf final : public Waiter {
  public:
   explicit WaiterOf(Handler handler) : handler_(std::move(handler)) {}
+
   void resume(asio::error_code error) override {
-    auto executor = asio::get_associated_executor(handler_);
-    asio::post(executor, [handler = std::move(handler_), error]() mutable { handler(error); });
+    // From now on a cancellation comes too late for this wait.
+    asio::get_associated_cancellation_slot(handler_).clear();
+    post(error);
+  }
+  void cancelBy(asio::cancellation_slot slot) {
+    // It may be called again before the coroutine has noticed the first time.
+    slot.assign([waiter = this](asio::cancellation_type) mutable {
+      if (waiter != nullptr) std::exchange(waiter, nullptr)->post(asio::error::operation_aborted);
+    });
   }
 
  private:
+  void post(asio::error_code error) {
+    unlink();
+    const auto executor = asio::get_associated_executor(handler_);
+    postTo(executor, [handler = std::move(handler_), error]() mutable { handler(error); });
+    delete this;
+  }
+
   Handler handler_;
 };
-
-using Waiters = std::list<std::unique_ptr<Waiter>>;
 
 }  // namespace
 
 struct WaitQueue::State {
-  Waiters waiters;
+  Link waiters;  ///< the ring's beginning and end
+
+  bool empty() const { return waiters.next == &waiters; }
+  void resumeFirst(asio::error_code error) { static_cast<Waiter*>(waiters.next)->resume(error); }
 };
 
 WaitQueue::WaitQueue() : state_(std::make_shared<State>()) {}
 
 WaitQueue::~WaitQueue() {
-  Waiters left = std::move(state_->waiters);
-  for (auto& waiter : left) waiter->resume(asio::error::operation_aborted);
+  while (!state_->empty()) state_->resumeFirst(asio::error::operation_aborted);
 }
 
 Co<void> giveWay() {
-  co_await asio::post(asio::use_awaitable);
+  return asio::post(asio::use_awaitable);
 }
 
 Co<void> untilCancelled() {
@@ -55,43 +102,24 @@ Co<void> untilCancelled() {
   co_await never.wait();
 }
 
+// No coroutine of its own: nothing is awaited more often.
 Co<void> WaitQueue::wait() {
-  auto state = state_;
-  auto initiate = [state](auto handler) {
-    auto slot = asio::get_associated_cancellation_slot(handler);
-    using Handler = decltype(handler);
-    auto position = state->waiters.insert(state->waiters.end(),
-                                          std::make_unique<WaiterOf<Handler>>(std::move(handler)));
-    if (!slot.is_connected()) return;
-    std::weak_ptr<State> weak = state;
-    Waiter* self = position->get();
-    slot.assign([weak, self](asio::cancellation_type) {
-      auto alive = weak.lock();
-      if (!alive) return;
-      for (auto it = alive->waiters.begin(); it != alive->waiters.end(); ++it) {
-        if (it->get() != self) continue;
-        auto waiter = std::move(*it);
-        alive->waiters.erase(it);
-        waiter->resume(asio::error::operation_aborted);
-        return;
-      }
-    });
+  auto initiate = [state = state_](auto handler) {
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    auto* const waiter = new WaiterOf<decltype(handler)>(std::move(handler));
+    waiter->insertBefore(state->waiters);
+    if (slot.is_connected()) waiter->cancelBy(slot);
   };
-  co_await asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(
-      initiate, asio::use_awaitable);
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(
+      std::move(initiate), asio::use_awaitable);
 }
 
 void WaitQueue::notifyOne() {
-  if (state_->waiters.empty()) return;
-  auto waiter = std::move(state_->waiters.front());
-  state_->waiters.pop_front();
-  waiter->resume({});
+  if (!state_->empty()) state_->resumeFirst({});
 }
 
 void WaitQueue::notifyAll() {
-  Waiters all = std::move(state_->waiters);
-  state_->waiters.clear();
-  for (auto& waiter : all) waiter->resume({});
+  while (!state_->empty()) state_->resumeFirst({});
 }
 
 Co<bool> WaitQueue::waitUntil(Clock& clock, MonoTime deadline) {
@@ -164,10 +192,10 @@ void TaskGroup::spawn(std::string name, Co<void> task) {
   };
   auto bound = asio::bind_cancellation_slot(signal->slot(), std::move(done));
   // Posted: a task that runs inside spawn() could destroy what its caller still uses.
-  asio::post(state->executor, [executor = state->executor, task = std::move(task),
-                               bound = std::move(bound)]() mutable {
-    asio::co_spawn(executor, std::move(task), std::move(bound));
-  });
+  postTo(state->executor,
+         [executor = state->executor, task = std::move(task), bound = std::move(bound)]() mutable {
+           asio::co_spawn(executor, std::move(task), std::move(bound));
+         });
 }
 
 void TaskGroup::cancel() {

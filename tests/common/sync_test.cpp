@@ -63,6 +63,36 @@ TEST_F(SyncTest, DestroyedQueueAbortsItsWaiters) {
   EXPECT_THROW(std::rethrow_exception(seen), asio::system_error);
 }
 
+// A cancellation that comes too late, or twice, does not strike who waits in the same place now.
+TEST_F(SyncTest, ACancellationStrikesItsOwnWaiterOnce) {
+  WaitQueue queue;
+  asio::cancellation_signal first, second;
+  std::string ends;
+  const auto note = [&ends](const char* name) {
+    return [&ends, name](const std::exception_ptr& error) {
+      ends += std::string(name) + (error ? " aborted, " : " woken, ");
+    };
+  };
+  const auto begin = [&](asio::cancellation_signal& signal, const char* name) {
+    asio::co_spawn(io_, queue.wait(), asio::bind_cancellation_slot(signal.slot(), note(name)));
+  };
+  begin(first, "first");
+  io_.poll();
+  queue.notifyOne();
+  start(queue.wait());  // takes the memory of the first
+  io_.poll_one();
+  first.emit(asio::cancellation_type::terminal);
+  begin(second, "second");
+  io_.poll();
+  second.emit(asio::cancellation_type::terminal);
+  second.emit(asio::cancellation_type::terminal);
+  io_.poll();
+  EXPECT_EQ(ends, "first woken, second aborted, ");
+  queue.notifyAll();
+  io_.poll();
+  EXPECT_EQ(ends, "first woken, second aborted, ");
+}
+
 TEST_F(SyncTest, WaitUntilReportsTheDeadline) {
   struct Body {
     static Co<void> go(Clock& clock, bool& notified) {
