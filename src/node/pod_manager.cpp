@@ -85,6 +85,7 @@ Co<void> PodManager::runWorker(std::string uid) {
   } else {
     entry.parked = entry.worker->parked();
     entry.savedRecord = entry.worker->savedRecord();
+    entry.tornDown = entry.worker->isTornDown();
     entry.worker = nullptr;
     services_.statuses.forget(uid);
   }
@@ -129,6 +130,14 @@ Co<void> PodManager::untilTurnsTaken() {
 void PodManager::removed(const api::ObjectPtr& last) {
   const std::string& uid = api::meta(*last).uid();
   gone_.erase(uid);
+  const auto known = pods_.find(uid);
+  const bool tornDown = known != pods_.end() && known->second.worker == nullptr &&
+                        known->second.news == nullptr && known->second.tornDown;
+  if (tornDown && services_.checkpoints.removePod(uid).ok()) {
+    pods_.erase(known);
+    instanceEnded_.notifyAll();
+    return;
+  }
   if (auto* worker = workerOf(uid)) worker->removedAtServer(api::share<corev1::Pod>(last));
 }
 

@@ -59,6 +59,7 @@ class PodManager {
     api::PackedPtr parked;  ///< what the last worker knew; only while there is none
     api::PackedPtr news;    ///< a newer object of the server's, for the next worker
     std::uint64_t savedRecord = 0;  ///< the last worker's
+    bool tornDown = false;          ///< it left nothing but records and logs
   };
 
   /// Pods that could not be set up try again now.

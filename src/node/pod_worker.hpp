@@ -60,6 +60,8 @@ class PodWorker {
   std::uint64_t savedRecord() const { return savedRecord_; }
   static PodRemains remainsOf(const corev1::Pod& parked);
   bool isRemovedAtServer() const { return removedAtServer_; }
+  /// The pod has ended: nothing but its record and its logs is left of it here.
+  bool isTornDown() const { return tornDown_; }
   /// As last computed here.
   const corev1::PodStatus& status() const { return *status_; }
   const SandboxNamespaces& namespaces() const { return namespaces_; }

@@ -71,6 +71,13 @@ TEST_P(PodLifeTest, APodThatHasNothingToDoIsParked) {
   EXPECT_EQ(agent_->pods()->parked(), 2 * parks);
   EXPECT_EQ(api_.calls(fakes::Verb::kUpdate), before);
   EXPECT_EQ(agent_->pods()->size(), 3U);
+  // Of one that has ended only the record is left to remove.
+  const std::string record = "/state/pods/" + uid + "/record";
+  ASSERT_EQ(files_.files().count(record), 1U);
+  api_.erase(api::kindFor<corev1::Pod>(), "default/job");
+  clock_.advance(seconds(1));
+  EXPECT_EQ(agent_->pods()->size(), 2U);
+  EXPECT_EQ(files_.files().count(record), 0U);
 }
 
 TEST_P(PodLifeTest, WritesTheStatusOnceWhenThePodStartsSwiftly) {
