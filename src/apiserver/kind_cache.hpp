@@ -120,7 +120,7 @@ class KindCache {
   std::size_t historyBytes_ = 0;
   store::Revision historyStart_ = 0;  ///< every change after this one is in history_
   store::Revision resetAt_ = 0;
-  Watchers watchers_;                 ///< of filters without an indexed value
+  Watchers watchers_;  ///< of filters without an indexed value
   std::unordered_map<std::string, Watchers> watchersByName_;
   std::unordered_map<std::string, Watchers> watchersByNode_;
 };

@@ -34,15 +34,15 @@ class PodFolder {
 };
 
 /// The records that let an agent find its pods again. File format: "podlab2\n", 16 hexadecimal
-/// digits of the content's hash (fnv1aOfWords), "\n", the message. Records are not fsynced: they must
-/// survive the death of the agent, which the page cache does; after a crash of the machine no
+/// digits of the content's hash (fnv1aOfWords), "\n", the message. Records are not fsynced: they
+/// must survive the death of the agent, which the page cache does; after a crash of the machine no
 /// container is left that a record could describe, and a torn one is set aside.
 class CheckpointStore {
  public:
   CheckpointStore(Filesystem& files, std::string stateFolder);
 
-  /// `record`: a PodRecord in the wire format. Nothing is written when its hash is `saved`, which it
-  /// is afterwards.
+  /// `record`: a PodRecord in the wire format. Nothing is written when its hash is `saved`, which
+  /// it is afterwards.
   Status savePod(const std::string& uid, const std::string& record, std::uint64_t& saved);
   /// Removes the pod's folder with all that is in it.
   Status removePod(const std::string& uid);

@@ -56,8 +56,8 @@ class PodManager {
  private:
   struct Entry {
     std::unique_ptr<PodWorker> worker;
-    api::PackedPtr parked;  ///< what the last worker knew; only while there is none
-    api::PackedPtr news;    ///< a newer object of the server's, for the next worker
+    api::PackedPtr parked;          ///< what the last worker knew; only while there is none
+    api::PackedPtr news;            ///< a newer object of the server's, for the next worker
     std::uint64_t savedRecord = 0;  ///< the last worker's
     bool tornDown = false;          ///< it left nothing but records and logs
   };

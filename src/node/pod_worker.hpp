@@ -195,7 +195,7 @@ class PodWorker {
   api::Dormant<corev1::PodStatus> status_;              ///< as last computed
   std::int64_t generation_ = 0;                         ///< of the spec that was looked at last
   WallTime startTime_;
-  bool reported_ = false;        ///< the server has this status
+  bool reported_ = false;          ///< the server has this status
   std::uint64_t savedRecord_ = 0;  ///< hash of what was written last
 
   std::vector<std::string> podIps_;
