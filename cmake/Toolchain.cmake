@@ -40,6 +40,11 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
     else()
       add_compile_options(-fprofile-use=${CMAKE_SOURCE_DIR}/cmake/release.profdata -Wno-backend-plugin
                           -Wno-profile-instr-out-of-date -Wno-profile-instr-unprofiled)
+      # Across files as well; each of the many programs of the tests would be compiled anew for it.
+      if(LLD AND NOT PODLAB_TESTS)
+        add_compile_options(-flto=thin)
+        add_link_options(-flto=thin -Wl,--thinlto-cache-dir=${CMAKE_BINARY_DIR}/thinlto)
+      endif()
     endif()
   endif()
 endif()
