@@ -169,12 +169,17 @@ std::string KindCache::nodeNameOf(const api::ObjectPtr& object) const {
   return nodeNameReader_ != nullptr && object ? (*nodeNameReader_)(*object) : std::string();
 }
 
+std::optional<std::string> KindCache::onlyKeyOf(const Filter& filter) const {
+  if (!filter.name || (filter.ns.empty() && kind_.namespaced())) return std::nullopt;
+  return filter.ns.empty() ? *filter.name : filter.ns + "/" + *filter.name;
+}
+
 bool KindCache::knowsLatest(const Filter& filter, store::Revision revision) const {
-  if (filter.name) {
-    if (filter.ns.empty() && kind_.namespaced()) return false;
-    const auto object = find(filter.ns.empty() ? *filter.name : filter.ns + "/" + *filter.name);
+  if (const auto key = onlyKeyOf(filter)) {
+    const auto object = find(*key);
     return object && object->revision() != 0 && object->revision() <= revision;
   }
+  if (filter.name) return false;
   if (!filter.nodeName || filter.nodeName->empty() || nodeNameReader_ == nullptr) return false;
   const auto changed = changedOnNode_.find(*filter.nodeName);
   return revision >= (changed == changedOnNode_.end() ? resetAt_ : changed->second);
@@ -185,11 +190,9 @@ void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
   const auto matches = [&](const api::ListItem& object) {
     return !filter.matches || filter.matches(*object);
   };
-  const bool keyKnown = filter.name && (!filter.ns.empty() || !kind_.namespaced());
-  if (keyKnown) {
-    const std::string key = prefix + *filter.name;
-    const api::ListItem object = find(key);
-    if (object.packed() && matches(object)) visit(key, object);
+  if (const auto key = onlyKeyOf(filter)) {
+    const api::ListItem object = find(*key);
+    if (object.packed() && matches(object)) visit(*key, object);
     return;
   }
   if (filter.nodeName && nodeNameReader_ != nullptr && !filter.nodeName->empty()) {

@@ -92,6 +92,8 @@ class KindCache {
 
   const api::ObjectPtr& decoded(const api::PackedPtr& packed) const;
   bool selects(const Filter& filter, const google::protobuf::Message& object) const;
+  /// The key of the one object that the filter can let through, where it names one.
+  std::optional<std::string> onlyKeyOf(const Filter& filter) const;
   /// Whether surely nothing that the filter lets through has changed since the revision, be it
   /// remembered or not: of one object, or of a node's, that is known. Most watches are of these.
   bool knowsLatest(const Filter& filter, store::Revision revision) const;
