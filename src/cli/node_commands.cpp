@@ -94,7 +94,7 @@ int act(const Context& context, const NodeOptions& options, const lab::LabReques
     NodeBoots nodes = runningNodes(*answer);
     std::erase_if(nodes, [&](const auto& node) { return node.first != options.name; });
     const int code = withSession(context, [&](Session& session) {
-      return waitForNodes(session, context, *paths, nodes, *patience, progress);
+      return waitForNodes(session, *paths, nodes, *patience, progress);
     });
     if (code != kDone) return code;
   }

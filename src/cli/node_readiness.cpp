@@ -24,8 +24,8 @@ NodeBoots runningNodes(const lab::LabResponse& lab) {
   return boots;
 }
 
-Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths paths, NodeBoots nodes,
-                     Duration patience, Progress& progress) {
+Co<int> waitForNodes(Session& session, lab::LabPaths paths, NodeBoots nodes, Duration patience,
+                     Progress& progress) {
   const MonoTime deadline = session.clock.now() + patience;
   const auto stillRuns = [&paths] { return lab::runningLab(paths).has_value(); };
   NodeBoots missing = nodes;

@@ -18,7 +18,7 @@ NodeBoots runningNodes(const lab::LabResponse& lab);
 
 /// Waits until all these nodes are Ready and tells of it on `progress`; the exit code: kFailed,
 /// with the reason said, when `patience` is over or the lab died.
-Co<int> waitForNodes(Session& session, const Context& context, lab::LabPaths paths, NodeBoots nodes,
-                     Duration patience, Progress& progress);
+Co<int> waitForNodes(Session& session, lab::LabPaths paths, NodeBoots nodes, Duration patience,
+                     Progress& progress);
 
 }  // namespace podlab::cli

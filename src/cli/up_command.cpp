@@ -192,7 +192,7 @@ int up(Context& context, const UpOptions& options) {
     for (const auto& member : lab::hollowNodes(cluster))
       nodes[member.name] = answer->hollow().bootid();
     code = withSession(context, [&](Session& session) {
-      return waitForNodes(session, context, *paths, nodes, *patience, progress);
+      return waitForNodes(session, *paths, nodes, *patience, progress);
     });
   }
   if (code == kInterrupted) {
