@@ -13,6 +13,8 @@
 namespace podlab::api {
 namespace {
 
+using google::protobuf::Message;
+
 /// How many bytes an object takes for each of its bytes in the wire format, in its arena.
 constexpr std::size_t kExpansion = 8;
 
@@ -74,26 +76,19 @@ class BlockPool {
 thread_local BlockPool BlockPool::pool;
 thread_local bool BlockPool::isGone = false;
 
-}  // namespace
-
-MutableObjectPtr makeOnArena(const google::protobuf::Message& prototype, std::size_t bytes) {
+MutableObjectPtr makeInBlock(const Message& prototype, std::size_t size) {
   google::protobuf::ArenaOptions options;
-  options.start_block_size = BlockPool::fit(bytes * kExpansion);
+  options.start_block_size = BlockPool::fit(size);
   options.block_alloc = BlockPool::allocate;
   options.block_dealloc = BlockPool::release;
   const auto arena = std::make_shared<google::protobuf::Arena>(options);
   return {arena, prototype.New(arena.get())};
 }
 
-MutableObjectPtr copyOf(const google::protobuf::Message& object) {
-  auto copy = makeOnArena(object, object.ByteSizeLong());
-  copy->MergeFrom(object);  // CopyFrom() would look for itself in it
-  return copy;
-}
-
-std::string bytesOf(const google::protobuf::Message& message) {
+/// A message whose size has just been computed.
+std::string encode(const Message& message, std::size_t size) {
   std::string bytes;
-  bytes.reserve(message.ByteSizeLong());
+  bytes.reserve(size);
   google::protobuf::io::StringOutputStream stream(&bytes);
   google::protobuf::io::CodedOutputStream out(&stream);
   out.SetSerializationDeterministic(true);
@@ -102,8 +97,32 @@ std::string bytesOf(const google::protobuf::Message& message) {
   return bytes;
 }
 
-bool isSame(const google::protobuf::Message& a, const google::protobuf::Message& b) {
-  return a.ByteSizeLong() == b.ByteSizeLong() && bytesOf(a) == bytesOf(b);
+}  // namespace
+
+MutableObjectPtr makeOnArena(const Message& prototype, std::size_t bytes) {
+  return makeInBlock(prototype, bytes * kExpansion);
+}
+
+MutableObjectPtr makeLike(const Message& object) {
+  // Its size in the wire format would have to be computed.
+  const auto* arena = object.GetArena();
+  return makeInBlock(
+      object, arena == nullptr ? object.ByteSizeLong() * kExpansion : arena->SpaceAllocated());
+}
+
+MutableObjectPtr copyOf(const Message& object) {
+  auto copy = makeLike(object);
+  copy->MergeFrom(object);  // CopyFrom() would look for itself in it
+  return copy;
+}
+
+std::string bytesOf(const Message& message) {
+  return encode(message, message.ByteSizeLong());
+}
+
+bool isSame(const Message& a, const Message& b) {
+  const std::size_t size = a.ByteSizeLong();
+  return size == b.ByteSizeLong() && encode(a, size) == encode(b, size);
 }
 
 }  // namespace podlab::api

@@ -10,6 +10,8 @@ namespace podlab::api {
 /// or few: objects are made and let go many thousand times a second. `bytes` is what it is going to
 /// take in the wire format, about.
 MutableObjectPtr makeOnArena(const google::protobuf::Message& prototype, std::size_t bytes);
+/// The same, with room for about what `object` takes.
+MutableObjectPtr makeLike(const google::protobuf::Message& object);
 /// A copy to be changed, in such memory.
 MutableObjectPtr copyOf(const google::protobuf::Message& object);
 

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace podlab::api::codec {
@@ -119,5 +120,29 @@ class WireReader {
   const char* end_;
   bool ok_ = true;
 };
+
+/// The content of the last field of this number that is a message or a text; empty when there is
+/// none.
+inline std::string_view fieldIn(std::string_view message, int number) {
+  std::string_view found;
+  WireReader in(message);
+  WireValue value;
+  for (std::uint32_t field = 0; in.next(field, value);) {
+    if (field == static_cast<std::uint32_t>(number) && value.type == WireValue::kBytes)
+      found = value.bytes;
+  }
+  return found;
+}
+
+/// Appends such a field.
+inline void appendField(std::string& message, int number, std::string_view content) {
+  const auto append = [&message](std::uint64_t varint) {
+    for (; varint >= 0x80; varint >>= 7) message += static_cast<char>(varint | 0x80);
+    message += static_cast<char>(varint);
+  };
+  append(static_cast<std::uint64_t>(number) << 3 | WireValue::kBytes);
+  append(content.size());
+  message += content;
+}
 
 }  // namespace podlab::api::codec

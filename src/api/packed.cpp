@@ -1,5 +1,7 @@
 #include "api/packed.hpp"
 
+#include <utility>
+
 #include "api/arena_object.hpp"
 
 namespace podlab::api {
@@ -65,11 +67,16 @@ ObjectPtr Packed::adopt(ObjectPtr object) const {
   return unpacked;
 }
 
-MutableObjectPtr toChange(ObjectPtr object) {
+MutableObjectPtr takeOver(ObjectPtr& object) {
   // What was decoded is found again by what it was decoded from.
   const bool mayBeSeen = object.use_count() > 1 || std::get_deleter<Unpacked>(object) != nullptr;
-  return mayBeSeen ? copyOf(*object)
-                   : std::const_pointer_cast<google::protobuf::Message>(std::move(object));
+  if (mayBeSeen) return nullptr;
+  return std::const_pointer_cast<google::protobuf::Message>(std::exchange(object, nullptr));
+}
+
+MutableObjectPtr toChange(ObjectPtr object) {
+  auto own = takeOver(object);
+  return own != nullptr ? own : copyOf(*object);
 }
 
 }  // namespace podlab::api

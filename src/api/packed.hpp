@@ -32,6 +32,8 @@ class Packed : public std::enable_shared_from_this<Packed> {
   std::string bytes() const;
   /// Of a stored value: without its revision.
   const std::string& value() const { return *value_; }
+  /// The same, as the store has it.
+  const std::shared_ptr<const std::string>& share() const { return value_; }
   /// What it takes in memory, about.
   std::size_t size() const { return value_->size(); }
   /// Of a stored value; else 0.
@@ -52,6 +54,9 @@ class Packed : public std::enable_shared_from_this<Packed> {
   mutable std::weak_ptr<const google::protobuf::Message> alive_;
 };
 
+/// The object, to be changed, when the caller is the only one who has it, who has it no more then;
+/// else nullptr.
+MutableObjectPtr takeOver(ObjectPtr& object);
 /// The object, to be changed: itself when the caller is the only one who has it, else a copy.
 MutableObjectPtr toChange(ObjectPtr object);
 
