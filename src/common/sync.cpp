@@ -43,7 +43,8 @@ struct Link {
   }
 };
 
-/// A suspended coroutine's handler, whatever its type. It is there until it is resumed.
+/// A suspended coroutine's handler, whatever its type. It is there until it is resumed, and may
+/// wait in a ring.
 class Waiter : public Link {
  public:
   virtual ~Waiter() = default;
@@ -60,10 +61,14 @@ class WaiterOf final : public Waiter {
     asio::get_associated_cancellation_slot(handler_).clear();
     post(error);
   }
-  void cancelBy(asio::cancellation_slot slot) {
+  /// `leave` is called first.
+  template <typename Function>
+  void cancelBy(asio::cancellation_slot slot, Function leave) {
     // It may be called again before the coroutine has noticed the first time.
-    slot.assign([waiter = this](asio::cancellation_type) mutable {
-      if (waiter != nullptr) std::exchange(waiter, nullptr)->post(asio::error::operation_aborted);
+    slot.assign([waiter = this, leave](asio::cancellation_type) mutable {
+      if (waiter == nullptr) return;
+      leave();
+      std::exchange(waiter, nullptr)->post(asio::error::operation_aborted);
     });
   }
 
@@ -108,7 +113,7 @@ Co<void> WaitQueue::wait() {
     const auto slot = asio::get_associated_cancellation_slot(handler);
     auto* const waiter = new WaiterOf<decltype(handler)>(std::move(handler));
     waiter->insertBefore(state->waiters);
-    if (slot.is_connected()) waiter->cancelBy(slot);
+    if (slot.is_connected()) waiter->cancelBy(slot, [] {});
   };
   return asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(
       std::move(initiate), asio::use_awaitable);
@@ -127,18 +132,14 @@ Co<bool> WaitQueue::waitUntil(Clock& clock, MonoTime deadline) {
 }
 
 Co<void> Clock::sleepUntil(MonoTime at) {
-  struct Guard {
-    Clock& clock;
-    TimerId id = 0;
-    ~Guard() {
-      if (id != 0) clock.cancel(id);
-    }
+  auto initiate = [this, at](auto handler) {
+    const auto slot = asio::get_associated_cancellation_slot(handler);
+    auto* const waiter = new WaiterOf<decltype(handler)>(std::move(handler));
+    const TimerId timer = schedule(at, [waiter] { waiter->resume({}); });
+    if (slot.is_connected()) waiter->cancelBy(slot, [this, timer] { cancel(timer); });
   };
-  WaitQueue fired;
-  Guard guard{*this};
-  guard.id = schedule(at, [&fired] { fired.notifyAll(); });
-  co_await fired.wait();
-  guard.id = 0;
+  return asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(
+      std::move(initiate), asio::use_awaitable);
 }
 
 struct TaskGroup::State {
