@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -212,7 +213,12 @@ class Walk {
 };
 
 bool hasRows(std::string_view kind) {
-  return std::ranges::any_of(fieldSupport(), [&](const auto& row) { return row.kind == kind; });
+  static const auto kKinds = [] {
+    std::set<std::string_view> kinds;
+    for (const FieldSupport& row : fieldSupport()) kinds.insert(row.kind);
+    return kinds;
+  }();
+  return kKinds.contains(kind);
 }
 
 const Message* part(const Message& message, const char* name) {

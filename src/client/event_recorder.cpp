@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
+#include <functional>
 #include <initializer_list>
 #include <list>
 #include <memory>
@@ -13,7 +14,6 @@
 
 #include "api/kinds.hpp"
 #include "api/times.hpp"
-#include "common/hash.hpp"
 #include "common/log.hpp"
 #include "common/sync.hpp"
 
@@ -67,9 +67,15 @@ struct Known {
   std::shared_ptr<const corev1::Event> next;  ///< to be written
 };
 
+/// `key`, with one text more.
+Key with(Key key, std::string_view text) {
+  key = (key ^ std::hash<std::string_view>()(text)) * 0x9e3779b97f4a7c15;  // of Knuth's hashing
+  return key ^ (key >> 32);
+}
+
 Key keyOf(std::initializer_list<std::string_view> parts) {
-  Key key = fnv1a("");
-  for (const auto part : parts) key = fnv1a({"\0", 1}, fnv1a(part, key));
+  Key key = 0;
+  for (const auto part : parts) key = with(key, part);
   return key;
 }
 
@@ -164,7 +170,7 @@ Key EventRecorder::State::count(corev1::Event& event) {
   auto [like, fresh] = similar.use(group);
   if (now - like->last > kSimilarWithin) like->messages.clear();
   like->last = now;
-  const Key message = fnv1a(event.message(), group);
+  const Key message = with(group, event.message());
   if (like->messages.size() < kSimilarToCombine) like->messages.insert(message);
   if (like->messages.size() < kSimilarToCombine) return message;
   event.set_message(kCombined + event.message());

@@ -122,7 +122,8 @@ void Informer::State::erase(const std::string& key, const api::ObjectPtr& last) 
 void Informer::State::upsert(const api::ObjectPtr& arrived) {
   std::string key = api::keyOf(*arrived);
   api::ObjectPtr before;
-  if (const Entry* found = cache.find(key)) {
+  Entry* found = cache.find(key);
+  if (found != nullptr) {
     before = found->packed->decode();
     const auto& now = api::meta(*arrived);
     const auto& old = api::meta(*before);
@@ -131,9 +132,10 @@ void Informer::State::upsert(const api::ObjectPtr& arrived) {
     if (now.uid() != old.uid()) {
       erase(key, before);
       before = nullptr;
+      found = nullptr;
     }
   }
-  Entry& entry = cache[std::move(key)];
+  Entry& entry = found != nullptr ? *found : cache[std::move(key)];
   entry.packed = api::Packed::of(arrived);
   // Who keeps it packed shares the bytes.
   const api::ObjectPtr object = entry.packed->adopt(arrived);

@@ -30,13 +30,14 @@ PodOwners::PodOwners(Context& context, client::Informer& objects, std::string_vi
 }
 
 void PodOwners::observe(const api::ObjectPtr& before, const api::ObjectPtr& now) {
-  const auto* had = api::controllerOf(api::meta(*before));
-  const auto* has = api::controllerOf(api::meta(*now));
+  const metav1::ObjectMeta& was = api::meta(*before);
+  const metav1::ObjectMeta& is = api::meta(*now);
+  const auto* had = api::controllerOf(was);
+  const auto* has = api::controllerOf(is);
   const bool moved = had != nullptr && (has == nullptr || has->uid() != had->uid());
   if (moved) observe(*before);
   // Who may adopt an orphan was asked before, when neither has changed.
-  const bool same = had == nullptr && has == nullptr &&
-                    api::sameEntries(api::meta(*before).labels(), api::meta(*now).labels());
+  const bool same = had == nullptr && has == nullptr && api::sameEntries(was.labels(), is.labels());
   if (!same) observe(*now);
 }
 

@@ -5,7 +5,10 @@
 namespace podlab::node {
 
 std::string ContainerId::toString() const {
-  return podUid + "_" + name + "_" + std::to_string(attempt);
+  std::string text;
+  text.reserve(podUid.size() + name.size() + 8);
+  text.append(podUid).append(1, '_').append(name).append(1, '_');
+  return text += std::to_string(attempt);
 }
 
 std::optional<ContainerId> ContainerId::parse(std::string_view text) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <ranges>
 #include <sstream>
 
 #include <linux/openat2.h>
@@ -19,18 +20,12 @@ namespace {
 
 using Fields = std::vector<std::string>;
 
-std::vector<Fields> entries(const std::string& text) {
+std::vector<Fields> entries(std::string_view text) {
   std::vector<Fields> all;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    Fields fields(1);
-    for (const char c : line) {
-      if (c == ':') {
-        fields.emplace_back();
-      } else {
-        fields.back() += c;
-      }
-    }
+  for (const auto line : std::views::split(text, '\n')) {
+    Fields fields;
+    for (const auto field : std::views::split(line, ':'))
+      fields.emplace_back(field.begin(), field.end());
     if (fields.size() >= 3 && !fields[0].empty()) all.push_back(std::move(fields));
   }
   return all;

@@ -1,7 +1,10 @@
 #include "node/hosts_file.hpp"
 
-#include <sstream>
+#include <algorithm>
+#include <iterator>
+#include <ranges>
 #include <string_view>
+#include <utility>
 
 namespace podlab::node {
 namespace {
@@ -15,24 +18,30 @@ struct Resolver {
   std::vector<std::string> options;
 };
 
-Resolver parseResolvConf(const std::string& text) {
+std::vector<std::string> wordsOf(std::string_view line) {
+  constexpr std::string_view kBlanks = " \t\r\v\f";
+  std::vector<std::string> words;
+  for (auto at = line.find_first_not_of(kBlanks); at != std::string_view::npos;) {
+    const auto end = std::min(line.find_first_of(kBlanks, at), line.size());
+    words.emplace_back(line.substr(at, end - at));
+    at = line.find_first_not_of(kBlanks, end);
+  }
+  return words;
+}
+
+Resolver parseResolvConf(std::string_view text) {
   Resolver resolver;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string keyword;
-    words >> keyword;
-    auto rest = [&words] {
-      std::vector<std::string> values;
-      for (std::string word; words >> word;) values.push_back(word);
-      return values;
-    };
+  for (const auto line : std::views::split(text, '\n')) {
+    auto values = wordsOf({line.begin(), line.end()});
+    if (values.empty()) continue;
+    const std::string keyword = std::move(values.front());
+    values.erase(values.begin());
     if (keyword == "nameserver") {
-      for (auto& server : rest()) resolver.nameservers.push_back(server);
+      std::ranges::move(values, std::back_inserter(resolver.nameservers));
     } else if (keyword == "search" || keyword == "domain") {
-      resolver.searches = rest();
+      resolver.searches = std::move(values);
     } else if (keyword == "options") {
-      for (auto& option : rest()) resolver.options.push_back(option);
+      std::ranges::move(values, std::back_inserter(resolver.options));
     }
   }
   return resolver;

@@ -80,7 +80,7 @@ struct World::State {
 
   Scenario scenario;
   WorldOptions options;
-  asio::io_context io{1};
+  asio::io_context io{ASIO_CONCURRENCY_HINT_UNSAFE};  // of one thread: without locks
   SimClock clock{io};
   LogTime logTime{[this] { return clock.wallNow(); }};
   // A stream of chance for each component: what one draws does not shift another's.
@@ -253,10 +253,9 @@ Co<void> World::State::create(std::size_t workload, Arrival arrival) {
   if (of.kind == Workload::Kind::kDeployment) kind = &api::kindFor<appsv1::Deployment>();
   if (of.kind == Workload::Kind::kJob) kind = &api::kindFor<batchv1::Job>();
   api::ResourceId id{kind, kNamespace, "", ""};
-  const api::ObjectPtr object = objectOf(of, arrival);
   for (;;) {
     api::WriteOptions write;
-    auto made = co_await admin->create(id, object, std::move(write));
+    auto made = co_await admin->create(id, objectOf(of, arrival), std::move(write));
     // An answer that was lost is found out by the next request.
     if (made || made.status().is(Code::kAlreadyExists)) break;
     if (!mayHelp(made.status())) {
