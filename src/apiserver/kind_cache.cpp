@@ -181,8 +181,8 @@ bool KindCache::knowsLatest(const Filter& filter, store::Revision revision) cons
   }
   if (filter.name) return false;
   if (!filter.nodeName || filter.nodeName->empty() || nodeNameReader_ == nullptr) return false;
-  const auto changed = changedOnNode_.find(*filter.nodeName);
-  return revision >= (changed == changedOnNode_.end() ? resetAt_ : changed->second);
+  const auto node = byNode_.find(*filter.nodeName);
+  return revision >= (node == byNode_.end() ? resetAt_ : std::max(resetAt_, node->second.changed));
 }
 
 void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
@@ -196,9 +196,9 @@ void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
     return;
   }
   if (filter.nodeName && nodeNameReader_ != nullptr && !filter.nodeName->empty()) {
-    const auto keys = keysByNode_.find(*filter.nodeName);
-    if (keys == keysByNode_.end()) return;
-    for (const auto& key : keys->second) {
+    const auto node = byNode_.find(*filter.nodeName);
+    if (node == byNode_.end()) return;
+    for (const auto& key : node->second.keys) {
       if (!key.starts_with(prefix)) continue;
       const api::ListItem object = find(key);
       if (matches(object) && !visit(key, object)) return;
@@ -213,7 +213,7 @@ void KindCache::forEach(const Filter& filter, const Visitor& visit) const {
 
 KindCache::Watchers& KindCache::listOf(const Filter& filter) {
   if (filter.name) return watchersByName_[*filter.name];
-  if (filter.nodeName && nodeNameReader_ != nullptr) return watchersByNode_[*filter.nodeName];
+  if (filter.nodeName && nodeNameReader_ != nullptr) return byNode_[*filter.nodeName].watchers;
   return watchers_;
 }
 
@@ -232,12 +232,12 @@ void KindCache::unsubscribe(const std::shared_ptr<Watcher>& watcher) {
   watcher->cache = nullptr;
   auto& list = listOf(watcher->filter);
   std::erase(list, watcher);
-  if (!list.empty()) return;
-  if (&list == &watchers_) return;
+  if (!list.empty() || &list == &watchers_) return;
   if (const auto& name = watcher->filter.name) {
     watchersByName_.erase(*name);
-  } else if (const auto& node = watcher->filter.nodeName) {
-    watchersByNode_.erase(*node);
+  } else if (const auto node = byNode_.find(*watcher->filter.nodeName);
+             node->second.keys.empty() && node->second.changed < 0) {
+    byNode_.erase(node);
   }
 }
 
@@ -297,21 +297,12 @@ void KindCache::offer(Watcher& watcher, Change& change) const {
   }
 }
 
-void KindCache::index(const std::string& key, const api::ObjectPtr& before,
-                      const api::ObjectPtr& now) {
+void KindCache::observed(const api::ObjectPtr& before, const api::ObjectPtr& now) const {
   for (const auto& observer : observers_) observer(before, now);
-  if (nodeNameReader_ == nullptr) return;
-  const std::string from = nodeNameOf(before);
-  const std::string to = nodeNameOf(now);
-  if (from == to) return;
-  if (const auto keys = keysByNode_.find(from); keys != keysByNode_.end()) {
-    keys->second.erase(key);
-    if (keys->second.empty()) keysByNode_.erase(keys);
-  }
-  if (!to.empty()) keysByNode_[to].insert(key);
 }
 
-void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revision revision) {
+void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revision revision,
+                      api::ObjectPtr last) {
   auto* const found = objects_.find(key);
   if (!now && found == nullptr) return;
   Event event{revision, clock_.now(), key, nullptr, now ? api::Packed::of(now) : nullptr};
@@ -321,12 +312,18 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
     event.before = std::exchange(*found, event.now);
     if (!now) objects_.erase(key);
   }
-  Change change{revision, event.before ? decoded(event.before) : nullptr, std::move(now)};
+  Change change{revision, event.before ? decoded(event.before) : nullptr, std::move(now),
+                std::move(last)};
   event.from = nodeNameOf(change.before);
   event.to = nodeNameOf(change.now);
-  index(key, change.before, change.now);
-  if (!event.from.empty()) changedOnNode_[event.from] = revision;
-  if (!event.to.empty() && event.to != event.from) changedOnNode_[event.to] = revision;
+  observed(change.before, change.now);
+  ByNode* const to = nodeNameReader_ != nullptr ? &byNode_[event.to] : nullptr;
+  ByNode* const from = event.from != event.to ? &byNode_[event.from] : to;
+  if (from != to) from->keys.erase(key);
+  if (from != to && !event.to.empty()) to->keys.insert(key);
+  for (ByNode* node : {from, to}) {
+    if (node != nullptr) node->changed = revision;
+  }
   auto offerAll = [&](const Watchers& list) {
     for (const auto& watcher : list) {
       if (watcher->waiting() >= watcher->most && !watcher->end) {
@@ -340,16 +337,8 @@ void KindCache::apply(const std::string& key, api::ObjectPtr now, store::Revisio
     const auto named = watchersByName_.find(key.substr(key.find('/') + 1));
     if (named != watchersByName_.end()) offerAll(named->second);
   }
-  if (!watchersByNode_.empty()) {
-    // Unbound objects have the node "".
-    auto offerNode = [&](const std::string& node) {
-      if (auto found = watchersByNode_.find(node); found != watchersByNode_.end()) {
-        offerAll(found->second);
-      }
-    };
-    offerNode(event.to);
-    if (event.from != event.to) offerNode(event.from);
-  }
+  if (to != nullptr) offerAll(to->watchers);
+  if (from != to) offerAll(from->watchers);
   remember(std::move(event));
 }
 
@@ -368,8 +357,8 @@ void KindCache::forgetOldest() {
 
 void KindCache::reset(Objects objects, store::Revision revision) {
   endWatches({Code::kExpired, "too old resource version: the server has read its store anew"});
-  for (const auto* entry : objects_.inOrder())
-    index(entry->first, entry->second->decode(), nullptr);
+  for (const auto* entry : objects_.inOrder()) observed(entry->second->decode(), nullptr);
+  byNode_.clear();  // of which no watch is left
   objects_ = std::move(objects);
   // One message for all that nobody observes: a third of the time.
   const std::shared_ptr<google::protobuf::Message> scratch(kind_.prototype->New());
@@ -380,7 +369,9 @@ void KindCache::reset(Objects objects, store::Revision revision) {
                         : packed->decodeTo(*scratch) ? scratch
                                                      : nullptr;
     if (object) {
-      index(key, nullptr, object);
+      observed(nullptr, object);
+      const std::string node = nodeNameOf(object);
+      if (!node.empty()) byNode_[node].keys.insert(key);
     } else {
       logError("object_unreadable", {{"resource", kind_.plural}, {"key", key}});
       damaged.push_back(key);
@@ -390,7 +381,6 @@ void KindCache::reset(Objects objects, store::Revision revision) {
   history_.clear();
   historyBytes_ = 0;
   historyStart_ = resetAt_ = revision;
-  changedOnNode_.clear();
 }
 
 void KindCache::convert(const std::function<api::ObjectPtr(const api::ObjectPtr&)>& converted) {
@@ -410,12 +400,13 @@ void KindCache::endWatches(const Status& status) {
     }
   };
   endAll(watchers_);
-  for (const auto* lists : {&watchersByName_, &watchersByNode_}) {
-    for (const auto& [value, list] : *lists) endAll(list);
+  for (const auto& [name, list] : watchersByName_) endAll(list);
+  for (auto& [name, node] : byNode_) {
+    endAll(node.watchers);
+    node.watchers.clear();
   }
   watchers_.clear();
   watchersByName_.clear();
-  watchersByNode_.clear();
 }
 
 api::ObjectPtr KindCache::bookmark(store::Revision revision, bool endOfInitialEvents) const {

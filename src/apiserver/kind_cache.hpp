@@ -62,8 +62,10 @@ class KindCache {
   using Observer = std::function<void(const api::ObjectPtr& before, const api::ObjectPtr& now)>;
   void observe(Observer observer) { observers_.push_back(std::move(observer)); }
 
-  /// One change, not before any earlier one; `now` null: deleted.
-  void apply(const std::string& key, api::ObjectPtr now, store::Revision revision);
+  /// One change, not before any earlier one; `now` null: deleted. `last`: what watches are told
+  /// then, if it is known; else it is made.
+  void apply(const std::string& key, api::ObjectPtr now, store::Revision revision,
+             api::ObjectPtr last = nullptr);
   /// Replaces all objects without history, those aside that are damaged; every watch ends with
   /// kExpired.
   void reset(Objects objects, store::Revision revision);
@@ -90,6 +92,13 @@ class KindCache {
   };
   static constexpr std::size_t kRecent = 64;
 
+  /// What is asked for by node: found at once with each change of a node's object.
+  struct ByNode {
+    std::set<std::string> keys;    ///< of the objects there
+    store::Revision changed = -1;  ///< when one came, changed or went last, since resetAt_
+    Watchers watchers;             ///< of filters for this node
+  };
+
   const api::ObjectPtr& decoded(const api::PackedPtr& packed) const;
   bool selects(const Filter& filter, const google::protobuf::Message& object) const;
   /// The key of the one object that the filter can let through, where it names one.
@@ -98,7 +107,7 @@ class KindCache {
   /// remembered or not: of one object, or of a node's, that is known. Most watches are of these.
   bool knowsLatest(const Filter& filter, store::Revision revision) const;
   std::string nodeNameOf(const api::ObjectPtr& object) const;
-  void index(const std::string& key, const api::ObjectPtr& before, const api::ObjectPtr& now);
+  void observed(const api::ObjectPtr& before, const api::ObjectPtr& now) const;
   void offer(Watcher& watcher, Change& change) const;
   std::unique_ptr<api::Watch> subscribe(std::shared_ptr<Watcher> watcher, store::Revision told,
                                         const api::WatchOptions& options);
@@ -115,8 +124,7 @@ class KindCache {
   const std::function<std::string(const google::protobuf::Message&)>* nodeNameReader_ = nullptr;
   Objects objects_;
   mutable std::array<Recent, kRecent> recent_;
-  std::unordered_map<std::string, std::set<std::string>> keysByNode_;
-  std::unordered_map<std::string, store::Revision> changedOnNode_;  ///< last, since resetAt_
+  std::unordered_map<std::string, ByNode> byNode_;  ///< "": of what has none, without its keys
   std::vector<Observer> observers_;
   std::deque<Event> history_;
   std::size_t historyBytes_ = 0;
@@ -124,7 +132,6 @@ class KindCache {
   store::Revision resetAt_ = 0;
   Watchers watchers_;  ///< of filters without an indexed value
   std::unordered_map<std::string, Watchers> watchersByName_;
-  std::unordered_map<std::string, Watchers> watchersByNode_;
 };
 
 /// "This revision" as API objects carry it.

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "api/arena_object.hpp"
+#include "api/packed.hpp"
+#include "api/type_cache.hpp"
 
 namespace podlab::apiserver {
 namespace {
@@ -11,12 +13,21 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-/// spec.finalizers of the object's type, nullptr when it has none; `spec` is set to the outer
-/// field.
-const FieldDescriptor* specFinalizers(const Message& object, const FieldDescriptor*& spec) {
-  spec = object.GetDescriptor()->FindFieldByName("spec");
-  if (spec == nullptr || spec->message_type() == nullptr) return nullptr;
-  return spec->message_type()->FindFieldByName("finalizers");
+/// Where a type has spec.finalizers; no `field` where it has none.
+struct SpecFinalizers {
+  const FieldDescriptor* spec = nullptr;
+  const FieldDescriptor* field = nullptr;
+};
+
+SpecFinalizers specFinalizers(const Message& object) {
+  thread_local api::TypeCache<SpecFinalizers> known;
+  return known.of(object, [&] {
+    SpecFinalizers found;
+    found.spec = object.GetDescriptor()->FindFieldByName("spec");
+    if (found.spec != nullptr && found.spec->message_type() != nullptr)
+      found.field = found.spec->message_type()->FindFieldByName("finalizers");
+    return found;
+  });
 }
 
 }  // namespace
@@ -41,10 +52,19 @@ void copyField(const Message& from, Message& to, const char* name) {
       ->MergeFrom(from.GetReflection()->GetMessage(from, field));
 }
 
-api::MutableObjectPtr copyWithStatus(const Message& object, const Message& from) {
-  auto copy = api::makeOnArena(object, object.ByteSizeLong() + from.ByteSizeLong() / 2);
+api::MutableObjectPtr copyWithStatus(const Message& object, api::ObjectPtr& from) {
   const auto& reflection = *object.GetReflection();
   std::vector<const FieldDescriptor*> fields;
+  auto copy = api::takeOver(from);
+  if (copy != nullptr) {
+    reflection.ListFields(*copy, &fields);
+    for (const FieldDescriptor* field : fields) {
+      if (field->name() != "status") reflection.ClearField(copy.get(), field);
+    }
+  } else {
+    copy = api::makeLike(object);
+    copyField(*from, *copy, "status");
+  }
   reflection.ListFields(object, &fields);
   for (const FieldDescriptor* field : fields) {
     if (field->name() == "status") continue;
@@ -54,7 +74,6 @@ api::MutableObjectPtr copyWithStatus(const Message& object, const Message& from)
       reflection.SetString(copy.get(), field, reflection.GetString(object, field));
     }
   }
-  copyField(from, *copy, "status");
   return copy;
 }
 
@@ -73,22 +92,19 @@ bool specDiffers(const api::Kind& kind, const Message& a, const Message& b) {
 }
 
 bool hasSpecFinalizers(const Message& object) {
-  const FieldDescriptor* spec = nullptr;
-  return specFinalizers(object, spec) != nullptr;
+  return specFinalizers(object).field != nullptr;
 }
 
 bool hasFinalizers(const Message& object) {
   if (!api::meta(object).finalizers().empty()) return true;
-  const FieldDescriptor* spec = nullptr;
-  const FieldDescriptor* field = specFinalizers(object, spec);
+  const auto [spec, field] = specFinalizers(object);
   if (field == nullptr) return false;
   const Message& inner = object.GetReflection()->GetMessage(object, spec);
   return inner.GetReflection()->FieldSize(inner, field) > 0;
 }
 
 void copySpecFinalizers(const Message& from, Message& to) {
-  const FieldDescriptor* spec = nullptr;
-  const FieldDescriptor* field = specFinalizers(from, spec);
+  const auto [spec, field] = specFinalizers(from);
   const Message& source = from.GetReflection()->GetMessage(from, spec);
   Message& target = *to.GetReflection()->MutableMessage(&to, spec);
   target.GetReflection()->ClearField(&target, field);

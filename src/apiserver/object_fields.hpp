@@ -10,9 +10,9 @@ namespace podlab::apiserver {
 /// objects give equal bytes. The object is as before when it returns.
 std::string storedValue(google::protobuf::Message& object);
 
-/// A copy of an object, whose fields are single messages and texts, with the status of another.
-api::MutableObjectPtr copyWithStatus(const google::protobuf::Message& object,
-                                     const google::protobuf::Message& from);
+/// A copy of an object, whose fields are single messages and texts, with the status of another;
+/// that becomes it when nobody else has it, and is null then.
+api::MutableObjectPtr copyWithStatus(const google::protobuf::Message& object, api::ObjectPtr& from);
 /// Makes the top-level field `name` ("spec", "status") of `to` equal to that of `from`.
 void copyField(const google::protobuf::Message& from, google::protobuf::Message& to,
                const char* name);

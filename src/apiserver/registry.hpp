@@ -89,8 +89,9 @@ class Registry {
   Co<Result<api::WriteResult>> apply(api::ResourceId id, std::string configuration,
                                      api::WriteOptions options, Guard guard);
   Track trackerOf(const api::ResourceId& id, const api::WriteOptions& options) const;
+  /// May take `wanted` over: it is null then.
   Result<Change> decideUpdate(const api::ResourceId& id, const google::protobuf::Message& current,
-                              const google::protobuf::Message& desired);
+                              api::ObjectPtr& wanted);
   Result<Change> decideRemoval(const api::ResourceId& id, const google::protobuf::Message& current,
                                const api::DeleteOptions& options) const;
   Result<Change> decideBinding(const google::protobuf::Message& current,
@@ -105,7 +106,7 @@ class Registry {
   Co<Result<api::ObjectPtr>> insert(const api::Kind& kind, api::MutableObjectPtr object,
                                     bool dryRun);
   /// What has been written, sharing its bytes with the cache while that has it.
-  api::ObjectPtr asCached(const api::Kind& kind, api::ObjectPtr written,
+  api::ObjectPtr asCached(const api::Kind& kind, const std::string& key, api::ObjectPtr written,
                           store::Revision revision) const;
   /// The namespace's store key and revision, for a create in it to depend on; kNotFound or
   /// kForbidden when nothing can be created there.

@@ -269,7 +269,8 @@ Co<Result<api::WriteResult>> Registry::make(api::ResourceId id, api::ObjectPtr o
 Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableObjectPtr object,
                                             bool dryRun) {
   const metav1::ObjectMeta& metadata = api::meta(*object);
-  const std::string key = storeKey(kind, *object);
+  const std::string ownKey = api::keyOf(*object);
+  const std::string key = storePrefix(kind) + ownKey;
   const api::MutableObjectPtr kept = storedForm(kind, object);
   const store::Value value = storedValue(*kept);
   while (true) {
@@ -291,7 +292,7 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
     if (!charged) co_return charged.status();
     addCompanions(*charged, txn);
     if (dryRun) co_return api::ObjectPtr(std::move(object));
-    WatchCache::Expected expected(cache_, key, value, kept);
+    WatchCache::Expected expected(cache_, value.share(), kept);
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
@@ -302,13 +303,13 @@ Co<Result<api::ObjectPtr>> Registry::insert(const api::Kind& kind, api::MutableO
       co_return api::alreadyExists(kind, metadata.name());
     }
     if (metadata.resourceversion().empty()) setRevision(*object, result->revision);
-    co_return asCached(kind, std::move(object), result->revision);
+    co_return asCached(kind, ownKey, std::move(object), result->revision);
   }
 }
 
-api::ObjectPtr Registry::asCached(const api::Kind& kind, api::ObjectPtr written,
-                                  store::Revision revision) const {
-  const auto packed = kind.custom ? nullptr : cache_.of(kind).find(api::keyOf(*written));
+api::ObjectPtr Registry::asCached(const api::Kind& kind, const std::string& key,
+                                  api::ObjectPtr written, store::Revision revision) const {
+  const auto packed = kind.custom ? nullptr : cache_.of(kind).find(key);
   return packed && packed->revision() == revision ? packed->adopt(std::move(written)) : written;
 }
 
@@ -323,48 +324,54 @@ Co<Result<api::ObjectPtr>> Registry::change(api::ResourceId id, bool dryRun, Dec
     if (!decided) co_return decided.status();
     const api::MutableObjectPtr next = std::move(decided->next);
     const std::string& revision = api::meta(*current).resourceversion();
-    const std::string key = storeKey(kind, *current);
+    const std::string ownKey = api::keyOf(*current);
+    const std::string key = storePrefix(kind) + ownKey;
     store::Txn txn{{{key, std::stoll(revision)}}, {}, {}};
     addCompanions(decided->companions, txn);
     store::Value value;
-    const api::MutableObjectPtr kept = storedForm(kind, next);
+    const auto before = cache_.of(kind).find(ownKey);
+    api::MutableObjectPtr kept = storedForm(kind, next);
     if (decided->remove) {
       txn.deletes.push_back(key);
+      // Watches are told of the last state, finalizers that have just gone included.
+      if (hasFinalizers(*current)) kept = nullptr;
     } else {
       value = storedValue(*kept);
-      const auto before = cache_.of(kind).find(api::keyOf(*current));
       const bool isSame = *value == before->value() && decided->companions.empty();
       if (isSame) co_return current;
       txn.puts.push_back({key, value});
       txn.patient = kind.strategy.updatesArePatient;
     }
     if (dryRun) co_return api::ObjectPtr(next);
-    WatchCache::Expected expected(cache_, key, std::move(value), kept);
+    WatchCache::Expected expected(cache_, decided->remove ? before->share() : value.share(), kept);
     auto result = co_await store_.txn(std::move(txn));
     if (!result) co_return result.status();
     if (Status stopped = co_await cache_.waitFor(result->revision); !stopped) co_return stopped;
     if (!result->succeeded) continue;
     if (api::meta(*next).resourceversion() == revision) setRevision(*next, result->revision);
     if (decided->remove) co_return api::ObjectPtr(next);
-    co_return asCached(kind, next, result->revision);
+    co_return asCached(kind, ownKey, next, result->revision);
   }
 }
 
 Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const Message& current,
-                                                const Message& desired) {
+                                                api::ObjectPtr& wanted) {
   const api::Kind& kind = *id.kind;
+  const Message& desired = *wanted;
   const metav1::ObjectMeta& before = api::meta(current);
-  const metav1::ObjectMeta& wanted = api::meta(desired);
-  if (!wanted.uid().empty() && wanted.uid() != before.uid()) {
+  const metav1::ObjectMeta& asked = api::meta(desired);
+  if (!asked.uid().empty() && asked.uid() != before.uid()) {
     return api::conflict(kind, id.name,
-                         "Precondition failed: UID in precondition: " + wanted.uid() +
+                         "Precondition failed: UID in precondition: " + asked.uid() +
                              ", UID in object meta: " + before.uid());
   }
-  if (!wanted.resourceversion().empty() && wanted.resourceversion() != before.resourceversion()) {
+  if (!asked.resourceversion().empty() && asked.resourceversion() != before.resourceversion()) {
     return api::conflict(kind, id.name);
   }
   const bool writesStatus = id.subresource == "status" && kind.strategy.hasStatus;
-  auto next = writesStatus ? copyWithStatus(current, desired)
+  // Who sends managers has them looked at later.
+  const api::ObjectPtr sent = asked.managedfields().empty() ? nullptr : wanted;
+  auto next = writesStatus ? copyWithStatus(current, wanted)
                            : api::copyOf(id.subresource.empty() ? desired : current);
   std::shared_ptr<void> hold;
   Status valid;
@@ -434,9 +441,9 @@ Co<Result<api::WriteResult>> Registry::write(api::ResourceId id, Desired desired
     auto wanted = desired(current);
     if (wanted && scales) wanted = scaled(*id.kind, current, **wanted);
     if (!wanted) return wanted.status();
-    auto decided = decideUpdate(id, current, **wanted);
+    auto decided = decideUpdate(id, current, *wanted);
     if (decided) {
-      track(&current, api::meta(**wanted), *decided->next);
+      track(&current, api::meta(*wanted != nullptr ? **wanted : current), *decided->next);
       keepManagersOfNoChange(current, *decided->next);
       Status refused = guard ? guard(*decided->next, &current) : Status();
       if (!refused) return refused;
@@ -468,7 +475,15 @@ Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr
   if (Status bad = checkType(id.kind->seenThrough(id.subresource), object); !bad) co_return bad;
   auto body = atAddress(id, std::move(object));
   if (!body) co_return body.status();
-  Desired desired = [&body](const Message&) { return body; };
+  // A status of a revision is given away: to be asked again means that another writer was faster.
+  const metav1::ObjectMeta& metadata = api::meta(**body);
+  const bool once = id.subresource == "status" && !metadata.resourceversion().empty() &&
+                    metadata.managedfields().empty();
+  Desired desired = [&body, once, kind = id.kind,
+                     name = id.name](const Message&) -> Result<api::ObjectPtr> {
+    if (*body == nullptr) return api::conflict(*kind, name);
+    return once ? std::exchange(*body, nullptr) : *body;
+  };
   Track track = trackerOf(id, options);
   co_return co_await write(std::move(id), std::move(desired), std::move(track), options.dryRun,
                            std::move(guard));
@@ -529,7 +544,12 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string con
   const Track track = [](const Message*, const metav1::ObjectMeta& wanted, Message& next) {
     *api::mutableMeta(next).mutable_managedfields() = wanted.managedfields();
   };
-  const Desired desired = [&](const Message& current) { return applied(&current); };
+  api::ObjectPtr latest;  // whose managers are looked at when it is decided
+  const Desired desired = [&](const Message& current) {
+    auto made = applied(&current);
+    if (made) latest = *made;
+    return made;
+  };
   if (scales) id.subresource.clear();
   while (true) {
     const bool exists = find(*id.kind, id.ns, id.name) != nullptr;

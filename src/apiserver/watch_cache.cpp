@@ -38,16 +38,15 @@ std::string storePrefix(const api::Kind& kind) {
   return prefix.append(kind.plural).append("/");
 }
 
-WatchCache::Expected::Expected(WatchCache& cache, std::string key, store::Value value,
+WatchCache::Expected::Expected(WatchCache& cache, std::shared_ptr<const std::string> value,
                                api::MutableObjectPtr object)
-    : cache_(cache), key_(std::move(key)), value_(std::move(value)), object_(std::move(object)) {
-  cache_.expected_[key_].push_back(this);
+    : cache_(cache), value_(std::move(value)), object_(std::move(object)) {
+  cache_.expected_.try_emplace(value_.get(), this);
 }
 
 WatchCache::Expected::~Expected() {
-  const auto found = cache_.expected_.find(key_);
-  std::erase(found->second, this);
-  if (found->second.empty()) cache_.expected_.erase(found);
+  const auto found = cache_.expected_.find(value_.get());
+  if (found != cache_.expected_.end() && found->second == this) cache_.expected_.erase(found);
 }
 
 WatchCache::WatchCache(store::Store& store, Clock& clock, asio::any_io_executor executor)
@@ -145,15 +144,18 @@ api::PackedPtr WatchCache::pack(const api::Kind& kind, const store::KeyValue& kv
   return stored(kind, {kv.key, api::bytesOf(object), kv.createRevision, kv.modRevision});
 }
 
+/// The object of a value that is written, or deleted, at this revision; nullptr when nobody has it.
+api::MutableObjectPtr WatchCache::expectedOf(const store::Value& value, store::Revision revision) {
+  const auto found = expected_.find(value.share().get());
+  if (found == expected_.end() || found->second->object_ == nullptr) return nullptr;
+  api::MutableObjectPtr object = std::move(found->second->object_);
+  setRevision(*object, revision);
+  return object;
+}
+
 api::ObjectPtr WatchCache::objectOf(const api::Kind& kind, const store::KeyValue& kv) {
-  if (const auto found = expected_.find(kv.key); found != expected_.end()) {
-    for (Expected* expected : found->second) {
-      if (expected->object_ == nullptr || expected->value_.share() != kv.value.share()) continue;
-      api::MutableObjectPtr object = std::move(expected->object_);
-      setRevision(*object, kv.modRevision);
-      return stored(kind, kv)->adopt(std::move(object));
-    }
-  }
+  if (auto expected = expectedOf(kv.value, kv.modRevision))
+    return stored(kind, kv)->adopt(std::move(expected));
   auto object = pack(kind, kv)->decode();
   if (!object) logError("object_unreadable", {{"key", kv.key}});
   return object;
@@ -229,9 +231,14 @@ void WatchCache::apply(const store::Watcher::Batch& batch) {
     if (cache == nullptr) continue;
     const std::string key = event.kv.key.substr(prefix.size());
     api::ObjectPtr now;
-    if (event.type == store::Event::Type::kPut) now = objectOf(cache->kind(), event.kv);
+    api::ObjectPtr last;
+    if (event.type == store::Event::Type::kPut) {
+      now = objectOf(cache->kind(), event.kv);
+    } else {
+      last = expectedOf(event.previous, event.kv.modRevision);
+    }
     const bool defines = &cache->kind() == &api::kindFor<Crd>();
-    cache->apply(key, now, event.kv.modRevision);
+    cache->apply(key, now, event.kv.modRevision, std::move(last));
     if (defines) define(key, now, event.kv.modRevision);
   }
   revision_ = std::max(revision_, batch.revision);

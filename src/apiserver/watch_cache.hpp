@@ -42,11 +42,13 @@ class WatchCache {
   /// the kind's version, with its defaults.
   static api::PackedPtr pack(const api::Kind& kind, const store::KeyValue& kv);
 
-  /// While it lives, the change that writes `value` under `key` takes `object` instead of decoding
-  /// the value again.
+  /// While it lives, the change that writes `value` takes `object` instead of decoding the value
+  /// again, and the one that deletes it has `object` as its last state. The value is found by its
+  /// address.
   class Expected {
    public:
-    Expected(WatchCache& cache, std::string key, store::Value value, api::MutableObjectPtr object);
+    Expected(WatchCache& cache, std::shared_ptr<const std::string> value,
+             api::MutableObjectPtr object);
     ~Expected();
     Expected(const Expected&) = delete;
     Expected& operator=(const Expected&) = delete;
@@ -54,8 +56,7 @@ class WatchCache {
    private:
     friend class WatchCache;
     WatchCache& cache_;
-    std::string key_;
-    store::Value value_;
+    std::shared_ptr<const std::string> value_;
     api::MutableObjectPtr object_;
   };
 
@@ -64,6 +65,7 @@ class WatchCache {
   Co<Result<WatcherPtr>> load(store::Revision revision);
   Co<void> follow(WatcherPtr watcher);
   void apply(const store::Watcher::Batch& batch);
+  api::MutableObjectPtr expectedOf(const store::Value& value, store::Revision revision);
   api::ObjectPtr objectOf(const api::Kind& kind, const store::KeyValue& kv);
   KindCache* cacheOf(std::string_view key, std::string_view& prefix) const;
   KindCache& add(const api::Kind& kind);
@@ -76,7 +78,7 @@ class WatchCache {
   Clock& clock_;
   std::unordered_map<const api::Kind*, std::unique_ptr<KindCache>> caches_;
   std::map<std::string, KindCache*, std::less<>> byPrefix_;
-  std::unordered_map<std::string, std::vector<Expected*>> expected_;
+  std::unordered_map<const std::string*, Expected*> expected_;  ///< by the value's address
   /// What of each definition makes its kinds.
   std::map<std::string, std::string> definitions_;
   store::Revision revision_ = 0;

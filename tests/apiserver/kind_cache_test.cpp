@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/arena_object.hpp"
 #include "tests/apiserver/fixture.hpp"
 
 namespace podlab::apiserver {
@@ -68,6 +69,25 @@ TEST_F(KindCacheTest, ThePastIsToldAsItWas) {
   }
   // The present state is shared, not a copy.
   EXPECT_EQ(events.back().object, cache_.get("default/a"));
+}
+
+TEST_F(KindCacheTest, OfWhatIsDeletedTheLastStateIsTold) {
+  for (const bool known : {false, true}) {
+    change(1);
+    auto watch = *watchFrom(1);
+    api::MutableObjectPtr last;
+    if (known) {
+      last = api::copyOf(*cache_.get("default/a"));
+      setRevision(*last, 2);
+    }
+    cache_.apply("default/a", nullptr, 2, last);
+    const auto events = drain(*watch);
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(events[0].type, api::EventType::kDeleted);
+    EXPECT_EQ(revisionOf(events[0]), 2);
+    if (known) EXPECT_EQ(events[0].object, last);
+    cache_.reset({}, 0);
+  }
 }
 
 TEST_F(KindCacheTest, HistoryEndsBySizeAndByAge) {

@@ -321,10 +321,18 @@ TEST_F(VerbsTest, FinalizersHoldBackRemoval) {
   ASSERT_TRUE(terminating.ok());
   EXPECT_TRUE(terminating->metadata().has_deletiontimestamp());
   EXPECT_EQ(revisionOf(*remove<ConfigMap>("a")), revisionOf(*terminating));
+  api::WatchOptions sinceThen;
+  sinceThen.resourceVersion = terminating->metadata().resourceversion();
+  const auto watch = this->watch<ConfigMap>(sinceThen);
   terminating->mutable_metadata()->clear_finalizers();
   terminating->mutable_metadata()->clear_deletiontimestamp();
   ASSERT_TRUE(update(*terminating).ok());
   EXPECT_EQ(get<ConfigMap>("a").status().code(), Code::kNotFound);
+  // Watches are told of the object as it last was.
+  const auto events = drain(*watch);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].type, api::EventType::kDeleted);
+  EXPECT_EQ(api::meta(*events[0].object).finalizers_size(), 1);
 }
 
 TEST_F(VerbsTest, DeletePreconditions) {
