@@ -34,10 +34,6 @@ class Dormant {
   }
 
   /// Whether the messages are the same in every field.
-  bool isSame(const Message& other) {
-    const std::string& bytes = share()->value();
-    return other.ByteSizeLong() == bytes.size() && bytesOf(other) == bytes;
-  }
   bool isSame(Dormant& other) { return share()->value() == other.share()->value(); }
 
   void rest() {

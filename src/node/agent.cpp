@@ -140,6 +140,7 @@ Co<Status> Agent::begin() {
       .checkpoints = checkpoints_,
       .objects = objects_,
       .policies = policies_,
+      .allocatable = api::toResourceList(self.status().allocatable()),
       .node = std::move(self),
       .nodeName = options_.nodeName,
       .stateFolder = options_.stateFolder,
@@ -357,6 +358,7 @@ Co<void> Agent::keepPods() {
   co_await podInformer_->waitForSync();
   // Ready says also that the pods' statuses at the server are of this boot of the node.
   co_await pods_->untilTurnsTaken();
+  pods_->report();
   const auto pods = podInformer_->list();
   for (const auto& pod : pods) co_await statuses_.flush(api::meta(*pod).uid());
   podsAreReported_ = true;

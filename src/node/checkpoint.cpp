@@ -1,6 +1,7 @@
 #include "node/checkpoint.hpp"
 
-#include <cstdio>
+#include <charconv>
+#include <iterator>
 #include <string_view>
 
 #include "common/hash.hpp"
@@ -10,20 +11,23 @@ namespace podlab::node {
 namespace {
 
 constexpr std::string_view kMagic = "podlab2\n";
+constexpr std::size_t kHashLine = 17;
 
+/// Sixteen hexadecimal digits.
 std::string hashLine(std::uint64_t hash) {
-  char line[18];
-  std::snprintf(line, sizeof line, "%016llx\n", static_cast<unsigned long long>(hash));
-  return line;
+  char digits[kHashLine - 1];
+  const char* end = std::to_chars(std::begin(digits), std::end(digits), hash, 16).ptr;
+  const auto count = static_cast<std::size_t>(end - digits);
+  return std::string(sizeof digits - count, '0').append(digits, count).append(1, '\n');
 }
 
 /// The content behind a valid header; nullopt when the file is not whole.
 std::optional<std::string_view> checkedContent(std::string_view file) {
   if (!file.starts_with(kMagic)) return std::nullopt;
   file.remove_prefix(kMagic.size());
-  if (file.size() < 17) return std::nullopt;
-  auto content = file.substr(17);
-  if (file.substr(0, 17) != hashLine(fnv1aOfWords(content))) return std::nullopt;
+  if (file.size() < kHashLine) return std::nullopt;
+  auto content = file.substr(kHashLine);
+  if (file.substr(0, kHashLine) != hashLine(fnv1aOfWords(content))) return std::nullopt;
   return content;
 }
 
@@ -34,8 +38,10 @@ CheckpointStore::CheckpointStore(Filesystem& files, std::string stateFolder)
 
 Status CheckpointStore::save(const std::string& path, const std::string& content,
                              std::uint64_t hash) {
-  return files_.writeFileAtomic(path, std::string(kMagic) + hashLine(hash) + content, 0600,
-                                /*durable=*/false);
+  std::string file;
+  file.reserve(kMagic.size() + kHashLine + content.size());
+  file.append(kMagic).append(hashLine(hash)).append(content);
+  return files_.writeFileAtomic(path, file, 0600, /*durable=*/false);
 }
 
 bool CheckpointStore::load(const std::string& path, google::protobuf::MessageLite& message) {

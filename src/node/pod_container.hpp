@@ -3,6 +3,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "node/pod_worker.hpp"
@@ -11,7 +12,34 @@ namespace podlab::node {
 
 /// One container of a pod, over all its instances.
 struct PodWorker::Container {
-  api::Dormant<corev1::Container> spec{corev1::Container()};
+  /// What the pod says of it, as the pod is at the time: a pod's containers keep their places.
+  class Spec {
+   public:
+    using List =
+        const google::protobuf::RepeatedPtrField<corev1::Container>& (corev1::PodSpec::*)() const;
+    Spec(const api::Dormant<corev1::Pod>& pod, List list, int index)
+        : pod_(&pod), list_(list), index_(index) {}
+    /// Of an ephemeral one, which does not change.
+    explicit Spec(corev1::Container ephemeral)
+        : ephemeral_(std::make_shared<const corev1::Container>(std::move(ephemeral))) {}
+
+    const corev1::Container& operator*() const { return ephemeral_ ? *ephemeral_ : in(**pod_); }
+    const corev1::Container* operator->() const { return &**this; }
+    /// As another state of the pod has it.
+    const corev1::Container& in(const corev1::Pod& pod) const {
+      return ephemeral_ ? *ephemeral_ : (pod.spec().*list_)().Get(index_);
+    }
+
+   private:
+    const api::Dormant<corev1::Pod>* pod_ = nullptr;
+    List list_ = nullptr;
+    int index_ = 0;
+    std::shared_ptr<const corev1::Container> ephemeral_;
+  };
+
+  explicit Container(Spec s) : spec(std::move(s)) {}
+
+  Spec spec;
   bool init = false;       ///< comes before the others; `sidecar` then tells whether it stays
   bool sidecar = false;    ///< an init container that goes on running (restartPolicy Always)
   bool ephemeral = false;  ///< added to the running pod, never restarted

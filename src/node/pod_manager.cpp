@@ -188,6 +188,12 @@ void PodManager::retrySetUp() {
   }
 }
 
+void PodManager::report() {
+  for (auto& [uid, pod] : pods_) {
+    if (pod.worker != nullptr) pod.worker->report();
+  }
+}
+
 Co<void> PodManager::stop() {
   co_await tasks_.cancelAndJoin();
   for (auto& [uid, pod] : pods_) {

@@ -34,6 +34,8 @@ class PodManager {
 
   /// Until no pod waits for its turn.
   Co<void> untilTurnsTaken();
+  /// The statuses of all pods, as they are now, go to the server.
+  void report();
 
   /// Sandboxes can be made from now on.
   void networkIsUp();

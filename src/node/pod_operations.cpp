@@ -186,7 +186,7 @@ PodEnvironment PodWorker::environment() const {
   environment.hostIps = services_.hostIps;
   environment.podIps = podIps_;
   environment.apiServer = services_.apiServer;
-  environment.allocatable = api::toResourceList(services_.node.status().allocatable());
+  environment.allocatable = services_.allocatable;
   return environment;
 }
 
@@ -217,8 +217,12 @@ Co<Result<std::string>> PodWorker::pidNamespaceOf(std::string name) {
 
 Co<void> PodWorker::startContainer(Container& container) {
   Image image = std::move(*std::exchange(container.image, nullptr));
-  corev1::Container own = *container.spec;
-  if (image.standIn) becomeStandIn(*pod_, container.init, own);
+  corev1::Container changed;
+  if (image.standIn) {
+    changed = *container.spec;
+    becomeStandIn(*pod_, container.init, changed);
+  }
+  const corev1::Container& own = image.standIn ? changed : *container.spec;
   auto program = buildProgram(*pod_, own, image, environment(), objectLookup());
   if (!program.ok()) {
     container.busy = false;

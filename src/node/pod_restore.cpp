@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "api/arena_object.hpp"
+#include "api/codec_wire.hpp"
 #include "api/conditions.hpp"
 #include "api/ephemeral_containers.hpp"
 #include "api/times.hpp"
@@ -19,11 +20,8 @@ namespace podlab::node {
 
 using Phase = ContainerView::Phase;
 
-PodWorker::Container& PodWorker::addContainer(const corev1::Container& spec, Role role) {
-  auto container = std::make_unique<Container>();
-  container->spec = spec;
-  container->init = role == Role::kInit;
-  container->ephemeral = role == Role::kEphemeral;
+void PodWorker::addContainer(std::unique_ptr<Container> container) {
+  const corev1::Container& spec = *container->spec;
   container->sidecar = container->init && spec.restartpolicy() == "Always";
   container->view.name = spec.name();
   container->view.image = spec.image();
@@ -31,21 +29,39 @@ PodWorker::Container& PodWorker::addContainer(const corev1::Container& spec, Rol
   container->view.stopSignal = spec.lifecycle().stopsignal();
   addProbes(*container);
   containers_.push_back(std::move(container));
-  return *containers_.back();
+}
+
+void PodWorker::addContainers() {
+  const auto& spec = pod_->spec();
+  for (int i = 0; i < spec.initcontainers_size(); ++i) {
+    auto added =
+        std::make_unique<Container>(Container::Spec(pod_, &corev1::PodSpec::initcontainers, i));
+    added->init = true;
+    addContainer(std::move(added));
+  }
+  for (int i = 0; i < spec.containers_size(); ++i) {
+    addContainer(
+        std::make_unique<Container>(Container::Spec(pod_, &corev1::PodSpec::containers, i)));
+  }
+  addEphemeralContainers();
 }
 
 /// Those that the pod has got since.
 void PodWorker::addEphemeralContainers() {
   for (const auto& added : pod_->spec().ephemeralcontainers()) {
-    const auto spec = api::containerOf(added);
+    auto spec = api::containerOf(added);
     const bool known = std::ranges::any_of(
         containers_, [&](const auto& container) { return container->spec->name() == spec.name(); });
-    if (!known) addContainer(spec, Role::kEphemeral).target = added.targetcontainername();
+    if (known) continue;
+    auto container = std::make_unique<Container>(Container::Spec(std::move(spec)));
+    container->ephemeral = true;
+    container->target = added.targetcontainername();
+    addContainer(std::move(container));
   }
 }
 
 void PodWorker::takeOver(const corev1::PodStatus& theirs, const corev1::PodStatus& ours) {
-  const auto merged = api::makeOnArena(ours, ours.ByteSizeLong());
+  const auto merged = api::makeLike(ours);
   mergeStatus(static_cast<corev1::PodStatus&>(*merged), theirs, ours);
   status_ = api::share<corev1::PodStatus>(merged);
 }
@@ -197,6 +213,7 @@ bool PodWorker::isSettled(const Container& container) {
 
 PodRemains PodWorker::remainsOf(const corev1::Pod& parked) {
   PodRemains remains;
+  remains.accepted = true;
   for (const auto& ip : parked.status().podips()) remains.record.add_addresses(ip.ip());
   for (const auto* list :
        {&parked.status().initcontainerstatuses(), &parked.status().containerstatuses()}) {
@@ -217,16 +234,25 @@ PodRemains PodWorker::remainsOf(const corev1::Pod& parked) {
 
 void PodWorker::checkpoint() {
   if (!services_.keepsRecords) return;
-  // After each step of the pod: without a heap's work for each of its strings.
+  // After each step of the pod: what is encoded already is taken as it is.
+  const api::PackedPtr known = pod_.share();
+  std::string_view metadata =
+      api::codec::fieldIn(known->value(), corev1::Pod::kMetadataFieldNumber);
+  std::string without;
+  if (known->revision() == 0) {
+    // The server's, and another after each write of the status.
+    metav1::ObjectMeta copy = pod_->metadata();
+    copy.clear_resourceversion();
+    metadata = without = api::bytesOf(copy);
+  }
+  std::string pod;
+  pod.reserve(known->size() + status_.share()->size());
+  api::codec::appendField(pod, corev1::Pod::kMetadataFieldNumber, metadata);
+  api::codec::appendField(pod, corev1::Pod::kSpecFieldNumber,
+                          api::codec::fieldIn(known->value(), corev1::Pod::kSpecFieldNumber));
+  api::codec::appendField(pod, corev1::Pod::kStatusFieldNumber, status_.share()->value());
   google::protobuf::Arena arena;
   auto& record = *google::protobuf::Arena::CreateMessage<records::PodRecord>(&arena);
-  auto& pod = *record.mutable_pod();
-  *pod.mutable_metadata() = pod_->metadata();
-  // The server's, and another after each write of the status.
-  pod.mutable_metadata()->clear_resourceversion();
-  // Only read: an arena's message does not own what it is lent.
-  pod.unsafe_arena_set_allocated_spec(const_cast<corev1::PodSpec*>(&pod_->spec()));
-  pod.unsafe_arena_set_allocated_status(const_cast<corev1::PodStatus*>(&*status_));
   record.set_stopping(stopping_);
   for (const auto& ip : podIps_) record.add_addresses(ip);
   for (const auto& container : containers_) {
@@ -244,7 +270,11 @@ void PodWorker::checkpoint() {
     if (container->view.ended) *saved.mutable_ended() = *container->view.ended;
     if (container->view.previous) *saved.mutable_previous() = *container->view.previous;
   }
-  Status status = services_.checkpoints.savePod(uid_, record.SerializeAsString(), savedRecord_);
+  std::string content;
+  content.reserve(pod.size() + record.ByteSizeLong() + 8);
+  api::codec::appendField(content, records::PodRecord::kPodFieldNumber, pod);
+  record.AppendToString(&content);
+  Status status = services_.checkpoints.savePod(uid_, content, savedRecord_);
   if (!status.ok()) logError("record_not_written", {{"pod", api::keyOf(*pod_)}, {"error", status}});
 }
 

@@ -45,7 +45,8 @@ struct PodServices {
   ReferencedObjects& objects;
   NetworkPolicies& policies;
 
-  corev1::Node node;  ///< as it registers itself
+  api::ResourceList allocatable;  ///< the node's
+  corev1::Node node;              ///< as it registers itself
   std::string nodeName;
   std::string stateFolder;
   std::vector<std::string> hostIps;  ///< the node's, filled before pods start

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <vector>
 
 #include "api/conditions.hpp"
 #include "api/times.hpp"
@@ -16,6 +17,10 @@ constexpr std::string_view kStandInCondition = "podlab.io/StandIn";
 constexpr std::array<std::string_view, 7> kOwnConditions{
     "PodReadyToStartContainers", "Initialized",    "Ready", "ContainersReady", "PodScheduled",
     "DisruptionTarget",          kStandInCondition};
+
+bool isOwn(const corev1::PodCondition& condition) {
+  return std::ranges::find(kOwnConditions, condition.type()) != kOwnConditions.end();
+}
 
 bool succeeded(const ContainerView& container) {
   return container.phase == Phase::kTerminated && container.ended->exitcode() == 0;
@@ -239,22 +244,29 @@ void updateStatus(corev1::PodStatus& status, const corev1::Pod& pod, const PodVi
 
 void mergeStatus(corev1::PodStatus& merged, const corev1::PodStatus& theirs,
                  const corev1::PodStatus& ours) {
-  merged.MergeFrom(ours);
-  merged.clear_conditions();
   // Their order is kept, so that an unchanged status stays equal.
+  std::vector<const corev1::PodCondition*> conditions;
   for (const auto& condition : theirs.conditions()) {
-    const auto* own = std::ranges::find(kOwnConditions, condition.type()) != kOwnConditions.end()
-                          ? api::findCondition(ours, condition.type())
-                          : nullptr;
-    *merged.add_conditions() =
-        own != nullptr && condition.type() != "PodScheduled" ? *own : condition;
+    const auto* own = isOwn(condition) ? api::findCondition(ours, condition.type()) : nullptr;
+    conditions.push_back(own != nullptr && condition.type() != "PodScheduled" ? own : &condition);
   }
   for (const auto& condition : ours.conditions()) {
-    if (api::findCondition(merged, condition.type()) == nullptr &&
-        std::ranges::find(kOwnConditions, condition.type()) != kOwnConditions.end()) {
-      *merged.add_conditions() = condition;
+    if (isOwn(condition) && api::findCondition(theirs, condition.type()) == nullptr)
+      conditions.push_back(&condition);
+  }
+  merged.MergeFrom(ours);
+  // Most have their place by that.
+  for (std::size_t i = 0; i < conditions.size(); ++i) {
+    const int at = static_cast<int>(i);
+    if (at >= ours.conditions_size()) {
+      *merged.add_conditions() = *conditions[i];
+    } else if (conditions[i] != &ours.conditions(at)) {
+      *merged.mutable_conditions(at) = *conditions[i];
     }
   }
+  const int count = static_cast<int>(conditions.size());
+  if (const int more = merged.conditions_size() - count; more > 0)
+    merged.mutable_conditions()->DeleteSubrange(count, more);
   if (theirs.has_qosclass()) merged.set_qosclass(theirs.qosclass());
   merged.clear_nominatednodename();
   if (theirs.has_nominatednodename()) merged.set_nominatednodename(theirs.nominatednodename());

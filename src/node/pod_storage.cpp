@@ -204,9 +204,12 @@ Co<void> PodWorker::checkUsage() {
 Co<Result<std::vector<Mount>>> PodWorker::containerMounts(const Container& container,
                                                           Variables variables) {
   std::vector<Mount> mounts;
-  const corev1::Container spec = *container.spec;  // the pod may change meanwhile
-  for (int i = 0; i < spec.volumemounts_size(); ++i) {
-    const auto& mount = spec.volumemounts(i);
+  // The pod may change meanwhile.
+  const auto wanted = container.spec->volumemounts();
+  const std::string name = container.spec->name();
+  const bool readOnlyRoot = container.spec->securitycontext().readonlyrootfilesystem();
+  for (int i = 0; i < wanted.size(); ++i) {
+    const auto& mount = wanted[i];
     const auto& volumes = pod_->spec().volumes();
     const auto volume = std::ranges::find(volumes, mount.name(), &corev1::Volume::name);
     const auto folder = volumes_.byName.find(mount.name());
@@ -221,13 +224,13 @@ Co<Result<std::vector<Mount>>> PodWorker::containerMounts(const Container& conta
     Result<std::string> path = mount.subpath();
     if (!mount.subpathexpr().empty()) path = expandAll(mount.subpathexpr(), variables);
     if (path.ok() && !path->empty()) {
-      SubPath part{uid_, spec.name(), static_cast<std::size_t>(i), folder->second, *path};
+      SubPath part{uid_, name, static_cast<std::size_t>(i), folder->second, *path};
       path = co_await services_.volumes.openSubPath(std::move(part));
       if (path.ok()) made.source = *path;
     }
     if (!path.ok()) {
       co_return path.status().withContext("failed to prepare subPath for volumeMount \"" +
-                                          mount.name() + "\" of container \"" + spec.name() + "\"");
+                                          mount.name() + "\" of container \"" + name + "\"");
     }
     mounts.push_back(std::move(made));
   }
@@ -237,7 +240,6 @@ Co<Result<std::vector<Mount>>> PodWorker::containerMounts(const Container& conta
     if (!taken) mounts.push_back({std::move(source), std::move(destination), readOnly});
   };
   // As containerd and CRI-O; /etc/hosts is kubelet's and stays writable.
-  const bool readOnlyRoot = spec.securitycontext().readonlyrootfilesystem();
   add(volumes_.etc + "/hosts", "/etc/hosts");
   add(volumes_.etc + "/hostname", "/etc/hostname", readOnlyRoot);
   add(volumes_.etc + "/resolv.conf", "/etc/resolv.conf", readOnlyRoot);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "api/arena_object.hpp"
+#include "api/codec_wire.hpp"
 #include "api/conditions.hpp"
 #include "api/selectors.hpp"
 #include "api/support.hpp"
@@ -43,11 +44,12 @@ PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> p
       startTime_(services.clock.wallNow()),
       tokens_(services.api, services.clock, services.executor),
       operations_(services.executor) {
-  for (const auto& spec : pod_->spec().initcontainers()) addContainer(spec, Role::kInit);
-  for (const auto& spec : pod_->spec().containers()) addContainer(spec, Role::kMain);
-  addEphemeralContainers();
+  addContainers();
   restore(remains);
-  update(std::move(pod));
+  generation_ = pod_->metadata().generation();
+  markOutdated();
+  if (!remains.accepted) judgeSpec();
+  proceed();
 }
 
 PodWorker::~PodWorker() {
@@ -55,11 +57,15 @@ PodWorker::~PodWorker() {
 }
 
 Co<void> PodWorker::run() {
+  // What has just begun mostly ends at once.
+  if (operating_ > 0) co_await giveWay();
   while (!finished_ && !isSettled()) {
     dirty_ = false;
     nextWake_.reset();
     sync();
-    publish();
+    if (isStatusDue()) publish();
+    // What is begun has its record before; its steps need none, for a restarted agent looks itself.
+    if (!inert_ && !finished_ && !isBusy()) checkpoint();
     services_.clock.cancel(std::exchange(timer_, 0));
     if (nextWake_) timer_ = services_.clock.schedule(*nextWake_, [this] { wake(); });
     if (operating_ == 0) rest();
@@ -106,7 +112,6 @@ Co<void> PodWorker::operate(Co<void> task) {
 void PodWorker::rest() {
   pod_.rest();
   status_.rest();
-  for (auto& container : containers_) container->spec.rest();
   if (isSettled()) changed_.notifyAll();
 }
 
@@ -116,7 +121,8 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   const bool specMoved = generation == 0 || generation != std::exchange(generation_, generation);
   // The server's answer to this worker's own status: nothing to do.
   const bool isEcho = !metadataMoved && !specMoved && !pod->metadata().has_deletiontimestamp() &&
-                      status_.isSame(pod->status());
+                      isAtServer(api::Packed::of(pod));
+  if (specMoved) forgetImages(*pod);
   pod_ = std::move(pod);
   if (isEcho) {
     reported_ = true;
@@ -126,7 +132,16 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   takeOver(pod_->status(), *status_);
   volumesStale_ = volumesStale_ || metadataMoved;
   for (auto& container : containers_) container->configFailed = false;
-  if (specMoved) updateSpec();
+  if (specMoved) {
+    markOutdated();
+    addEphemeralContainers();
+    judgeSpec();
+  }
+  proceed();
+}
+
+/// Begins what the pod, as it is now, asks for.
+void PodWorker::proceed() {
   if (pod_->metadata().has_deletiontimestamp()) {
     stopping_ = true;
     auto deadline = services_.clock.now() + gracePeriod();
@@ -136,27 +151,28 @@ void PodWorker::update(std::shared_ptr<const corev1::Pod> pod) {
   wake();
 }
 
-void PodWorker::updateSpec() {
-  auto take = [this](const auto& specs) {
-    for (const auto& spec : specs) {
-      for (auto& container : containers_) {
-        if (container->spec->name() != spec.name()) continue;
-        if (container->spec->image() != spec.image()) {
-          container->image.reset();
-          container->pullBackoff.reset();
-          container->pullNotBefore = {};
-        }
-        container->spec = spec;
-        container->outdated =
-            container->outdated ||
-            (container->running() && !isSameImage(container->view.image, spec.image()));
-      }
-    }
-  };
-  take(pod_->spec().initcontainers());
-  take(pod_->spec().containers());
-  addEphemeralContainers();
+/// Those that are others in the pod's next state.
+void PodWorker::forgetImages(const corev1::Pod& next) {
+  for (auto& container : containers_) {
+    if (container->spec->image() == container->spec.in(next).image()) continue;
+    container->image.reset();
+    container->pullBackoff.reset();
+    container->pullNotBefore = {};
+  }
+}
 
+/// Those that run with an image that is no longer theirs.
+void PodWorker::markOutdated() {
+  for (auto& container : containers_) {
+    if (container->ephemeral) continue;
+    container->outdated =
+        container->outdated ||
+        (container->running() && !isSameImage(container->view.image, container->spec->image()));
+  }
+}
+
+/// Whether this node can run the pod.
+void PodWorker::judgeSpec() {
   refusal_.clear();
   for (const auto& cause : api::unsupportedByNode(*pod_)) {
     refusal_ += (refusal_.empty() ? "" : "; ") + cause.field + ": " + cause.message;
@@ -290,24 +306,40 @@ PodView PodWorker::view() const {
   return view;
 }
 
+/// Whether the server's pod has this worker's status.
+bool PodWorker::isAtServer(const api::PackedPtr& pod) {
+  return api::codec::fieldIn(pod->value(), corev1::Pod::kStatusFieldNumber) ==
+         status_.share()->value();
+}
+
+bool PodWorker::isBusy() const {
+  return sandbox_ == Step::kBusy || storage_ == Step::kBusy ||
+         std::ranges::any_of(containers_, [](const auto& container) { return container->busy; });
+}
+
+/// What is about to change waits for that a moment: the end of a pod for its sandbox's.
+bool PodWorker::isStatusDue() {
+  const MonoTime now = services_.clock.now();
+  if (!isBusy() && !tearingDown_) statusDue_ = now;
+  if (!statusDue_) statusDue_ = now + kStatusDelay;
+  if (now < *statusDue_) {
+    wakeAt(*statusDue_);
+    return false;
+  }
+  statusDue_.reset();
+  return true;
+}
+
 void PodWorker::publish() {
   if (inert_) return;
   const auto updated = api::copyOf(*status_);
   updateStatus(static_cast<corev1::PodStatus&>(*updated), *pod_, view(), services_.clock.wallNow());
   api::Dormant<corev1::PodStatus> status(api::share<corev1::PodStatus>(updated));
-  bool busy =
-      sandbox_ == Step::kBusy || storage_ == Step::kBusy ||
-      std::ranges::any_of(containers_, [](const auto& container) { return container->busy; });
   // Compared with the server's: a write that it lost, or never got, is made up for.
-  reported_ = status.isSame(pod_->status());
-  bool fresh = !status.isSame(status_);
+  const bool fresh = !status.isSame(status_);
   status_ = std::move(status);
-  // What is about to change waits for that: the end of a pod for its sandbox's.
-  if (!reported_ || fresh)
-    services_.statuses.set(uid_, status_.share(),
-                           busy || tearingDown_ ? kStatusDelay : Duration::zero());
-  // What is begun has its record before; its steps need none, for a restarted agent looks itself.
-  if (!finished_ && !busy) checkpoint();
+  reported_ = isAtServer(pod_.share());
+  if (!reported_ || fresh) services_.statuses.set(uid_, status_.share());
 }
 
 void PodWorker::event(EventClass type, std::string_view reason, std::string message) {

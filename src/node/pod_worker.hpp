@@ -25,6 +25,7 @@ struct PodRemains {
   std::vector<ContainerStatus> containers;  ///< all instances that the runtime knows
   bool sandbox = false;
   std::uint64_t savedRecord = 0;  ///< the hash of the record that was written last; 0: unknown
+  bool accepted = false;          ///< the node is known to run such a pod
 };
 
 /// One pod on this node: a level-triggered state machine. Each event (a newer object, an exit, a
@@ -49,6 +50,8 @@ class PodWorker {
   void removedAtServer(std::shared_ptr<const corev1::Pod> last);
   /// A container may have changed.
   void containerChanged(const std::string& id);
+  /// Its status, as it is now, goes to the server without waiting for what is about to change.
+  void report() { publish(); }
   /// An address came free, or the node's network came up: worth trying at once.
   void retrySetUp();
 
@@ -84,10 +87,9 @@ class PodWorker {
   struct Container;
   enum class Step { kTodo, kBusy, kDone };
 
-  enum class Role { kInit, kMain, kEphemeral };
-
   // What an earlier agent left (pod_restore.cpp).
-  Container& addContainer(const corev1::Container& spec, Role role);
+  void addContainer(std::unique_ptr<Container> container);
+  void addContainers();
   void addEphemeralContainers();
   /// The status is the server's from now on, with what is the node's of `ours`.
   void takeOver(const corev1::PodStatus& theirs, const corev1::PodStatus& ours);
@@ -96,16 +98,22 @@ class PodWorker {
   void restoreContainer(Container& container, const records::ContainerRecord& record,
                         const std::vector<ContainerStatus>& found);
 
+  bool isAtServer(const api::PackedPtr& pod);
   void checkpoint();
   bool isSettled() const;
   static bool isSettled(const Container& container);
 
   // The state machine.
-  void updateSpec();
+  void forgetImages(const corev1::Pod& next);
+  void markOutdated();
+  void judgeSpec();
+  void proceed();
   void sync();
   void checkAdmission();
   void checkDeadline();
   bool isOver();
+  bool isBusy() const;
+  bool isStatusDue();
   void publish();
   void wake();
   void wakeAt(MonoTime at);
@@ -195,8 +203,9 @@ class PodWorker {
   api::Dormant<corev1::PodStatus> status_;              ///< as last computed
   std::int64_t generation_ = 0;                         ///< of the spec that was looked at last
   WallTime startTime_;
-  bool reported_ = false;          ///< the server has this status
-  std::uint64_t savedRecord_ = 0;  ///< hash of what was written last
+  bool reported_ = false;              ///< the server has this status
+  std::optional<MonoTime> statusDue_;  ///< of one that waits
+  std::uint64_t savedRecord_ = 0;      ///< hash of what was written last
 
   std::vector<std::string> podIps_;
   SandboxNamespaces namespaces_;

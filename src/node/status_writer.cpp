@@ -33,8 +33,6 @@ struct StatusWriter::State {
     std::uint64_t revision = 0;
     api::PackedPtr wanted;                  // not yet at the server; thousands may wait
     std::array<api::ObjectPtr, 2> awake{};  // both decoded, of a write that begins at once
-    MonoTime due;
-    Clock::TimerId timer = 0;
     bool writing = false;
     bool gone = false;
     Duration retry = kFirstRetry;
@@ -51,11 +49,8 @@ struct StatusWriter::State {
 
   State(api::Api& a, Clock& c, asio::any_io_executor executor, std::shared_ptr<SharedLimits> l)
       : api(a), clock(c), limits(std::move(l)), tasks(std::move(executor)) {}
-  ~State() {
-    for (auto& [uid, entry] : entries) clock.cancel(entry.timer);
-  }
 
-  void arm(const std::string& uid, Entry& entry);
+  void begin(const std::string& uid, Entry& entry);
   Co<void> write(std::string uid);
   /// One try; whether it is over with what was wanted at its begin.
   Co<bool> tryWrite(std::string uid);
@@ -72,22 +67,10 @@ struct StatusWriter::State {
   TaskGroup tasks;
 };
 
-void StatusWriter::State::arm(const std::string& uid, Entry& entry) {
-  if (entry.writing) return;
-  clock.cancel(std::exchange(entry.timer, 0));
-  if (entry.due <= clock.now()) {
-    entry.writing = true;
-    if (limits == nullptr) entry.awake = {entry.latest->decode(), entry.wanted->decode()};
-    tasks.spawn("status " + uid, write(uid));
-    return;
-  }
-  entry.timer = clock.schedule(entry.due, [this, uid] {
-    auto* due = find(uid);
-    if (due == nullptr || due->writing) return;
-    due->timer = 0;
-    due->writing = true;
-    tasks.spawn("status " + uid, write(uid));
-  });
+void StatusWriter::State::begin(const std::string& uid, Entry& entry) {
+  if (std::exchange(entry.writing, true)) return;
+  if (limits == nullptr) entry.awake = {entry.latest->decode(), entry.wanted->decode()};
+  tasks.spawn("status " + uid, write(uid));
 }
 
 Co<void> StatusWriter::State::write(std::string uid) {
@@ -95,12 +78,7 @@ Co<void> StatusWriter::State::write(std::string uid) {
     bool settled = co_await tryWrite(uid);
     auto* entry = find(uid);
     if (entry == nullptr) break;
-    if (settled && entry->wanted != nullptr) {
-      // Set anew meanwhile.
-      entry->writing = false;
-      arm(uid, *entry);
-      co_return;
-    }
+    if (settled && entry->wanted != nullptr) continue;  // set anew meanwhile
     if (settled) {
       entry->writing = false;
       break;
@@ -131,8 +109,9 @@ Co<bool> StatusWriter::State::tryWrite(std::string uid) {
     const auto& pod = static_cast<const corev1::Pod&>(object);
     *replaced = pod.metadata().uid() != uid;
     if (*replaced) return nullptr;
-    // Of what else an update of the status says nothing is taken.
-    auto next = api::makeOnArena(pod, status->ByteSizeLong());
+    // Of what else an update of the status says nothing is taken; a server in the same process
+    // makes the pod's next state of it.
+    auto next = api::makeLike(pod);
     auto& body = static_cast<corev1::Pod&>(*next);
     mergeStatus(*body.mutable_status(), pod.status(), *status);
     if (api::isSame(body.status(), pod.status())) return nullptr;
@@ -176,21 +155,17 @@ void StatusWriter::observe(const api::ObjectPtr& pod) {
   state_->entries[api::meta(*pod).uid()].take(pod);
 }
 
-void StatusWriter::set(const std::string& uid, api::PackedPtr status, Duration delay) {
+void StatusWriter::set(const std::string& uid, api::PackedPtr status) {
   auto* entry = state_->find(uid);
   if (entry == nullptr || entry->latest == nullptr || entry->gone) return;
-  MonoTime due = state_->clock.now() + delay;
-  entry->due = entry->wanted != nullptr ? std::min(entry->due, due) : due;
   entry->wanted = std::move(status);
-  state_->arm(uid, *entry);
+  state_->begin(uid, *entry);
 }
 
 Co<void> StatusWriter::flush(std::string uid) {
   for (;;) {
     auto* entry = state_->find(uid);
     if (entry == nullptr || entry->wanted == nullptr) co_return;
-    entry->due = state_->clock.now();
-    state_->arm(uid, *entry);
     co_await state_->written.wait();
   }
 }
@@ -198,7 +173,6 @@ Co<void> StatusWriter::flush(std::string uid) {
 void StatusWriter::forget(const std::string& uid) {
   auto* entry = state_->find(uid);
   if (entry == nullptr) return;
-  state_->clock.cancel(entry->timer);
   state_->entries.erase(uid);
   state_->written.notifyAll();
 }

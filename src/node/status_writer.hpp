@@ -22,8 +22,8 @@ class StatusWriter {
 
   /// The pod as the server has it; older states than the known one are ignored.
   void observe(const api::ObjectPtr& pod);
-  /// What the pod's status is to be, written within `delay`. The pod must have been observed.
-  void set(const std::string& uid, api::PackedPtr status, Duration delay);
+  /// What the pod's status is to be. The pod must have been observed.
+  void set(const std::string& uid, api::PackedPtr status);
   /// Until what was set is at the server, or cannot be because the pod is gone.
   Co<void> flush(std::string uid);
   /// Drops what was set.
