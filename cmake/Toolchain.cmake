@@ -38,8 +38,13 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
       add_compile_options(-fprofile-generate)
       add_link_options(-fprofile-generate)
     else()
-      add_compile_options(-fprofile-use=${CMAKE_SOURCE_DIR}/cmake/release.profdata -Wno-backend-plugin
-                          -Wno-profile-instr-out-of-date -Wno-profile-instr-unprofiled)
+      set(PROFILE ${CMAKE_SOURCE_DIR}/cmake/release.profdata)
+      add_compile_options(-fprofile-use=${PROFILE} -Wno-backend-plugin -Wno-profile-instr-out-of-date
+                          -Wno-profile-instr-unprofiled)
+      # Another one makes other flags, by which all is compiled anew: objects of two do not go together.
+      set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROFILE})
+      file(SHA256 ${PROFILE} PROFILE_HASH)
+      add_compile_definitions(PODLAB_PROFILE=${PROFILE_HASH})
       # Across files as well; each of the many programs of the tests would be compiled anew for it.
       if(LLD AND NOT PODLAB_TESTS)
         add_compile_options(-flto=thin)
