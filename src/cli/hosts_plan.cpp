@@ -96,9 +96,10 @@ Result<std::optional<lab::Cluster>> readCluster(Filesystem& files, const lab::La
 
 Status makeHostsFolder(Filesystem& files, const lab::LabPaths& paths) {
   Status status = files.createDirectories(paths.root, 0755);
-  if (status.ok() && !files.exists(paths.standalone()))
-    status = files.writeFileAtomic(paths.standalone(), "", 0644);
-  return status;
+  if (!status.ok()) return status;
+  // Not replaced: another podlab may have made it in this moment, and hold it (lockHosts).
+  const UniqueFd made(::open(paths.standalone().c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644));
+  return made ? Status() : errnoStatus(errno, "cannot create " + paths.standalone());
 }
 
 Status storeHostsCluster(Filesystem& files, const lab::LabPaths& paths,
