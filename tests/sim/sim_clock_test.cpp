@@ -128,6 +128,35 @@ TEST_F(SimClockTest, RunInSimReturnsTheValueAndMovesOnlyAsFarAsNeeded) {
   EXPECT_TRUE(log_.empty());
 }
 
+TEST_F(SimClockTest, ASleepThatIsCancelledLeavesNoTimer) {
+  auto sleeper = [](SimClock& clock, std::vector<std::string>& log) -> Co<void> {
+    try {
+      co_await clock.sleepFor(seconds(5));
+      log.push_back("awake");
+    } catch (const asio::system_error&) {
+      log.push_back("cancelled");
+      throw;
+    }
+  };
+  // Before its end, and at it, when it comes too late.
+  for (const bool late : {false, true}) {
+    TaskGroup group(io_.get_executor());
+    group.spawn("sleeper", sleeper(clock_, log_));
+    clock_.advance(seconds(1));
+    EXPECT_EQ(clock_.pendingTimers(), 1u);
+    if (late) {
+      clock_.scheduleIn(seconds(4), [&group] { group.cancel(); });
+      clock_.advance(seconds(10));
+    } else {
+      group.cancel();
+      clock_.runUntilIdle();
+    }
+    EXPECT_EQ(group.size(), 0u);
+    EXPECT_EQ(clock_.pendingTimers(), 0u);
+  }
+  EXPECT_EQ(log_, (std::vector<std::string>{"cancelled", "awake"}));
+}
+
 TEST_F(SimClockTest, RunInSimPassesExceptionsAndNamesADeadlock) {
   auto thrower = []() -> Co<void> {
     throw std::runtime_error("boom");
