@@ -17,7 +17,7 @@ struct MetadataField {
   const google::protobuf::FieldDescriptor* field = nullptr;
 };
 
-/// Of a type that is known here: a tenth of reflection's work.
+/// Of a type that is known here, without reflection's work.
 template <typename T>
 bool findMetadata(const Message& object, MetadataField& found) {
   if (typeid(object) != typeid(T)) return false;

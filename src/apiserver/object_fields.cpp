@@ -61,6 +61,7 @@ api::MutableObjectPtr copyWithStatus(const Message& object, api::ObjectPtr& from
     for (const FieldDescriptor* field : fields) {
       if (field->name() != "status") reflection.ClearField(copy.get(), field);
     }
+    reflection.MutableUnknownFields(copy.get())->Clear();
   } else {
     copy = api::makeLike(object);
     copyField(*from, *copy, "status");

@@ -34,7 +34,7 @@ bool differInMetadata(const corev1::Pod& a, const corev1::Pod& b) {
 
 }  // namespace
 
-PodWorker::PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> pod,
+PodWorker::PodWorker(PodServices& services, const std::shared_ptr<const corev1::Pod>& pod,
                      const PodRemains& remains)
     : services_(services),
       uid_(pod->metadata().uid()),

@@ -34,7 +34,7 @@ struct PodRemains {
 /// tasks, at most one start for each container at a time.
 class PodWorker {
  public:
-  PodWorker(PodServices& services, std::shared_ptr<const corev1::Pod> pod,
+  PodWorker(PodServices& services, const std::shared_ptr<const corev1::Pod>& pod,
             const PodRemains& remains);
   ~PodWorker();
 

@@ -171,8 +171,8 @@ void World::State::bootMachines() {
 
 FaultTargets World::State::faultTargets() {
   FaultTargets targets;
-  targets.crashAgent = [this](std::string node) { return machines.at(node)->crashAgent(); };
-  targets.powerOff = [this](std::string node) { return machines.at(node)->powerOff(); };
+  targets.crashAgent = [this](const std::string& node) { return machines.at(node)->crashAgent(); };
+  targets.powerOff = [this](const std::string& node) { return machines.at(node)->powerOff(); };
   targets.start = [this](std::string node) { machines.at(node)->start(); };
   targets.crashServer = [this] { return server.crash(); };
   targets.startServer = [this] { return startServerAgain(); };
