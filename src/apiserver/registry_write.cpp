@@ -369,8 +369,9 @@ Result<Registry::Change> Registry::decideUpdate(const api::ResourceId& id, const
     return api::conflict(kind, id.name);
   }
   const bool writesStatus = id.subresource == "status" && kind.strategy.hasStatus;
-  // Who sends managers has them looked at later.
-  const api::ObjectPtr sent = asked.managedfields().empty() ? nullptr : wanted;
+  // Where there are managers, those that were sent are looked at when it is decided.
+  const bool managed = !asked.managedfields().empty() || !before.managedfields().empty();
+  const api::ObjectPtr sent = managed ? wanted : nullptr;
   auto next = writesStatus ? copyWithStatus(current, wanted)
                            : api::copyOf(id.subresource.empty() ? desired : current);
   std::shared_ptr<void> hold;
@@ -476,9 +477,7 @@ Co<Result<api::WriteResult>> Registry::update(api::ResourceId id, api::ObjectPtr
   auto body = atAddress(id, std::move(object));
   if (!body) co_return body.status();
   // A status of a revision is given away: to be asked again means that another writer was faster.
-  const metav1::ObjectMeta& metadata = api::meta(**body);
-  const bool once = id.subresource == "status" && !metadata.resourceversion().empty() &&
-                    metadata.managedfields().empty();
+  const bool once = id.subresource == "status" && !api::meta(**body).resourceversion().empty();
   Desired desired = [&body, once, kind = id.kind,
                      name = id.name](const Message&) -> Result<api::ObjectPtr> {
     if (*body == nullptr) return api::conflict(*kind, name);
@@ -544,12 +543,7 @@ Co<Result<api::WriteResult>> Registry::apply(api::ResourceId id, std::string con
   const Track track = [](const Message*, const metav1::ObjectMeta& wanted, Message& next) {
     *api::mutableMeta(next).mutable_managedfields() = wanted.managedfields();
   };
-  api::ObjectPtr latest;  // whose managers are looked at when it is decided
-  const Desired desired = [&](const Message& current) {
-    auto made = applied(&current);
-    if (made) latest = *made;
-    return made;
-  };
+  const Desired desired = [&](const Message& current) { return applied(&current); };
   if (scales) id.subresource.clear();
   while (true) {
     const bool exists = find(*id.kind, id.ns, id.name) != nullptr;
